@@ -1,0 +1,203 @@
+/**
+ * The configuration: what `gateway.yaml` says, with every default applied, parsed once and frozen.
+ *
+ * This room reads the file and knows its grammar. It never starts, connects or listens to anything.
+ *
+ * @module
+ */
+import type { Auth, HeaderRules, WhenStale } from '../exchange/exchange.ts'
+
+export interface Config {
+  /** Absolute path of the file. */
+  readonly file: string
+  /** Changes whenever the effective configuration does: first 16 hex digits of its SHA-256. */
+  readonly version: string
+  readonly listeners: { readonly public: PublicListenerConfig; readonly admin: AdminListenerConfig }
+  readonly storage: {
+    readonly sessions: 'embedded'
+    readonly accounts: 'embedded'
+    /** Absolute path. */
+    readonly directory: string
+    readonly migrate: boolean
+  }
+  /** 32 bytes; absent on embedded storage, which then keeps one of its own. */
+  readonly masterKey?: Uint8Array
+  /** By id. Has `default` always. */
+  readonly tenants: ReadonlyMap<string, TenantConfig>
+  /** By name. */
+  readonly issuers: ReadonlyMap<string, IssuerConfig>
+  readonly revocation: RevocationConfig
+  readonly identity: IdentityConfig
+  readonly upstreams: ReadonlyMap<string, UpstreamConfig>
+  readonly routes: readonly RouteConfig[]
+  readonly telemetry: { readonly accessLog: { /** 0 to 1. */ readonly sample: number } }
+}
+
+export interface PublicListenerConfig {
+  readonly host: string
+  /** 0: any free port. */
+  readonly port: number
+  /** How clients reach us: scheme, host and port, without a slash at the end. */
+  readonly origin: string
+  /** CIDRs. */
+  readonly trustedProxies: readonly string[]
+  readonly limits: {
+    readonly headerBytes: number
+    readonly headers: number
+    readonly urlBytes: number
+    readonly bodyBytes: number
+    readonly connections: number
+  }
+  readonly timeouts: {
+    readonly headersMs: number
+    readonly requestMs: number
+    readonly keepAliveMs: number
+    readonly drainMs: number
+  }
+}
+
+export interface AdminListenerConfig {
+  readonly host: string
+  readonly port: number
+  /** Absent only on a loopback address. */
+  readonly token?: string
+}
+
+export type SigningAlgorithm = 'RS256' | 'ES256' | 'EdDSA'
+
+export interface TenantConfig {
+  readonly id: string
+  /** Lower case, without port. */
+  readonly hosts: readonly string[]
+  readonly issuer: string
+  readonly audience: string
+  readonly signing: SigningAlgorithm
+  readonly accessToken: { readonly lifetimeSeconds: number }
+  readonly refreshToken: { readonly lifetimeSeconds: number; readonly idleSeconds: number }
+  readonly registration: 'open' | 'closed'
+  readonly clockSkewSeconds: number
+  readonly throttle: { readonly loginPerMinute: number }
+}
+
+export type JwsAlgorithm =
+  | 'RS256'
+  | 'RS384'
+  | 'RS512'
+  | 'PS256'
+  | 'PS384'
+  | 'PS512'
+  | 'ES256'
+  | 'ES384'
+  | 'ES512'
+  | 'EdDSA'
+  | 'HS256'
+  | 'HS384'
+  | 'HS512'
+
+/** Where the keys of an issuer come from. */
+export type KeySourceConfig =
+  | {
+      readonly kind: 'uri'
+      readonly uri: string
+      readonly refreshMs: number
+      readonly minIntervalMs: number
+      readonly staleForMs: number
+      readonly timeoutMs: number
+    }
+  | { readonly kind: 'file'; /** Absolute path. */ readonly file: string }
+  /** Shared secrets, current first; each as long as its hash at least. */
+  | { readonly kind: 'secrets'; readonly secrets: readonly Uint8Array[] }
+
+export interface IssuerConfig {
+  readonly name: string
+  /** Compared with `iss` to the letter. */
+  readonly issuer: string
+  readonly tenant: string
+  readonly audiences: readonly string[] | 'any'
+  readonly algorithms: readonly JwsAlgorithm[]
+  readonly keys: KeySourceConfig
+  readonly clockSkewSeconds: number
+  readonly maxLifetimeSeconds: number
+  /** Names of the claims that carry each fact. */
+  readonly claims: { readonly user: string; readonly scope: string; readonly session: string; readonly token: string }
+}
+
+export interface RevocationConfig {
+  readonly maxStalenessMs: number
+  readonly whenStale: WhenStale
+  readonly breaker: { readonly timeoutMs: number; /** 0 to 1. */ readonly errorThreshold: number; readonly resetAfterMs: number }
+}
+
+export interface IdentityConfig {
+  /** Header names, lower case. */
+  readonly headers: {
+    readonly user: string
+    readonly tenant: string
+    readonly scopes: string
+    readonly session: string
+    readonly token: string
+  }
+  readonly passport: { readonly header: string; readonly lifetimeSeconds: number }
+}
+
+export interface UpstreamConfig {
+  readonly name: string
+  /** Base URLs, http or https; a path in it is put before the request's. At least one. */
+  readonly targets: readonly URL[]
+  /** Connections for each target. */
+  readonly connections: number
+  readonly timeouts: { readonly connectMs: number; readonly responseMs: number; readonly idleMs: number }
+  readonly tls: {
+    readonly verify: boolean
+    /** PEM. */
+    readonly ca?: string
+    readonly certificate?: string
+    readonly key?: string
+    readonly serverName?: string
+  }
+}
+
+export const SERVICE_NAMES = ['accounts', 'discovery', 'health', 'echo'] as const
+export type ServiceName = (typeof SERVICE_NAMES)[number]
+
+/** A route as written, with its defaults; the router compiles it, one {@link ServiceName} endpoint at a time. */
+export interface RouteConfig {
+  readonly name: string
+  readonly match: {
+    readonly hosts: readonly string[]
+    readonly path: string
+    readonly methods: readonly string[]
+    readonly headers: ReadonlyMap<string, string>
+  }
+  /** Absent only where a service says it, endpoint by endpoint. */
+  readonly auth?: Auth
+  readonly tenants?: ReadonlySet<string>
+  readonly issuers?: ReadonlySet<string>
+  readonly scopes: readonly string[]
+  readonly claims: ReadonlyMap<string, ReadonlySet<string>>
+  readonly maxAuthAgeSeconds?: number
+  readonly revocation: { readonly whenStale: WhenStale; readonly maxStalenessMs: number }
+  readonly bodyBytes: number
+  readonly responseTimeoutMs?: number
+  readonly stripPrefix?: string
+  readonly forwardToken: boolean
+  readonly host: 'upstream' | 'preserve'
+  readonly requestHeaders: HeaderRules
+  readonly responseHeaders: HeaderRules
+  readonly websocket: boolean
+  readonly encodedSlash: 'reject' | 'keep'
+  readonly target:
+    | { readonly kind: 'upstream'; readonly upstream: string }
+    | { readonly kind: 'service'; readonly service: ServiceName }
+}
+
+/** One thing that is wrong in the file. Lines and columns count from 1. */
+export interface Fault {
+  readonly file: string
+  readonly line: number
+  readonly column: number
+  /** `routes.orders.auth`; empty for the file as a whole. */
+  readonly path: string
+  /** What is wrong, and what to write. */
+  readonly message: string
+}

@@ -1,0 +1,162 @@
+/**
+ * What is known of a request at each step of its life.
+ *
+ * Each step takes what the step before proved and adds its own fact; nothing is changed, nothing is taken away:
+ * `Arrived → Routed → Authenticated → Unrevoked → Admitted`. A step that is skipped leaves its fact out, and the next one
+ * does not compile. This module holds types and two constructors of facts; it decides nothing.
+ *
+ * @module
+ */
+
+/** Who may use a route. There is no default: what is not said to be public needs a token. */
+export type Auth = 'required' | 'optional' | 'public'
+
+/** What happens to a token when the local copy of the revocations is older than the route allows. */
+export type WhenStale = 'deny' | 'allow' | 'verify' | 'safe-methods'
+
+/** A request as the listener took it from the socket, before anything of it is believed. */
+export interface Arrived {
+  /** Request id: the client's `x-request-id` from a trusted proxy, else 128 random bits. */
+  readonly id: string
+  /** Upper case, as on the request line. */
+  readonly method: string
+  /** The request target as received (RFC 9112 §3.2), at most `limits.urlBytes` long. */
+  readonly target: string
+  /** Host without port, lower case, without a trailing dot; empty when an HTTP/1.0 client sent none. */
+  readonly host: string
+  /** Host as received, with its port, for `x-forwarded-host` and `host: preserve`. */
+  readonly authority: string
+  /** Name, value, name, value … as received; repeated fields are repeated. */
+  readonly rawHeaders: readonly string[]
+  /** Address of the other end of the socket. */
+  readonly peer: string
+  /** Whether the peer is one of `trustedProxies`. */
+  readonly trusted: boolean
+  /** Address of the client: the peer, or what a trusted proxy says. */
+  readonly client: string
+  readonly scheme: 'http' | 'https'
+  /** True when the client asks for a WebSocket (`Upgrade: websocket`). */
+  readonly upgrade: boolean
+  /** Reading of the monotonic clock at arrival, milliseconds. */
+  readonly startedMs: number
+}
+
+/** Something a built-in service answers, or a whole upstream. */
+export type Target =
+  | { readonly kind: 'upstream'; readonly upstream: string }
+  | { readonly kind: 'service'; readonly service: string; readonly endpoint: string }
+
+/** A route, compiled: every default applied, every list ready for look-up. Frozen. */
+export interface Route {
+  readonly name: string
+  readonly match: {
+    /** Lower case, without port; `*.example.com` stands for any one or more labels; empty: every host. */
+    readonly hosts: readonly string[]
+    /** Canonical path; ends in `/*` for a prefix. */
+    readonly path: string
+    /** Empty: every method. */
+    readonly methods: readonly string[]
+    /** Lower-case name → exact value. */
+    readonly headers: ReadonlyMap<string, string>
+  }
+  readonly auth: Auth
+  /** Absent: any. */
+  readonly tenants?: ReadonlySet<string>
+  /** Names of `issuers`, or `gateway` for the gateway's own. Absent: any. */
+  readonly issuers?: ReadonlySet<string>
+  readonly scopes: readonly string[]
+  readonly claims: ReadonlyMap<string, ReadonlySet<string>>
+  readonly maxAuthAgeSeconds?: number
+  readonly revocation: { readonly whenStale: WhenStale; readonly maxStalenessMs: number }
+  readonly bodyBytes: number
+  /** Longest wait for the head of the upstream's answer; absent: the upstream's own. */
+  readonly responseTimeoutMs?: number
+  readonly stripPrefix?: string
+  readonly forwardToken: boolean
+  readonly host: 'upstream' | 'preserve'
+  readonly requestHeaders: HeaderRules
+  readonly responseHeaders: HeaderRules
+  readonly websocket: boolean
+  readonly encodedSlash: 'reject' | 'keep'
+  readonly target: Target
+}
+
+/** Names are lower case; `remove` is compared by folded name. */
+export interface HeaderRules {
+  readonly set: ReadonlyMap<string, string>
+  readonly remove: ReadonlySet<string>
+}
+
+export interface Routed extends Arrived {
+  readonly route: Route
+  /** The one canonical path: matched, logged and (after `stripPrefix`) forwarded. Starts with `/`. */
+  readonly path: string
+  /** With its `?`; empty when there is none. */
+  readonly query: string
+  /** Values of `{name}` segments in the endpoint of a service, percent-encoding kept. */
+  readonly params: ReadonlyMap<string, string>
+}
+
+export interface Anonymous {
+  readonly kind: 'anonymous'
+}
+
+/** A verified token, reduced to what the later steps ask for. Frozen; may be shared by many requests. */
+export interface Identified {
+  readonly kind: 'identified'
+  /** Name of the issuer in the configuration; `gateway` for the gateway's own tenants. */
+  readonly issuer: string
+  readonly tenant: string
+  readonly user: string
+  readonly scopes: readonly string[]
+  /** The session (`sid`), where the token names one. */
+  readonly session?: string
+  /** The token's own id (`jti`), where it has one. */
+  readonly tokenId?: string
+  /** The user's epoch (`uv`) when the token was made; only the gateway's own tokens carry one. */
+  readonly epoch?: number
+  /** Seconds since 1970 (RFC 7519 NumericDate). */
+  readonly issuedAt?: number
+  readonly expiresAt: number
+  readonly authTime?: number
+  /** How long past `expiresAt` the token is still taken, seconds. */
+  readonly skewSeconds: number
+  readonly tokenType: string
+  readonly algorithm: string
+  readonly claims: Readonly<Record<string, unknown>>
+}
+
+export type Principal = Anonymous | Identified
+
+export interface Authenticated extends Routed {
+  readonly principal: Principal
+}
+
+/**
+ * How the revocations were consulted: `checked` against the fresh local copy, `verified` by the store because the copy
+ * was stale, `skipped` because the route allows a stale copy, `none` where there is no token.
+ */
+export type RevocationFact = 'checked' | 'verified' | 'skipped' | 'none'
+
+export interface Unrevoked extends Authenticated {
+  readonly revocation: RevocationFact
+}
+
+export interface Admitted extends Unrevoked {
+  /** Tenant that the request is served for: the token's, else the Host's, else none. */
+  readonly tenant: string | undefined
+  readonly admitted: true
+}
+
+export const ANONYMOUS: Anonymous = Object.freeze({ kind: 'anonymous' })
+
+/** Name of the gateway itself among the issuers. */
+export const OWN_ISSUER = 'gateway'
+
+/**
+ * Folded name of a header: lower case, each non-alphanumeric `-`. Header names are compared in this form only, because
+ * upstreams read `X_User_Id`, `X.User.Id` and `x-user-id` as one name.
+ */
+export function foldHeaderName(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]/g, '-')
+}
