@@ -37,6 +37,10 @@ export interface Arrived {
   readonly scheme: 'http' | 'https'
   /** True when the client asks for a WebSocket (`Upgrade: websocket`). */
   readonly upgrade: boolean
+  /** Octets of the body that the request announces: 0 for none, undefined when it is chunked (RFC 9112 §6.3). */
+  readonly bodyLength: number | undefined
+  /** True when the client waits for 100 (Continue) before it sends the body (RFC 9110 §10.1.1). */
+  readonly expectsContinue: boolean
   /** Reading of the monotonic clock at arrival, milliseconds. */
   readonly startedMs: number
 }
@@ -89,8 +93,10 @@ export interface HeaderRules {
 
 export interface Routed extends Arrived {
   readonly route: Route
-  /** The one canonical path: matched, logged and (after `stripPrefix`) forwarded. Starts with `/`. */
+  /** The one canonical path: matched and logged. Starts with `/`. */
   readonly path: string
+  /** The path the upstream gets: `path` without `stripPrefix`. */
+  readonly forwardPath: string
   /** With its `?`; empty when there is none. */
   readonly query: string
   /** Values of `{name}` segments in the endpoint of a service, percent-encoding kept. */

@@ -1,0 +1,70 @@
+/**
+ * Sets up what the commands of package.json need: the packages of the lock file with the pinned Node among them and, for
+ * `test`, the servers that the tests talk to. Runs on the Node that the machine has (20 and newer), does nothing when there
+ * is nothing to do, and says what it does.
+ */
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(fileURLToPath(import.meta.url))
+const stamp = join(root, 'node_modules', '.gatehouse-setup')
+/** Program → Debian package. */
+const TEST_PROGRAMS = { nginx: 'nginx-light', python3: 'python3', curl: 'curl' }
+
+installPackages()
+if (process.argv[2] === 'test') installPrograms()
+
+function installPackages() {
+  const wanted = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && nodeRuns()) return
+  say('installing the packages of package-lock.json and the pinned Node')
+  // Not `npm ci`: the lock file holds the binaries of the platforms it was made on, and `ci` insists on those of all.
+  run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'])
+  if (!nodeRuns()) fail('the pinned Node does not run: were install scripts switched off? Try: npm ci --ignore-scripts=false')
+  writeFileSync(stamp, wanted)
+}
+
+function nodeRuns() {
+  const pinned = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).devDependencies.node
+  const result = spawnSync(join(root, 'node_modules', '.bin', 'node'), ['--version'], { encoding: 'utf8' })
+  return result.status === 0 && result.stdout.trim() === `v${pinned}`
+}
+
+function installPrograms() {
+  const missing = Object.keys(TEST_PROGRAMS).filter((program) => !isOnPath(program))
+  if (missing.length === 0) return
+  const packages = missing.map((program) => TEST_PROGRAMS[program])
+  const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n']
+  if (!isOnPath('apt-get')) fail(`the tests need ${missing.join(', ')}: install them`)
+  say(`installing for the tests: ${packages.join(', ')}`)
+  // Run level 1 keeps the packages from starting their services: the tests start their own, on free ports.
+  const apt = [...sudo, 'env', 'RUNLEVEL=1', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq', '-o', 'DPkg::Lock::Timeout=120']
+  run(...command([...apt, 'update']))
+  run(...command([...apt, 'install', '-y', '--no-install-recommends', ...packages]))
+}
+
+function command([program, ...args]) {
+  return [program, args]
+}
+
+function isOnPath(program) {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin']
+  return folders.some((folder) => existsSync(join(folder, program)))
+}
+
+function run(program, args) {
+  const result = spawnSync(program, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] })
+  if (result.status !== 0) fail(`${program} ${args.join(' ')} failed`)
+}
+
+function say(text) {
+  process.stderr.write(`setup: ${text}\n`)
+}
+
+function fail(text) {
+  say(text)
+  process.exit(1)
+}

@@ -1,0 +1,177 @@
+/**
+ * The operator's side door: how the gateway is, what it counts, which routes and which configuration it runs.
+ *
+ * It has a listener of its own, reads only, and never shares a path, a port or a token with the public one. Off the
+ * loopback interface it always has a token; on it without one, it answers only those who name it by a loopback name, so
+ * that no web page can reach it by a name of its own (DNS rebinding).
+ *
+ * @module
+ */
+import { createServer } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { AdminListenerConfig } from '../config/config.ts'
+import { Problem, describeProblem } from '../problem/problem.ts'
+import { createGuard } from './guard.ts'
+
+export interface Readiness {
+  readonly status: 'ready' | 'degraded' | 'starting' | 'draining'
+  readonly [fact: string]: unknown
+}
+
+export interface AdminNeeds {
+  /** Whether requests should be sent here, and what is degraded. */
+  readiness(): Readiness
+  /** The metrics, as text. */
+  scrape(): Promise<{ readonly contentType: string; readonly body: string }>
+  /** Anything that JSON can say; without secrets. */
+  routes(): unknown
+  /** Anything that JSON can say; without secrets. */
+  config(): unknown
+  /** Told of faults of ours behind a 500. */
+  failed?(cause: unknown): void
+}
+
+export interface Admin {
+  /** Rejects when the address cannot be had. */
+  listen(): Promise<{ readonly host: string; readonly port: number }>
+  /** Stops listening and cuts every connection. */
+  close(): Promise<void>
+}
+
+interface Answer {
+  readonly status: number
+  readonly contentType: string
+  readonly body: string
+}
+
+type Endpoint = () => Answer | Promise<Answer>
+
+const JSON_TYPE = 'application/json; charset=utf-8'
+const METHODS = 'GET, HEAD'
+/** For probes, which carry no token. */
+const OPEN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz'])
+const SAFETY_HEADERS = {
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+} as const
+/** Operators and their machines, not clients. */
+const LIMITS = { connections: 128, headerBytes: 16 * 1024, headersMs: 5000, requestMs: 10_000, keepAliveMs: 75_000, idleMs: 30_000 } as const
+
+/** Makes the listener; it listens after `listen`. */
+export function createAdmin(needs: AdminNeeds, config: AdminListenerConfig): Admin {
+  const guard = createGuard(config)
+  const endpoints = createEndpoints(needs)
+  const server = createLimitedServer((req, res) => void serve(req, res))
+  server.on('error', (cause) => needs.failed?.(cause))
+  let requests = 0
+  return { listen, close }
+
+  function listen(): Promise<{ host: string; port: number }> {
+    return new Promise((resolve, reject) => {
+      server.once('error', reject)
+      server.listen({ host: config.host, port: config.port }, () => {
+        server.off('error', reject)
+        resolve(addressOf(server.address(), config))
+      })
+    })
+  }
+
+  function close(): Promise<void> {
+    return new Promise((resolve) => {
+      // Called when it was never listening, it reports so; there is nothing left to do either way.
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
+  }
+
+  /** Never rejects. */
+  async function serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    requests += 1
+    const requestId = `admin-${requests}`
+    // None of the endpoints takes a body, so nothing waits for the rest of one.
+    if (hasBody(req)) res.shouldKeepAlive = false
+    try {
+      write(req, res, await answer(req))
+    } catch (thrown) {
+      refuse(req, res, Problem.from(thrown), requestId)
+    }
+  }
+
+  function answer(req: IncomingMessage): Answer | Promise<Answer> {
+    guard.checkHost(req.rawHeaders)
+    const path = pathOf(req.url ?? '')
+    if (!OPEN_PATHS.has(path)) guard.checkToken(req.rawHeaders)
+    const endpoint = endpoints.get(path)
+    if (endpoint === undefined) throw new Problem('no_route', { description: 'The admin listener has no such path.' })
+    if (req.method !== 'GET' && req.method !== 'HEAD') throw new Problem('method_not_allowed', { headers: { allow: METHODS } })
+    return endpoint()
+  }
+
+  function refuse(req: IncomingMessage, res: ServerResponse, problem: Problem, requestId: string): void {
+    if (problem.status >= 500) needs.failed?.(problem.facts.cause)
+    const { status, headers, body } = describeProblem(problem, requestId)
+    res.writeHead(status, { ...SAFETY_HEADERS, ...headers })
+    res.end(req.method === 'HEAD' ? undefined : body)
+  }
+}
+
+function createEndpoints(needs: AdminNeeds): ReadonlyMap<string, Endpoint> {
+  return new Map<string, Endpoint>([
+    ['/healthz', () => json(200, { status: 'ok' })],
+    ['/readyz', () => ready(needs.readiness())],
+    ['/metrics', async () => ({ status: 200, ...(await needs.scrape()) })],
+    ['/routes', () => json(200, needs.routes())],
+    ['/config', () => json(200, needs.config())],
+  ])
+}
+
+function ready(readiness: Readiness): Answer {
+  return json(readiness.status === 'ready' || readiness.status === 'degraded' ? 200 : 503, readiness)
+}
+
+function json(status: number, value: unknown): Answer {
+  return { status, contentType: JSON_TYPE, body: `${JSON.stringify(value ?? null, null, 2)}\n` }
+}
+
+function createLimitedServer(serve: (req: IncomingMessage, res: ServerResponse) => void): Server {
+  const server = createServer(
+    {
+      maxHeaderSize: LIMITS.headerBytes,
+      headersTimeout: LIMITS.headersMs,
+      requestTimeout: LIMITS.requestMs,
+      keepAliveTimeout: LIMITS.keepAliveMs,
+      connectionsCheckingInterval: 1000,
+    },
+    serve,
+  )
+  server.maxConnections = LIMITS.connections
+  server.setTimeout(LIMITS.idleMs)
+  return server
+}
+
+function write(req: IncomingMessage, res: ServerResponse, { status, contentType, body }: Answer): void {
+  res.writeHead(status, {
+    ...SAFETY_HEADERS,
+    'content-type': contentType,
+    'content-length': Buffer.byteLength(body),
+  })
+  res.end(req.method === 'HEAD' ? undefined : body)
+}
+
+function hasBody(req: IncomingMessage): boolean {
+  const length = req.headers['content-length']
+  return req.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0')
+}
+
+function pathOf(target: string): string {
+  const query = target.indexOf('?')
+  return query === -1 ? target : target.slice(0, query)
+}
+
+function addressOf(address: AddressInfo | string | null, config: AdminListenerConfig): { host: string; port: number } {
+  if (address === null || typeof address === 'string') return { host: config.host, port: config.port }
+  return { host: address.address, port: address.port }
+}

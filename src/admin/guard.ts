@@ -1,0 +1,65 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { AdminListenerConfig } from '../config/config.ts'
+import { Problem } from '../problem/problem.ts'
+
+/** Who may ask. Both checks throw the problem that answers the request. */
+export interface Guard {
+  /** Against DNS rebinding, where no token protects. */
+  checkHost(rawHeaders: readonly string[]): void
+  checkToken(rawHeaders: readonly string[]): void
+}
+
+const ASK_FOR_TOKEN = { description: 'Send the admin token: Authorization: Bearer <token>.' } as const
+const WRONG_HOST = { description: 'Without a token, the admin listener answers only to localhost.' } as const
+
+export function createGuard(config: AdminListenerConfig): Guard {
+  const { token } = config
+  if (token === undefined) {
+    const configured = config.host.toLowerCase()
+    return {
+      checkHost(rawHeaders) {
+        const hosts = values(rawHeaders, 'host')
+        const name = hosts.length === 1 ? hostName(hosts[0] ?? '') : undefined
+        if (name === undefined || (name !== configured && !isLoopback(name))) throw new Problem('access_denied', WRONG_HOST)
+      },
+      checkToken: () => undefined,
+    }
+  }
+  const expected = digest(token)
+  return {
+    checkHost: () => undefined,
+    checkToken(rawHeaders) {
+      const authorizations = values(rawHeaders, 'authorization')
+      const credentials = authorizations.length === 1 ? bearer(authorizations[0] ?? '') : undefined
+      // Digests are of one length, so the comparison tells nothing of the token, its length included.
+      if (credentials === undefined || !timingSafeEqual(digest(credentials), expected)) {
+        throw new Problem('unauthorized', ASK_FOR_TOKEN)
+      }
+    },
+  }
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+/** RFC 6750 §2.1; the scheme in any case (RFC 9110 §11.1). */
+function bearer(authorization: string): string | undefined {
+  return authorization.slice(0, 7).toLowerCase() === 'bearer ' ? authorization.slice(7).trim() : undefined
+}
+
+/** All values of a field in a list of name, value, name, value …; Node's own view drops repeated ones. */
+function values(rawHeaders: readonly string[], name: string): readonly string[] {
+  return rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === name)
+}
+
+/** Host without port, brackets and trailing dot, lower case. */
+function hostName(host: string): string | undefined {
+  const match = /^(?:\[(?<six>[0-9a-f:.]{2,45})\]|(?<name>[a-z0-9._-]{1,253}?)\.?)(?::\d{1,5})?$/i.exec(host)
+  return (match?.groups?.['six'] ?? match?.groups?.['name'])?.toLowerCase()
+}
+
+function isLoopback(name: string): boolean {
+  // RFC 6761 §6.3: names under localhost are resolved to loopback, by browsers too.
+  return name === 'localhost' || name.endsWith('.localhost') || name === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(name)
+}

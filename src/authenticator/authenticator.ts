@@ -1,0 +1,209 @@
+/**
+ * Says who sends a request: bearer token → issuer → keys → claims → principal.
+ *
+ * The issuer is found by exact map before any key work, its configuration and its keys decide the algorithm, and cheap
+ * refusals come before a signature. This room reads one header and no body, fetches key sets of configured issuers and
+ * nothing that a token names, and never decides what a principal may do.
+ *
+ * @module
+ */
+import type { Config } from '../config/config.ts'
+import { ANONYMOUS } from '../exchange/exchange.ts'
+import type { Authenticated, Routed } from '../exchange/exchange.ts'
+import type { Problem } from '../problem/problem.ts'
+import { areWellTyped, identify, judgeClaims } from './claims.ts'
+import { NO_AUTHORIZATION, REPEATED_AUTHORIZATION, bearerToken, findAuthorization } from './extractor.ts'
+import type { JsonObject } from './json.ts'
+import type { VerificationKey } from './keys.ts'
+import { problemOf } from './refusals.ts'
+import type { Refusal } from './refusals.ts'
+import { DEFAULT_CACHE_ENTRIES, cacheKey, createTokenCache } from './token-cache.ts'
+import { MAX_TOKEN_LENGTH, readClaims, readCompact } from './token.ts'
+import type { CompactToken } from './token.ts'
+import { createTrust } from './trust.ts'
+import type { TrustedIssuer } from './trust.ts'
+import { findSigner } from './verifier.ts'
+
+/** A public key of a tenant of the gateway, as it is published (RFC 7517 §4). */
+export interface PublicJwk {
+  readonly kty: string
+  readonly kid: string
+  readonly alg: string
+  readonly use?: string
+  readonly [member: string]: unknown
+}
+
+/** What is told as it happens, for metrics. Every string is from a short fixed list or from the configuration. */
+export interface AuthenticatorEvents {
+  /** Once for each request. `reason` is `ok`, `public`, `no_token` or why a token was refused. */
+  decided(tenant: string | undefined, result: 'accepted' | 'refused' | 'anonymous', reason: string): void
+  cache(result: 'hit' | 'miss'): void
+  /** A signature was verified; not told for a cached token. */
+  validated(tokenType: string, algorithm: string): void
+  /** Time that a token which was not in the cache took, waiting for keys included. */
+  validationSeconds(seconds: number): void
+  jwksFetched(issuer: string, result: 'ok' | 'error'): void
+  keyDropped(issuer: string, reason: string): void
+}
+
+export interface AuthenticatorNeeds {
+  readonly fetch: typeof globalThis.fetch
+  /** Wall clock, milliseconds since 1970. */
+  nowMs(): number
+  /** A clock that is never set back, milliseconds, for delays and ages; default: `nowMs`. */
+  monotonicMs?(): number
+  /** 0 to 1. */
+  random(): number
+  /** Runs `run` once after `delayMs` without keeping the process alive; returns the way to cancel it. */
+  schedule(delayMs: number, run: () => void): () => void
+  readFile(path: string): Promise<string>
+  /** Keys of a tenant that verify now. Read by `start` and after `keysChanged`. */
+  ownKeys(tenant: string): readonly PublicJwk[]
+  readonly events: AuthenticatorEvents
+  /** Verified tokens kept; default 20,000. */
+  readonly cacheEntries?: number
+}
+
+export interface Authenticator {
+  /**
+   * Adds the principal. Answers at once for a cached token, an anonymous request, an RSA or HMAC signature and most
+   * refusals; throws or rejects with a {@link Problem}.
+   */
+  authenticate(exchange: Routed): Authenticated | Promise<Authenticated>
+  /**
+   * Loads every key. Waits for the first attempt at each issuer, at most its timeout, and goes on without those that
+   * fail; rejects when the key file of an issuer cannot be used.
+   */
+  start(): Promise<void>
+  /** Fetches no more. */
+  stop(): void
+  /** The keys of a tenant of the gateway are others now: tokens of a key that left are refused from here on. */
+  keysChanged(tenant: string): void
+  /** Age of the key set of each issuer that publishes one; infinite while none was fetched. */
+  jwksAgeSeconds(): readonly { readonly issuer: string; readonly seconds: number }[]
+}
+
+/** A token that is not in the cache, on its way. */
+interface Attempt {
+  readonly exchange: Routed
+  readonly cacheKey: string
+  readonly token: CompactToken
+  readonly claims: JsonObject
+  readonly issuer: TrustedIssuer
+  readonly startedMs: number
+}
+
+/** Throws when the issuers contradict each other or a secret is too short. */
+export function createAuthenticator(needs: AuthenticatorNeeds, config: Pick<Config, 'tenants' | 'issuers'>): Authenticator {
+  const { events } = needs
+  const monotonicMs = needs.monotonicMs?.bind(needs) ?? needs.nowMs.bind(needs)
+  const trust = createTrust({ ...needs, monotonicMs }, config)
+  const cache = createTokenCache(needs.cacheEntries ?? DEFAULT_CACHE_ENTRIES)
+  return { authenticate, start, stop, keysChanged, jwksAgeSeconds }
+
+  function authenticate(exchange: Routed): Authenticated | Promise<Authenticated> {
+    if (exchange.route.auth === 'public') return anonymous(exchange, 'public')
+    const found = findAuthorization(exchange.rawHeaders)
+    if (found === REPEATED_AUTHORIZATION) throw refused(undefined, 'repeated_authorization')
+    const token = found === NO_AUTHORIZATION ? undefined : bearerToken(exchange.rawHeaders[found] ?? '')
+    if (token === undefined) {
+      if (exchange.route.auth === 'optional') return anonymous(exchange, 'no_token')
+      throw refused(undefined, 'no_token')
+    }
+    if (token.length > MAX_TOKEN_LENGTH) throw refused(undefined, 'too_large')
+    const key = cacheKey(token)
+    return fromCache(exchange, key) ?? verify(exchange, token, key)
+  }
+
+  function anonymous(exchange: Routed, reason: string): Authenticated {
+    events.decided(undefined, 'anonymous', reason)
+    return { ...exchange, principal: ANONYMOUS }
+  }
+
+  function fromCache(exchange: Routed, key: string): Authenticated | undefined {
+    const known = cache.get(key)
+    if (known !== undefined && known.issuer.keys.holds(known.key)) {
+      const { principal } = known
+      events.cache('hit')
+      if (principal.expiresAt + principal.skewSeconds > needs.nowMs() / 1000) return accepted(exchange, known.principal)
+      cache.delete(key)
+      throw refused(principal.tenant, 'expired')
+    }
+    if (known !== undefined) cache.delete(key)
+    events.cache('miss')
+    return undefined
+  }
+
+  function verify(exchange: Routed, text: string, key: string): Authenticated | Promise<Authenticated> {
+    const startedMs = monotonicMs()
+    const token = readCompact(text)
+    if (typeof token === 'string') throw refused(undefined, token)
+    const claims = readClaims(token)
+    if (claims === undefined) throw refused(undefined, 'payload')
+    if (!areWellTyped(claims)) throw refused(undefined, 'claim_type')
+    const iss = claims['iss']
+    const issuer = typeof iss === 'string' ? trust.issuers.get(iss) : undefined
+    if (issuer === undefined) throw refused(undefined, 'issuer')
+    if (!issuer.algorithms.has(token.algorithm)) throw refused(issuer.tenant, 'algorithm')
+    const refusal = judgeClaims(token, claims, issuer, needs.nowMs() / 1000)
+    if (refusal !== undefined) throw refused(issuer.tenant, refusal)
+    return verifySignature({ exchange, cacheKey: key, token, claims, issuer, startedMs })
+  }
+
+  function verifySignature(attempt: Attempt): Authenticated | Promise<Authenticated> {
+    const { token, issuer } = attempt
+    const candidates = issuer.keys.candidates(token.kid, token.algorithm)
+    if (candidates !== undefined) return tryKeys(attempt, candidates)
+    const refreshed = issuer.keys.refresh()
+    if (refreshed === undefined) throw refused(issuer.tenant, 'unknown_key')
+    return refreshed.then(() => {
+      const newer = issuer.keys.candidates(token.kid, token.algorithm)
+      if (newer === undefined) throw refused(issuer.tenant, 'unknown_key')
+      return tryKeys(attempt, newer)
+    })
+  }
+
+  function tryKeys(attempt: Attempt, keys: readonly VerificationKey[]): Authenticated | Promise<Authenticated> {
+    if (keys.length === 0) throw refused(attempt.issuer.tenant, 'key_mismatch')
+    const signer = findSigner(attempt.token, keys)
+    return signer instanceof Promise ? signer.then((key) => conclude(attempt, key)) : conclude(attempt, signer)
+  }
+
+  function conclude(attempt: Attempt, key: VerificationKey | undefined): Authenticated {
+    const { token, claims, issuer } = attempt
+    events.validationSeconds(Math.max(0, monotonicMs() - attempt.startedMs) / 1000)
+    if (key === undefined) throw refused(issuer.tenant, 'signature')
+    const principal = identify(token, claims, issuer)
+    if (typeof principal === 'string') throw refused(issuer.tenant, principal)
+    cache.set(attempt.cacheKey, { principal, issuer, key })
+    events.validated(principal.tokenType, principal.algorithm)
+    return accepted(attempt.exchange, principal)
+  }
+
+  function accepted(exchange: Routed, principal: Authenticated['principal'] & { readonly tenant: string }): Authenticated {
+    events.decided(principal.tenant, 'accepted', 'ok')
+    return { ...exchange, principal }
+  }
+
+  function refused(tenant: string | undefined, reason: Refusal): Problem {
+    events.decided(tenant, 'refused', reason)
+    return problemOf(reason)
+  }
+
+  async function start(): Promise<void> {
+    for (const tenant of trust.own.keys()) keysChanged(tenant)
+    await Promise.all([...trust.issuers.values()].map((issuer) => issuer.keys.start()))
+  }
+
+  function stop(): void {
+    for (const issuer of trust.issuers.values()) issuer.keys.stop()
+  }
+
+  function keysChanged(tenant: string): void {
+    trust.own.get(tenant)?.replace(needs.ownKeys(tenant))
+  }
+
+  function jwksAgeSeconds(): readonly { readonly issuer: string; readonly seconds: number }[] {
+    return [...trust.remote].map(([issuer, ring]) => ({ issuer, seconds: ring.ageSeconds() }))
+  }
+}

@@ -1,0 +1,49 @@
+import { Problem } from '../problem/problem.ts'
+import type { ProblemFacts, ProblemKind } from '../problem/problem.ts'
+
+/** Every reason for which a request is refused here, and the answer it gets. The reason is for the log and a metric label. */
+export const REFUSALS = {
+  no_token: 'unauthorized',
+  repeated_authorization: 'repeated_authorization',
+  // The token's form and header.
+  too_large: 'invalid_token',
+  malformed: 'invalid_token',
+  header: 'invalid_token',
+  critical: 'invalid_token',
+  embedded_key: 'invalid_token',
+  kid: 'invalid_token',
+  algorithm: 'invalid_token',
+  type: 'invalid_token',
+  // Its claims.
+  payload: 'invalid_token',
+  claim_type: 'invalid_token',
+  issuer: 'invalid_token',
+  expiry_missing: 'invalid_token',
+  expired: 'token_expired',
+  audience: 'invalid_token',
+  not_before: 'invalid_token',
+  issued_at: 'invalid_token',
+  lifetime: 'invalid_token',
+  user: 'invalid_token',
+  scope: 'invalid_token',
+  session: 'invalid_token',
+  token_id: 'invalid_token',
+  tenant: 'invalid_token',
+  token_type: 'invalid_token',
+  epoch: 'invalid_token',
+  // Its key and signature.
+  unknown_key: 'invalid_token',
+  key_mismatch: 'invalid_token',
+  signature: 'invalid_signature',
+} as const satisfies Record<string, ProblemKind>
+
+export type Refusal = keyof typeof REFUSALS
+
+/** One frozen object for each reason, so that a refusal allocates the problem alone. */
+const FACTS: ReadonlyMap<string, ProblemFacts> = new Map(
+  Object.keys(REFUSALS).map((reason) => [reason, Object.freeze({ detail: reason })]),
+)
+
+export function problemOf(reason: Refusal): Problem {
+  return new Problem(REFUSALS[reason], FACTS.get(reason))
+}

@@ -1,0 +1,175 @@
+import { z } from 'zod'
+import { address, headerName, host, httpIssuer, jwksUri, origin, targetUrl, trustedNetwork } from './addresses.ts'
+import { NAME, TENANT_ID } from './names.ts'
+import { choice, duration, flag, integer, percentage, plainText, rate, seconds, size } from './scalars.ts'
+import { routes } from './schema-routes.ts'
+import { secret } from './secrets.ts'
+import { list, mapping, named, storage, unsupported, workers } from './shapes.ts'
+
+const ALGORITHMS = [
+  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const,
+  ...['ES256', 'ES384', 'ES512', 'EdDSA', 'HS256', 'HS384', 'HS512'] as const,
+] as const
+
+const NAME_RULE = 'a name is letters, digits, _ and -, and starts with a letter or digit'
+const TENANT_RULE = 'a tenant id is lower-case letters, digits and -, and starts with a letter or digit'
+
+const publicListener = mapping({
+  address: address().prefault('0.0.0.0:8080').describe('HOST:PORT to listen on. Port 0 takes any free port.'),
+  origin: origin().optional().describe('How clients reach the gateway; issuers and links are made from it. Default: http://localhost:PORT.'),
+  tls: unsupported(),
+  trustedProxies: list(trustedNetwork()).prefault([]).describe('Networks (CIDR) whose X-Forwarded-* headers are believed.'),
+  limits: mapping({
+    headerBytes: size('256B', '1MiB').prefault('16KiB').describe('Largest head of a request. Over it: 431.'),
+    headers: integer(1, 10_000).prefault(100).describe('Most header fields of a request. Over it: 431.'),
+    urlBytes: size('16B', '1MiB').prefault('8KiB').describe('Longest request target. Over it: 414.'),
+    bodyBytes: size('0B', '1024GiB').prefault('10MiB').describe('Largest body of a request; a route may say otherwise. Over it: 413.'),
+    connections: integer(1, 1_000_000).prefault(20_000).describe('Most open connections.'),
+  }).prefault({}),
+  timeouts: mapping({
+    headers: duration('1ms', '10m').prefault('10s').describe('Longest wait for the head of a request.'),
+    request: duration('1ms', '1d').prefault('60s').describe('Longest wait for a whole request.'),
+    keepAlive: duration('1ms', '1h').prefault('65s').describe('How long an idle connection is kept.'),
+    drain: duration('0s', '10m').prefault('15s').describe('How long requests in flight may take when the gateway stops.'),
+  }).prefault({}),
+})
+
+const listeners = mapping({
+  public: publicListener.prefault({}).describe('The listener for clients.'),
+  admin: mapping({
+    address: address().prefault('127.0.0.1:9901').describe('HOST:PORT to listen on. Anything but loopback needs a token.'),
+    token: secret().optional().describe('Bearer token of the admin listener.'),
+  }).prefault({}).describe('The listener for operators: /healthz, /readyz, /metrics, /routes, /config.'),
+})
+
+const tenant = mapping({
+  hosts: list(host('exact')).prefault([]).describe('Requests to these hosts belong to this tenant.'),
+  issuer: httpIssuer().optional().describe('`iss` of its tokens. Default: the public origin + /t/<tenant>.'),
+  audience: plainText('an audience').prefault('api').describe('`aud` of its tokens.'),
+  signing: choice(['RS256', 'ES256', 'EdDSA']).prefault('RS256').describe('How its tokens are signed.'),
+  accessToken: mapping({ lifetime: seconds('60s', '12h').prefault('15m').describe('Life of an access token.') }).prefault({}),
+  refreshToken: mapping({
+    lifetime: seconds('60s', '3650d').prefault('30d').describe('Life of a session.'),
+    idle: seconds('60s', '3650d').prefault('14d').describe('A session that is not used this long ends.'),
+    rotation: unsupported(),
+    grace: unsupported(),
+  }).prefault({}),
+  sessionsPerUser: unsupported(),
+  keys: unsupported(),
+  registration: choice(['open', 'closed']).prefault('open').describe('Whether anyone may register an account.'),
+  clockSkew: seconds('0s', '120s').prefault('2s').describe('How long past their expiry its tokens are still taken.'),
+  throttle: mapping({
+    login: rate().prefault('20/m').describe('Logins of one IP address (a /64 for IPv6).'),
+    usernames: unsupported(),
+  }).prefault({}),
+})
+
+const issuer = mapping({
+  issuer: plainText('the iss of its tokens').optional().describe('Compared with `iss` to the letter.'),
+  tenant: plainText('the id of a tenant').optional().describe('The tenant its tokens belong to.'),
+  audiences: z
+    .union([choice(['any']), list(plainText('an audience'))])
+    .optional()
+    .describe('`aud` of a token must be one of these; `any` takes every audience.'),
+  algorithms: list(choice(ALGORITHMS)).optional().describe('Algorithms of its tokens. HS* needs `secrets`, all others `jwks`.'),
+  jwks: mapping({
+    uri: jwksUri().optional().describe('Where its keys are fetched: https, or http to this machine.'),
+    allowInsecure: flag().prefault(false).describe('Takes plain http to another machine.'),
+    refresh: duration('1s', '1d').prefault('10m').describe('How often its keys are fetched.'),
+    minInterval: duration('1ms', '1h').prefault('30s').describe('How often an unknown kid may cause a fetch.'),
+    staleFor: duration('0s', '30d').prefault('24h').describe('How long keys serve on when they cannot be fetched.'),
+    timeout: duration('1ms', '1m').prefault('2s').describe('Longest wait for one fetch.'),
+    file: plainText('the path of a JWKS file').optional().describe('A JWKS file instead, relative to this file.'),
+  }).optional().describe('Its public keys: { uri } or { file }.'),
+  secrets: list(secret()).optional().describe('Shared secrets for HS*, current first: { env } or { file }.'),
+  clockSkew: seconds('0s', '120s').prefault('30s').describe('How far its clock may be off.'),
+  maxLifetime: seconds('1s', '3650d').prefault('24h').describe('Tokens that live longer are refused.'),
+  claims: mapping({
+    user: plainText('the name of a claim').prefault('sub').describe('The claim that names the user.'),
+    scope: plainText('the name of a claim').prefault('scope').describe('The claim that holds the scopes.'),
+    session: plainText('the name of a claim').prefault('sid').describe('The claim that names the session.'),
+    token: plainText('the name of a claim').prefault('jti').describe('The claim that names the token.'),
+  }).prefault({}).describe('Which claim carries what.'),
+})
+
+const upstream = mapping({
+  targets: list(z.union([targetUrl(), mapping({ url: targetUrl().optional(), weight: unsupported() })]))
+    .optional()
+    .describe('Base URLs of its servers, used in turn.'),
+  balance: choice(['roundRobin'], ['leastRequests', 'ewma', 'hash']).prefault('roundRobin').describe('How a server is chosen.'),
+  hashBy: unsupported(),
+  protocol: choice(['http1'], ['http2']).prefault('http1').describe('What it is spoken to in.'),
+  connections: integer(1, 65_535).prefault(64).describe('Most connections to each server.'),
+  timeouts: mapping({
+    connect: duration('1ms', '10m').prefault('1s').describe('Longest wait for a connection.'),
+    response: duration('1ms', '1d').prefault('30s').describe('Longest wait for the head of an answer.'),
+    idle: duration('1ms', '1d').prefault('60s').describe('Longest silence in the body of an answer.'),
+  }).prefault({}),
+  retries: unsupported(),
+  health: unsupported(),
+  outliers: unsupported(),
+  breaker: unsupported(),
+  tls: mapping({
+    verify: flag().prefault(true).describe('false takes any certificate.'),
+    ca: plainText('the path of a PEM file').optional().describe('Certificates to trust, a PEM file.'),
+    certificate: plainText('the path of a PEM file').optional().describe('Client certificate, a PEM file.'),
+    key: plainText('the path of a PEM file').optional().describe('Key of the client certificate, a PEM file.'),
+    serverName: host('exact').optional().describe('Name the certificate must be for.'),
+  }).prefault({}).describe('For https:// targets.'),
+})
+
+const revocation = mapping({
+  maxStaleness: duration('1ms', '1d').prefault('10s').describe('How old the local copy of the revocations may be.'),
+  whenStale: choice(['deny', 'allow', 'verify', 'safe-methods']).prefault('deny').describe('What happens to a token when the copy is older.'),
+  breaker: mapping({
+    timeout: duration('1ms', '1m').prefault('50ms').describe('Longest wait for one look-up.'),
+    errorThreshold: percentage().prefault('50%').describe('Share of failures that opens the breaker.'),
+    resetAfter: duration('1ms', '1h').prefault('1s').describe('When an open breaker tries again.'),
+  }).prefault({}).describe('Guards the look-ups of whenStale: verify.'),
+  legacyChannel: unsupported(),
+})
+
+const identity = mapping({
+  headers: mapping({
+    user: headerName().prefault('x-user-id'),
+    tenant: headerName().prefault('x-tenant-id'),
+    scopes: headerName().prefault('x-scopes'),
+    session: headerName().prefault('x-session-id'),
+    token: headerName().prefault('x-token-id'),
+  }).prefault({}).describe('Headers that tell an upstream who the user is. Copies sent by clients are removed.'),
+  passport: mapping({
+    header: headerName().prefault('x-gatehouse-identity').describe('Header that carries a JWT signed by the gateway.'),
+    lifetime: seconds('1s', '1h').prefault('60s').describe('Life of that JWT.'),
+  }).prefault({}),
+})
+
+/** The grammar of `gateway.yaml`. It knows every key; those that do not work yet are refused by name. */
+export const gatewaySchema = mapping({
+  listeners: listeners.prefault({}).describe('Where the gateway listens.'),
+  workers: workers().prefault(1).describe('Processes.'),
+  storage: mapping({
+    sessions: storage(['redis', 'rediss']).prefault('embedded').describe('Where sessions and revocations are.'),
+    accounts: storage(['postgres', 'postgresql', 'mysql']).prefault('embedded').describe('Where accounts are.'),
+    directory: plainText('the path of a folder').prefault('./data').describe('Folder of embedded storage, relative to this file.'),
+    migrate: flag().prefault(true).describe('Applies pending migrations at start.'),
+  }).prefault({}),
+  masterKey: secret().optional().describe('Seals signing keys at rest: 32 bytes in base64 or hex. Default: one is made in storage.directory.'),
+  tenants: named(TENANT_ID, TENANT_RULE, tenant).prefault({}).describe('Tenants by id; `default` is there always.'),
+  issuers: named(NAME, NAME_RULE, issuer).prefault({}).describe('Tokens made elsewhere that are accepted.'),
+  clients: unsupported(),
+  revocation: revocation.prefault({}),
+  identity: identity.prefault({}),
+  upstreams: named(NAME, NAME_RULE, upstream).prefault({}).describe('Servers that requests are forwarded to, by name.'),
+  routes: list(routes).prefault([]).describe('What is served, and to whom. The most specific host, then path, then method wins.'),
+  telemetry: mapping({
+    accessLog: mapping({ sample: percentage().prefault('100%').describe('Share of good requests that are logged.') }).prefault({}),
+    traces: unsupported(),
+  }).prefault({}),
+})
+
+/** The file with its defaults, before the parts are held against each other. */
+export type Draft = z.output<typeof gatewaySchema>
+export type IssuerDraft = Draft['issuers'][string]
+export type UpstreamDraft = Draft['upstreams'][string]
+export type TenantDraft = Draft['tenants'][string]
+export type RouteDraft = Draft['routes'][number]['value']

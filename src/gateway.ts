@@ -1,0 +1,255 @@
+/**
+ * Opens every room and hands each what it needs: the wiring, and nothing else.
+ *
+ * @module
+ */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { createAdmin } from './admin/admin.ts'
+import { createAuthenticator } from './authenticator/authenticator.ts'
+import { describeConfig, type Config } from './config/config.ts'
+import type { Arrived, Identified, Route } from './exchange/exchange.ts'
+import { createIdentity } from './identity/identity.ts'
+import { createArrivals, createListener, discardRest, refuse, refuseSocket } from './listener/listener.ts'
+import { createPipeline } from './pipeline.ts'
+import { createPolicy } from './policy/policy.ts'
+import type { Problem } from './problem/problem.ts'
+import { createRevocation, type RevocationRoom } from './revocation/revocation.ts'
+import { createRouter } from './router/router.ts'
+import { createAccounts } from './services/accounts/accounts.ts'
+import { createDiscovery } from './services/discovery/discovery.ts'
+import { createEcho } from './services/echo/echo.ts'
+import { createHealth } from './services/health/health.ts'
+import { createServices, type Services } from './services/services.ts'
+import { createSessions } from './services/sessions/sessions.ts'
+import { openEmbedded, openMasterKey, type Embedded } from './storage/embedded/embedded.ts'
+import { createTargets } from './targets.ts'
+import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts'
+import { openTenants, type Tenants } from './tenants/tenants.ts'
+import { createUpstreams } from './upstream/upstream.ts'
+
+export interface GatewayNeeds {
+  /** Takes whole log lines. */
+  write(lines: string): void
+}
+
+export interface Gateway {
+  /** Starts to answer. Resolves when the gateway is ready. */
+  listen(): Promise<{ readonly public: Address; readonly admin: Address }>
+  /** Every route as it is enforced. */
+  readonly routes: readonly Route[]
+  /**
+   * Stops: not ready any more, finishes what is in flight, cuts at `timeouts.drain`.
+   *
+   * @returns true when nothing had to be cut
+   */
+  close(): Promise<boolean>
+  readonly log: Telemetry['log']
+}
+
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+/** @throws Error when storage, keys or key files cannot be opened; nothing is left open then */
+export async function openGateway(config: Config, needs: GatewayNeeds): Promise<Gateway> {
+  const startedMs = monotonicMs()
+  const telemetry = createTelemetry({ write: needs.write, nowMs, monotonicMs, random, schedule }, config)
+  const masterKey = config.masterKey ?? openMasterKey(config.storage.directory)
+  const storage = await openEmbedded({ nowSeconds }, config.storage)
+  const tenants = await openTenants({ store: storage.keys, masterKey, nowSeconds }, config.tenants).catch((error: unknown) => {
+    storage.close()
+    throw error
+  })
+  const revocation = createRevocation(
+    { log: storage.log, lookup: storage.log, nowMs, monotonicMs, random, schedule, events: telemetry.events.revocation },
+    config.revocation,
+  )
+  const authenticator = createAuthenticator(
+    {
+      fetch: globalThis.fetch,
+      nowMs,
+      monotonicMs,
+      random,
+      schedule,
+      readFile: (path) => readFile(path, 'utf8'),
+      ownKeys: (tenant) => tenants.publicKeys(tenant).map((key) => ({ ...key })),
+      events: telemetry.events.authenticator,
+    },
+    config,
+  )
+  const services = openServices(config, { tenants, storage, revocation, telemetry, startedMs })
+  const router = createRouter(config.routes, services.endpointsOf)
+  const upstreams = createUpstreams(
+    {
+      monotonicMs,
+      schedule,
+      stallMs: config.listeners.public.timeouts.requestMs,
+      watch: (principal, end) => watch(principal, end, revocation),
+      answered: telemetry.events.upstream.answered,
+    },
+    config.upstreams.values(),
+  )
+  const identity = createIdentity(
+    { signPassport: tenants.passport.sign, tokenId: randomUUID, nowSeconds, origin: config.listeners.public.origin },
+    config.identity,
+  )
+  const arrivals = createArrivals({ requestId: randomUUID, monotonicMs }, config.listeners.public)
+  const pipeline = createPipeline({
+    listener: { read: arrivals.read, refuse, refuseSocket, discardRest },
+    router,
+    authenticator,
+    revocation,
+    policy: createPolicy(tenantOfHost(config), () => nowMs() / 1000),
+    targets: createTargets({ identity, upstreams, services }),
+    telemetry,
+  })
+  const listener = createListener(
+    { handle: pipeline.handle, upgrade: pipeline.upgrade, malformed: (problem, peer) => noteMalformed(telemetry, problem, peer), schedule },
+    config.listeners.public,
+  )
+  const admin = createAdmin(
+    { readiness, scrape: telemetry.scrape, routes: () => router.routes.map(describeRoute), config: () => describeConfig(config) },
+    config.listeners.admin,
+  )
+  telemetry.observe({
+    connections: listener.connections,
+    revocationEntries: revocation.entries,
+    revocationStalenessMs: revocation.stalenessMs,
+    jwksAgesSeconds: () => authenticator.jwksAgeSeconds().map(({ issuer, seconds }) => [issuer, seconds] as const),
+  })
+  return { listen, routes: router.routes, close, log: telemetry.log }
+
+  function readiness() {
+    const facts = { revocation_staleness_seconds: revocation.stalenessMs() / 1000, uptime_seconds: (monotonicMs() - startedMs) / 1000 }
+    if (listener.isDraining()) return { status: 'draining', ...facts } as const
+    if (!revocation.isReady()) return { status: 'starting', ...facts } as const
+    const stale = revocation.stalenessMs() > config.revocation.maxStalenessMs
+    return { status: stale ? 'degraded' : 'ready', ...facts } as const
+  }
+
+  async function listen(): Promise<{ readonly public: Address; readonly admin: Address }> {
+    const adminAddress = await admin.listen()
+    await Promise.all([authenticator.start(), revocation.start()])
+    const { port } = await listener.listen()
+    return { public: { host: config.listeners.public.host, port }, admin: adminAddress }
+  }
+
+  async function close(): Promise<boolean> {
+    const whole = await listener.drain(upstreams.endTunnels)
+    authenticator.stop()
+    revocation.stop()
+    await Promise.all([upstreams.close(), admin.close()])
+    storage.close()
+    telemetry.stop()
+    return whole
+  }
+}
+
+interface ServiceParts {
+  readonly tenants: Tenants
+  readonly storage: Embedded
+  readonly revocation: RevocationRoom
+  readonly telemetry: Telemetry
+  readonly startedMs: number
+}
+
+function openServices(config: Config, parts: ServiceParts): Services {
+  const { tenants, storage, revocation, telemetry, startedMs } = parts
+  const sessions = createSessions(
+    { store: storage.sessions, tokens: tenants, nowSeconds, randomBytes, count: telemetry.events.sessions.count },
+    config,
+  )
+  return createServices([
+    createAccounts({ sessions, store: storage.accounts, nowMs, randomBytes, revoked: revocation.synced }, config),
+    createDiscovery({ jwks: tenants.jwks, passportJwk: tenants.passport.publicJwk }, { ...config, origin: config.listeners.public.origin }),
+    createHealth({
+      uptimeSeconds: () => (monotonicMs() - startedMs) / 1000,
+      isDegraded: () => revocation.stalenessMs() > config.revocation.maxStalenessMs,
+    }),
+    createEcho(),
+  ])
+}
+
+/** Calls `end` once the token is over: expired, or revoked. */
+function watch(principal: Identified, end: () => void, revocation: RevocationRoom): () => void {
+  const leftMs = (principal.expiresAt + principal.skewSeconds) * 1000 - nowMs()
+  const cancel = schedule(leftMs, end)
+  const forget = revocation.onRevoked((one) => {
+    if (revocation.covers(one, principal)) end()
+  })
+  return function stop() {
+    cancel()
+    forget()
+  }
+}
+
+function tenantOfHost(config: Config): ReadonlyMap<string, string> {
+  const tenants = new Map<string, string>()
+  for (const tenant of config.tenants.values()) for (const host of tenant.hosts) tenants.set(host, tenant.id)
+  return tenants
+}
+
+/** What could not be read as a request ends like one: with a record and an id. */
+function noteMalformed(telemetry: Telemetry, problem: Problem, peer: string): string {
+  const arrived: Arrived = {
+    id: randomUUID(),
+    method: '',
+    target: '',
+    host: '',
+    authority: '',
+    rawHeaders: [],
+    peer,
+    trusted: false,
+    client: peer,
+    scheme: 'http',
+    upgrade: false,
+    bodyLength: 0,
+    expectsContinue: false,
+    startedMs: monotonicMs(),
+  }
+  const record = telemetry.open(arrived)
+  record.problem = problem
+  record.status = problem.status
+  telemetry.close(record)
+  return arrived.id
+}
+
+/** A route as the admin listener shows it: Maps and Sets as JSON has them. */
+function describeRoute(route: Route): unknown {
+  return JSON.parse(JSON.stringify(route, (_, value: unknown) => (value instanceof Map ? Object.fromEntries(value) : value instanceof Set ? [...value] : value)))
+}
+
+/** The ambient world, handed to the rooms from here and from nowhere else. */
+function nowMs(): number {
+  return Date.now()
+}
+
+function nowSeconds(): number {
+  return Math.floor(Date.now() / 1000)
+}
+
+function monotonicMs(): number {
+  return performance.now()
+}
+
+function random(): number {
+  return Math.random()
+}
+
+/** Longest delay that a timer takes; what is due later is planned again then. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+/** Timers do not keep the process alive: the listeners do. */
+function schedule(delayMs: number, run: () => void): () => void {
+  if (delayMs > LONGEST_TIMER_MS) {
+    let cancel = schedule(LONGEST_TIMER_MS, () => {
+      cancel = schedule(delayMs - LONGEST_TIMER_MS, run)
+    })
+    return () => cancel()
+  }
+  const timer = setTimeout(run, Math.max(delayMs, 0))
+  timer.unref()
+  return () => clearTimeout(timer)
+}

@@ -1,0 +1,42 @@
+import type { Admitted } from '../exchange/exchange.ts'
+
+/**
+ * Adds who asked, over what, and under which id: `x-request-id`, `x-forwarded-for/-proto/-host`, `forwarded` (RFC 7239) and,
+ * where no trusted proxy gave one, `traceparent` (W3C Trace Context). From a peer that is not trusted nothing is taken over.
+ */
+export function forwardingHeaders(exchange: Admitted, out: string[]): void {
+  const chain = exchange.trusted ? fieldOf(exchange.rawHeaders, 'x-forwarded-for') : undefined
+  const proto = (exchange.trusted ? fieldOf(exchange.rawHeaders, 'x-forwarded-proto') : undefined) ?? exchange.scheme
+  const host = (exchange.trusted ? fieldOf(exchange.rawHeaders, 'x-forwarded-host') : undefined) ?? exchange.authority
+  out.push('x-request-id', exchange.id)
+  out.push('x-forwarded-for', chain === undefined ? exchange.peer : `${chain}, ${exchange.peer}`)
+  out.push('x-forwarded-proto', proto)
+  if (host !== '') out.push('x-forwarded-host', host)
+  out.push('forwarded', forwarded(exchange, host, proto))
+  if (exchange.trusted && fieldOf(exchange.rawHeaders, 'traceparent') !== undefined) return
+  const hex = exchange.id.replaceAll('-', '')
+  // The request id is 128 random bits, so it serves as the trace id; its second half as the id of our span.
+  if (isTraceId(hex)) out.push('traceparent', `00-${hex}-${hex.slice(16)}-01`)
+}
+
+function forwarded(exchange: Admitted, host: string, proto: string): string {
+  const peer = exchange.peer.includes(':') ? `"[${exchange.peer}]"` : exchange.peer
+  const ours = host === '' ? `for=${peer};proto=${proto}` : `for=${peer};host="${host}";proto=${proto}`
+  const before = exchange.trusted ? fieldOf(exchange.rawHeaders, 'forwarded') : undefined
+  return before === undefined ? ours : `${before}, ${ours}`
+}
+
+function isTraceId(hex: string): boolean {
+  return hex.length === 32 && /^[0-9a-f]{32}$/.test(hex) && !hex.endsWith('0000000000000000')
+}
+
+/** All values of a field, joined as RFC 9110 §5.3 says; `name` is lower case. */
+function fieldOf(raw: readonly string[], name: string): string | undefined {
+  let value: string | undefined
+  for (let index = 0; index < raw.length; index += 2) {
+    const candidate = raw[index] ?? ''
+    if (candidate.length !== name.length || candidate.toLowerCase() !== name) continue
+    value = value === undefined ? raw[index + 1] : `${value}, ${raw[index + 1]}`
+  }
+  return value
+}

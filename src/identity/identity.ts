@@ -1,0 +1,154 @@
+/**
+ * What the upstream is told of the request: which header names are ours, what the client may not say, and what we say.
+ *
+ * Everything the client claims under a name of ours is dropped by folded name, on every route; hop-by-hop fields go first,
+ * ours are added last, so that nothing the client sends can remove them. Pure: no input or output, no packages.
+ *
+ * @module
+ */
+import type { IdentityConfig } from '../config/config.ts'
+import { foldHeaderName, type Admitted, type Identified } from '../exchange/exchange.ts'
+import { dropOurCookies } from './cookies.ts'
+import { forwardingHeaders } from './forwarding.ts'
+import { createHeaderNames, type HeaderNames } from './header-names.ts'
+
+export interface IdentityNeeds {
+  /** Signs the passport's claims: a compact ES256 JWS. */
+  signPassport(claims: Readonly<Record<string, unknown>>): string
+  /** A fresh token id, never used twice. */
+  tokenId(): string
+  /** Seconds since 1970. */
+  nowSeconds(): number
+  /** `iss` of the passport: the public origin. */
+  readonly origin: string
+}
+
+export interface Identity {
+  /**
+   * The header fields that the upstream gets, as a flat list of name, value, name, value …, without `host`, `connection`
+   * and the framing fields, which the forward step writes itself.
+   */
+  outgoing(exchange: Admitted): string[]
+}
+
+/** The header fields of one principal, made once: the identity itself, and a passport for each upstream. */
+interface Badge {
+  readonly fields: readonly string[]
+  readonly passports: Map<string, { readonly value: string; readonly renewAt: number }>
+}
+
+export function createIdentity(needs: IdentityNeeds, config: IdentityConfig): Identity {
+  const names = createHeaderNames(config)
+  // Weak: a badge lives exactly as long as the verified-token cache keeps its principal.
+  const badges = new WeakMap<Identified, Badge>()
+  return { outgoing }
+
+  function outgoing(exchange: Admitted): string[] {
+    const out: string[] = []
+    copyClientHeaders(exchange, names, out)
+    forwardingHeaders(exchange, out)
+    for (const [name, value] of exchange.route.requestHeaders.set) out.push(name, value)
+    if (exchange.principal.kind === 'identified') present(exchange.principal, audienceOf(exchange), out)
+    return out
+  }
+
+  function present(principal: Identified, audience: string, out: string[]): void {
+    let badge = badges.get(principal)
+    if (badge === undefined) {
+      badge = { fields: identityFields(principal, config), passports: new Map() }
+      badges.set(principal, badge)
+    }
+    for (const field of badge.fields) out.push(field)
+    out.push(config.passport.header, passport(principal, badge, audience))
+  }
+
+  /** Signing costs tens of microseconds, so a passport serves until half of its life is over. */
+  function passport(principal: Identified, badge: Badge, audience: string): string {
+    const now = needs.nowSeconds()
+    const held = badge.passports.get(audience)
+    if (held !== undefined && now < held.renewAt) return held.value
+    const value = needs.signPassport({
+      iss: needs.origin,
+      aud: audience,
+      sub: principal.user,
+      tenant_id: principal.tenant,
+      scope: principal.scopes.join(' '),
+      ...(principal.session === undefined ? {} : { sid: principal.session }),
+      iat: now,
+      exp: now + config.passport.lifetimeSeconds,
+      jti: needs.tokenId(),
+    })
+    badge.passports.set(audience, { value, renewAt: now + Math.floor(config.passport.lifetimeSeconds / 2) })
+    return value
+  }
+}
+
+function audienceOf(exchange: Admitted): string {
+  const target = exchange.route.target
+  return target.kind === 'upstream' ? target.upstream : target.service
+}
+
+function identityFields(principal: Identified, config: IdentityConfig): string[] {
+  const fields = [config.headers.user, headerText(principal.user), config.headers.tenant, headerText(principal.tenant)]
+  if (principal.scopes.length > 0) fields.push(config.headers.scopes, headerText(principal.scopes.join(' ')))
+  if (principal.session !== undefined) fields.push(config.headers.session, headerText(principal.session))
+  if (principal.tokenId !== undefined) fields.push(config.headers.token, headerText(principal.tokenId))
+  return fields
+}
+
+/** Visible ASCII and spaces as they are, all else percent-encoded as UTF-8, so that a value cannot leave its line. */
+function headerText(text: string): string {
+  return text.replace(/[^\x20-\x7e]+/g, percentEncode)
+}
+
+function percentEncode(text: string): string {
+  return encodeURIComponent(text.toWellFormed())
+}
+
+/** Copies what the client may say: no hop-by-hop field, nothing that `Connection` names, no name of ours. */
+function copyClientHeaders(exchange: Admitted, names: HeaderNames, out: string[]): void {
+  const raw = exchange.rawHeaders
+  const { route } = exchange
+  const nominated = nominatedByConnection(raw)
+  for (let index = 0; index < raw.length; index += 2) {
+    const name = raw[index] ?? ''
+    const value = raw[index + 1] ?? ''
+    const kind = names.kindOf(name)
+    if (kind === 'ours') continue
+    if (kind === 'forwarding' && !exchange.trusted) continue
+    if (kind === 'rewritten') continue
+    if (nominated !== undefined && nominated.has(name.toLowerCase())) continue
+    if (route.requestHeaders.remove.size > 0 && route.requestHeaders.remove.has(foldHeaderName(name))) continue
+    if (route.requestHeaders.set.size > 0 && isSet(route.requestHeaders.set, name)) continue
+    if (kind === 'credential' && !route.forwardToken) {
+      if (name.length !== COOKIE_LENGTH) continue
+      const kept = dropOurCookies(value)
+      if (kept !== '') out.push(name, kept)
+      continue
+    }
+    out.push(name, value)
+  }
+}
+
+/** Of the two credential fields, `authorization` and `cookie`, only the second is taken apart. */
+const COOKIE_LENGTH = 'cookie'.length
+
+function isSet(set: ReadonlyMap<string, string>, name: string): boolean {
+  const folded = foldHeaderName(name)
+  for (const own of set.keys()) if (foldHeaderName(own) === folded) return true
+  return false
+}
+
+/** Lower-case names that the Connection fields list (RFC 9110 §7.6.1); undefined in the usual case of none. */
+function nominatedByConnection(raw: readonly string[]): Set<string> | undefined {
+  let nominated: Set<string> | undefined
+  for (let index = 0; index < raw.length; index += 2) {
+    const name = raw[index] ?? ''
+    if (name.length !== 10 || name.toLowerCase() !== 'connection') continue
+    const value = (raw[index + 1] ?? '').toLowerCase()
+    if (value === 'keep-alive' || value === 'close' || value === 'upgrade') continue
+    nominated ??= new Set()
+    for (const token of value.split(',')) nominated.add(token.trim())
+  }
+  return nominated
+}

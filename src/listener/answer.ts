@@ -1,0 +1,47 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Problem } from '../problem/problem.ts'
+
+/** The whole answer of something that is not streamed. */
+export interface WholeAnswer {
+  readonly status: number
+  /** Lower-case names. */
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string | Uint8Array
+}
+
+/**
+ * Reads a body to its end.
+ *
+ * @throws Problem `payload_too_large` past `limit` octets, `invalid_request` when the client breaks off
+ */
+export async function readBody(req: IncomingMessage, limit: number, record: { bytesIn: number }): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  return new Promise((resolve, reject) => {
+    req.on('data', (chunk: Buffer) => {
+      record.bytesIn += chunk.length
+      if (record.bytesIn <= limit) {
+        chunks.push(chunk)
+        return
+      }
+      req.removeAllListeners('data')
+      req.pause()
+      reject(new Problem('payload_too_large'))
+    })
+    req.on('end', () => resolve(Buffer.concat(chunks)))
+    req.on('error', brokenOff)
+    req.on('close', brokenOff)
+
+    function brokenOff(): void {
+      if (!req.complete) reject(new Problem('invalid_request', { detail: 'the client broke off its request' }))
+    }
+  })
+}
+
+export function writeAnswer(res: ServerResponse, answer: WholeAnswer, requestId: string): void {
+  const { body } = answer
+  const headers: Record<string, string> = { ...answer.headers, 'x-request-id': requestId, 'x-content-type-options': 'nosniff' }
+  if (body !== undefined) headers['content-length'] = String(Buffer.byteLength(body))
+  else if (answer.status !== 204 && answer.status !== 304) headers['content-length'] = '0'
+  res.writeHead(answer.status, headers)
+  res.end(body)
+}

@@ -1,0 +1,177 @@
+import type { IncomingMessage } from 'node:http'
+import type { PublicListenerConfig } from '../config/config.ts'
+import type { Arrived } from '../exchange/exchange.ts'
+import { Problem } from '../problem/problem.ts'
+import { createClientAddresses, type ClientAddresses } from './client-address.ts'
+
+export interface ArrivalNeeds {
+  /** 128 random bits as text. */
+  requestId(): string
+  monotonicMs(): number
+}
+
+/** A request as it was taken from the socket, and why it cannot be read in one way only, if it cannot. */
+export interface Arrival {
+  readonly arrived: Arrived
+  readonly fault: Problem | undefined
+}
+
+export interface Arrivals {
+  /** Reads what arrived; never throws, so that every request has a record. */
+  read(req: IncomingMessage): Arrival
+}
+
+/** A Host (RFC 9110 §7.2): a name, an IPv4 address or a bracketed IPv6 address, and a port. */
+const HOST = /^(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9_.])?|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?$/i
+const MAX_HOST = 260
+const REMEMBERED_HOSTS = 1024
+/** What a field value may hold (RFC 9110 §5.5, without obs-text, which readers decode in different ways). */
+const NOT_VISIBLE = /[^\t\x20-\x7e]/
+const REQUEST_ID = /^[\w.:-]{1,128}$/
+/** A length that every reader reads alike: RFC 9110 §8.6 allows leading zeros, which some read as octal. */
+const LENGTH = /^(?:0|[1-9][0-9]{0,15})$/
+
+/** What the header fields say that the arrival has to know. */
+interface Facts {
+  host: string | undefined
+  hosts: number
+  length: string | undefined
+  lengths: number
+  coding: string | undefined
+  codings: number
+  expect: string | undefined
+  requestId: string | undefined
+  unreadable: boolean
+}
+
+export function createArrivals(needs: ArrivalNeeds, config: PublicListenerConfig): Arrivals {
+  const addresses = createClientAddresses(config.trustedProxies)
+  const hosts = new Map<string, string>()
+  return { read }
+
+  function read(req: IncomingMessage): Arrival {
+    const raw = req.rawHeaders
+    const facts = factsOf(raw)
+    const { peer, trusted } = addresses.ofSocket(req.socket)
+    const authority = facts.host ?? ''
+    const host = hostOf(authority)
+    const arrived: Arrived = {
+      id: trusted && facts.requestId !== undefined && REQUEST_ID.test(facts.requestId) ? facts.requestId : needs.requestId(),
+      method: req.method ?? '',
+      target: req.url ?? '',
+      host: host ?? '',
+      authority: host === undefined ? '' : authority,
+      rawHeaders: raw,
+      peer,
+      trusted,
+      client: trusted ? clientBehind(raw, peer, addresses) : peer,
+      scheme: 'http',
+      upgrade: 'upgrade' in req && req.upgrade === true,
+      bodyLength: facts.codings > 0 ? undefined : Number(facts.length ?? 0),
+      expectsContinue: facts.expect !== undefined,
+      startedMs: needs.monotonicMs(),
+    }
+    return { arrived, fault: findFault(req, facts, host) }
+  }
+
+  function findFault(req: IncomingMessage, facts: Facts, host: string | undefined): Problem | undefined {
+    if (req.rawHeaders.length > config.limits.headers * 2) return new Problem('headers_too_large')
+    if ((req.url ?? '').length > config.limits.urlBytes) return new Problem('uri_too_long')
+    if (facts.hosts > 1) return refused('more than one Host field')
+    if (facts.hosts === 0 && req.httpVersionMinor > 0) return refused('no Host field')
+    if (host === undefined) return refused('the Host field is not a host')
+    if (facts.unreadable) return refused('a header field holds characters outside of visible ASCII')
+    if (facts.codings > 1 || (facts.coding !== undefined && facts.coding.toLowerCase() !== 'chunked')) {
+      return refused('the only transfer coding is chunked')
+    }
+    if (facts.codings > 0 && (facts.lengths > 0 || req.httpVersionMinor === 0)) return refused('ambiguous framing')
+    if (facts.lengths > 1 || (facts.length !== undefined && !LENGTH.test(facts.length))) return refused('ambiguous length')
+    if (req.method === 'TRACE') return new Problem('method_not_allowed', { headers: { allow: ALLOW } })
+    if (facts.expect !== undefined && facts.expect.toLowerCase() !== '100-continue') return new Problem('expectation_failed')
+    return undefined
+  }
+
+  /** Lower case, without port and trailing dot; undefined when it is no host. */
+  function hostOf(authority: string): string | undefined {
+    const known = hosts.get(authority)
+    if (known !== undefined) return known
+    if (authority === '') return ''
+    if (authority.length > MAX_HOST || !HOST.test(authority)) return undefined
+    const name = authority.replace(/:[0-9]+$/, '').toLowerCase()
+    const host = name.endsWith('.') ? name.slice(0, -1) : name
+    if (hosts.size < REMEMBERED_HOSTS) hosts.set(authority, host)
+    return host
+  }
+}
+
+const ALLOW = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
+
+function refused(detail: string): Problem {
+  return new Problem('invalid_request', { description: `The request is malformed: ${detail}.`, detail })
+}
+
+function factsOf(raw: readonly string[]): Facts {
+  const facts: Facts = {
+    host: undefined,
+    hosts: 0,
+    length: undefined,
+    lengths: 0,
+    coding: undefined,
+    codings: 0,
+    expect: undefined,
+    requestId: undefined,
+    unreadable: false,
+  }
+  for (let index = 0; index < raw.length; index += 2) {
+    const name = raw[index] ?? ''
+    const value = raw[index + 1] ?? ''
+    if (NOT_VISIBLE.test(value)) facts.unreadable = true
+    switch (name.length) {
+      case 4:
+        if (name.toLowerCase() === 'host') {
+          facts.host = value
+          facts.hosts += 1
+        }
+        break
+      case 6:
+        if (name.toLowerCase() === 'expect') facts.expect = value
+        break
+      case 12:
+        if (name.toLowerCase() === 'x-request-id') facts.requestId = value
+        break
+      case 14:
+        if (name.toLowerCase() === 'content-length') {
+          facts.length = value
+          facts.lengths += 1
+        }
+        break
+      case 17:
+        if (name.toLowerCase() === 'transfer-encoding') {
+          facts.coding = value
+          facts.codings += 1
+        }
+        break
+      default:
+    }
+  }
+  return facts
+}
+
+function clientBehind(raw: readonly string[], peer: string, addresses: ClientAddresses): string {
+  const chain: string[] = []
+  for (let index = 0; index < raw.length; index += 2) {
+    if ((raw[index] ?? '').toLowerCase() === 'x-forwarded-for') chain.push(...(raw[index + 1] ?? '').split(','))
+  }
+  return addresses.behind(chain, peer)
+}
+
+/** Whether the parser should hand over the socket: only for a WebSocket; any other upgrade is ignored (RFC 9110 §7.8). */
+export function isWebSocketUpgrade(req: IncomingMessage): boolean {
+  return req.method === 'GET' && req.headers.upgrade?.toLowerCase() === 'websocket'
+}
+
+/** Whether the handshake is one of RFC 6455 §4.2.1. */
+export function isHandshake(req: IncomingMessage): boolean {
+  const { headers } = req
+  return headers['sec-websocket-version'] === '13' && /^[A-Za-z0-9+/]{22}==$/.test(headers['sec-websocket-key'] ?? '')
+}

@@ -1,0 +1,45 @@
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { describeProblem, type Problem } from '../problem/problem.ts'
+
+/** How much of an unwanted body is read and thrown away before the connection is cut. */
+const DISCARD_BYTES = 1024 * 1024
+
+/** Answers with a problem, unless an answer has begun: that one is cut, so that nobody takes it for whole. */
+export function refuse(res: ServerResponse, problem: Problem, requestId: string): void {
+  if (res.headersSent) {
+    res.destroy()
+    return
+  }
+  const answer = describeProblem(problem, requestId)
+  res.writeHead(answer.status, answer.headers)
+  res.end(answer.body)
+}
+
+/** The same on a bare socket: after an upgrade, or where the parser gave up. Ends the socket. */
+export function refuseSocket(socket: Duplex, problem: Problem, requestId: string): void {
+  if (!socket.writable) return
+  const answer = describeProblem(problem, requestId)
+  let head = `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ''}\r\n`
+  for (const name in answer.headers) head += `${name}: ${answer.headers[name]}\r\n`
+  socket.once('finish', () => socket.destroy())
+  socket.end(`${head}connection: close\r\n\r\n${answer.body}`)
+}
+
+/**
+ * Reads what is left of a request that was answered before it was whole, and throws it away: a connection that is closed
+ * with unread octets is reset, and the client may lose the answer. Past a bound the connection is cut all the same.
+ */
+export function discardRest(req: IncomingMessage): void {
+  if (req.complete || req.destroyed) return
+  let discarded = 0
+  req.on('data', (chunk: Buffer) => {
+    discarded += chunk.length
+    if (discarded > DISCARD_BYTES) req.socket.destroy()
+  })
+  req.on('error', ignore)
+  req.resume()
+}
+
+/** The connection is going; there is nobody left to tell. */
+function ignore(): void {}

@@ -1,0 +1,68 @@
+import { LRUCache } from 'lru-cache'
+import CircuitBreaker from 'opossum'
+import type { RevocationConfig } from '../config/config.ts'
+import type { RevocationNeeds, TokenFacts } from './revocation.ts'
+
+/** Asks the store about one token, for routes that say `verify`. */
+export interface StoreCheck {
+  /** Rejects when the store fails, is too slow, or was so lately. An answer may be as old as `maxAgeMs`, a second at most. */
+  isRevoked(token: TokenFacts, maxAgeMs: number): Promise<boolean>
+  stop(): void
+}
+
+const REMEMBERED_MS = 1000
+const REMEMBERED = 10_000
+/** Questions within the breaker's window before it may open: one lost answer is no outage. */
+const VOLUME = 5
+
+interface Answer {
+  readonly isRevoked: boolean
+  readonly askedMs: number
+}
+
+type StoreNeeds = Pick<RevocationNeeds, 'lookup' | 'monotonicMs' | 'events'>
+
+export function createStoreCheck(needs: StoreNeeds, config: RevocationConfig['breaker']): StoreCheck {
+  const answers = new LRUCache<string, Answer>({ max: REMEMBERED })
+  const asking = new Map<string, Promise<Answer>>()
+  const breaker = new CircuitBreaker((token: TokenFacts) => needs.lookup.isRevoked(token), {
+    timeout: config.timeoutMs,
+    errorThresholdPercentage: config.errorThreshold * 100,
+    resetTimeout: config.resetAfterMs,
+    volumeThreshold: VOLUME,
+    rollingPercentilesEnabled: false,
+    enableSnapshots: false,
+  })
+  breaker.on('open', () => needs.events.breaker('open'))
+  breaker.on('halfOpen', () => needs.events.breaker('half-open'))
+  breaker.on('close', () => needs.events.breaker('closed'))
+  return { isRevoked, stop: () => breaker.shutdown() }
+
+  async function isRevoked(token: TokenFacts, maxAgeMs: number): Promise<boolean> {
+    const key = keyOf(token)
+    const known = answers.get(key)
+    if (known !== undefined && needs.monotonicMs() - known.askedMs <= Math.min(maxAgeMs, REMEMBERED_MS)) return known.isRevoked
+    const answer = await (asking.get(key) ?? ask(key, token))
+    return answer.isRevoked
+  }
+
+  /** One question for all that wait for the same token. */
+  function ask(key: string, token: TokenFacts): Promise<Answer> {
+    const askedMs = needs.monotonicMs()
+    const answering = breaker
+      .fire(token)
+      .then((isRevoked) => {
+        const answer = { isRevoked, askedMs }
+        answers.set(key, answer)
+        return answer
+      })
+      .finally(() => asking.delete(key))
+    asking.set(key, answering)
+    return answering
+  }
+}
+
+/** Everything that the answer depends on; a list as JSON can be read in one way only. */
+function keyOf({ tenant, user, session, tokenId, epoch, issuedAt }: TokenFacts): string {
+  return JSON.stringify([tenant, user, session ?? null, tokenId ?? null, epoch ?? null, issuedAt ?? null])
+}

@@ -1,0 +1,65 @@
+/**
+ * From a route as written to the routes that are matched: one for an upstream, one for each endpoint of a service.
+ */
+import type { RouteConfig, ServiceName } from '../config/config.ts'
+import type { Auth, Route, Target } from '../exchange/exchange.ts'
+import type { Endpoint } from './router.ts'
+
+/**
+ * The routes that a configured route stands for, frozen. A service gives none where none of its endpoints lies at the path or
+ * takes one of the methods.
+ */
+export function compileRoute(written: RouteConfig, endpointsOf: (service: ServiceName) => readonly Endpoint[]): readonly Route[] {
+  const { target } = written
+  // A route that does not say who may use it needs a token; the configuration refuses it before it comes to this.
+  if (target.kind === 'upstream') return [freezeRoute(written, { auth: written.auth ?? 'required', target })]
+  const { service } = target
+  return endpointsOf(service).flatMap((endpoint) => {
+    const path = mountedPath(written.match.path, endpoint.path)
+    const methods = sharedMethods(written.match.methods, endpoint.method)
+    if (path === undefined || methods === undefined) return []
+    const auth = endpoint.auth === 'route' ? (written.auth ?? 'required') : endpoint.auth
+    return freezeRoute(written, {
+      name: `${written.name}.${endpoint.name}`,
+      path,
+      methods,
+      auth,
+      bodyBytes: Math.min(endpoint.bodyBytes ?? written.bodyBytes, written.bodyBytes),
+      target: { kind: 'service', service, endpoint: endpoint.name },
+    })
+  })
+}
+
+/** Where an endpoint lies; undefined: not under this mount. A mount without `/*` has room for one path only. */
+function mountedPath(mount: string, relative: string): string | undefined {
+  if (mount.endsWith('/*')) return mount.slice(0, -2) + relative || '/'
+  return relative === '' || relative === '/*' ? mount : undefined
+}
+
+/** What both the route and the endpoint take; undefined: nothing. Empty stands for every method. */
+function sharedMethods(written: readonly string[], endpoint: string | undefined): readonly string[] | undefined {
+  if (endpoint === undefined) return written
+  if (written.length === 0 || written.includes(endpoint)) return [endpoint]
+  if (endpoint === 'HEAD' && written.includes('GET')) return ['HEAD']
+  return endpoint === 'GET' && written.includes('HEAD') ? ['HEAD'] : undefined
+}
+
+interface Own {
+  readonly name?: string
+  readonly path?: string
+  readonly methods?: readonly string[]
+  readonly auth: Auth
+  readonly bodyBytes?: number
+  readonly target: Target
+}
+
+function freezeRoute(written: RouteConfig, own: Own): Route {
+  const { name, path, methods, ...facts } = own
+  const match = Object.freeze({
+    ...written.match,
+    hosts: Object.freeze(written.match.hosts.map((host) => host.toLowerCase())),
+    path: path ?? written.match.path,
+    methods: Object.freeze([...(methods ?? written.match.methods)]),
+  })
+  return Object.freeze({ ...written, ...facts, name: name ?? written.name, match, target: Object.freeze(own.target) })
+}

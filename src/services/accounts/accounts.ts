@@ -1,0 +1,182 @@
+/**
+ * Accounts with a password: register, log in, log out.
+ *
+ * Who is not known and who gives a wrong password are answered alike, in words and in work. This service issues no token
+ * itself and keeps no e-mail address, password or hash anywhere but in the {@link AccountStore}.
+ *
+ * @module
+ */
+import type { TenantConfig } from '../../config/config.ts'
+import type { Identified } from '../../exchange/exchange.ts'
+import { OWN_ISSUER } from '../../exchange/exchange.ts'
+import { Problem } from '../../problem/problem.ts'
+import { jsonEndpoint } from '../json-body.ts'
+import type { Answer, Call, Service } from '../services.ts'
+import { callerOf, headerOf, json } from '../services.ts'
+import type { Sessions } from '../sessions/sessions.ts'
+import { tenantInPath, tenantOf } from '../tenant-of-request.ts'
+import type { Login, Registration } from './bodies.ts'
+import { foldEmail, foldUsername, LOGIN, REGISTRATION } from './bodies.ts'
+import type { Passwords } from './passwords.ts'
+import type { Outcome } from './throttle.ts'
+import { createThrottle } from './throttle.ts'
+
+export type { Argon2Cost, Passwords, PasswordsNeeds } from './passwords.ts'
+export { argon2id, createPasswords } from './passwords.ts'
+
+/** A person of one tenant. */
+export interface Account {
+  /** `usr_` and 32 hex digits. */
+  readonly id: string
+  readonly tenant: string
+  /** As given. */
+  readonly email: string
+  /** As compared: unique within the tenant. */
+  readonly emailFolded: string
+  readonly username?: {
+    /** As given. */ readonly shown: string
+    /** As compared: unique within the tenant. */ readonly folded: string
+  }
+  readonly displayName?: string
+  /** PHC string. */
+  readonly passwordHash: string
+  /** Whole seconds since 1970. */
+  readonly createdAt: number
+}
+
+export type NewAccountOutcome = 'created' | 'email_taken' | 'username_taken'
+
+/** Keeps accounts. Storage implements it; each method does all or nothing, or rejects with `storage_unavailable`. */
+export interface AccountStore {
+  create(account: Account): Promise<NewAccountOutcome>
+  findById(tenant: string, id: string): Promise<Account | undefined>
+  findByEmail(tenant: string, folded: string): Promise<Account | undefined>
+  findByUsername(tenant: string, folded: string): Promise<Account | undefined>
+}
+
+export interface AccountsNeeds {
+  readonly accounts: AccountStore
+  readonly sessions: Sessions
+  readonly passwords: Passwords
+  /** Whole seconds since 1970. */
+  nowSeconds(): number
+  /** Monotonic, milliseconds. */
+  nowMs(): number
+  randomBytes(size: number): Buffer
+}
+
+export interface AccountsConfig {
+  readonly tenants: ReadonlyMap<string, TenantConfig>
+}
+
+/** `client_id` of the tokens of a login (RFC 9068 §2.2): the gateway itself took the password. */
+const CLIENT_ID = 'gatehouse'
+
+/** A login asks for no scope and gets none: scopes are for what is granted to clients. */
+const LOGIN_SCOPE = ''
+
+const NO_STORE = { 'cache-control': 'no-store' } as const
+
+export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Service {
+  const throttle = createThrottle({ nowMs: () => needs.nowMs() })
+  return {
+    name: 'accounts',
+    endpoints: [
+      jsonEndpoint({ name: 'register', method: 'POST', path: '/register', auth: 'public', body: REGISTRATION, handle: register }),
+      jsonEndpoint({ name: 'login', method: 'POST', path: '/login', auth: 'public', body: LOGIN, handle: login }),
+      { name: 'logout', method: 'POST', path: '/logout', auth: 'required', handle: logout },
+      { name: 'logout-all', method: 'POST', path: '/logout-all', auth: 'required', handle: logoutAll },
+      { name: 'me', method: 'GET', path: '/me', auth: 'required', handle: me },
+    ],
+  }
+
+  async function register(call: Call, body: Registration): Promise<Answer> {
+    const tenant = tenantNamed(call, body.tenant_id)
+    if (tenant.registration === 'closed') throw new Problem('registration_closed')
+    const account: Account = {
+      id: `usr_${needs.randomBytes(16).toString('hex')}`,
+      tenant: tenant.id,
+      email: body.email,
+      emailFolded: foldEmail(body.email),
+      ...(body.username === undefined ? {} : { username: { shown: body.username, folded: foldUsername(body.username) } }),
+      passwordHash: await needs.passwords.hash(body.password),
+      createdAt: needs.nowSeconds(),
+    }
+    const outcome = await needs.accounts.create(account)
+    if (outcome !== 'created') throw new Problem(outcome)
+    return json(201, { user: shown(account) }, NO_STORE)
+  }
+
+  async function login(call: Call, body: Login): Promise<Answer> {
+    const tenant = tenantNamed(call, body.tenant_id)
+    const account = await authenticated(call, tenant, body)
+    const pair = await needs.sessions.create({
+      tenant: tenant.id,
+      user: account.id,
+      scope: LOGIN_SCOPE,
+      device: headerOf(call.admitted, 'user-agent') ?? '',
+      ip: call.admitted.client,
+      authTime: needs.nowSeconds(),
+      clientId: CLIENT_ID,
+    })
+    return json(200, pair, NO_STORE)
+  }
+
+  async function authenticated(call: Call, tenant: TenantConfig, body: Login): Promise<Account> {
+    const subject = body.email === undefined ? `name ${foldUsername(body.username ?? '')}` : `mail ${foldEmail(body.email)}`
+    const attempt = throttle.begin(tenant, call.admitted.client, subject)
+    let outcome: Outcome = 'withdrawn'
+    try {
+      const account = await accountOf(tenant.id, body)
+      const isRight = await needs.passwords.verify(body.password, account?.passwordHash)
+      outcome = isRight && account !== undefined ? 'passed' : 'failed'
+      if (outcome === 'passed' && account !== undefined) return account
+      throw new Problem('bad_credentials')
+    } finally {
+      attempt.end(outcome)
+    }
+  }
+
+  function accountOf(tenant: string, body: Login): Promise<Account | undefined> {
+    if (body.email !== undefined) return needs.accounts.findByEmail(tenant, foldEmail(body.email))
+    return needs.accounts.findByUsername(tenant, foldUsername(body.username ?? ''))
+  }
+
+  async function logout(call: Call): Promise<Answer> {
+    await needs.sessions.end(callerOf(call.admitted), 'logout')
+    return { status: 204, headers: NO_STORE }
+  }
+
+  async function logoutAll(call: Call): Promise<Answer> {
+    return json(200, { revoked_count: await needs.sessions.endAll(callerOf(call.admitted), 'logout-all') }, NO_STORE)
+  }
+
+  async function me(call: Call): Promise<Answer> {
+    const caller = callerOf(call.admitted)
+    const account = await needs.accounts.findById(caller.tenant, caller.user)
+    if (account === undefined) throw withoutAccount(caller)
+    return json(200, shown(account), NO_STORE)
+  }
+
+  function tenantNamed(call: Call, inBody: string | undefined): TenantConfig {
+    return tenantOf(call.admitted, config.tenants, { path: tenantInPath(call.admitted.path), body: inBody })
+  }
+}
+
+/** Users of foreign issuers have none here; a token of our own without one outlived its user. */
+function withoutAccount(caller: Identified): Problem {
+  if (caller.issuer === OWN_ISSUER) return new Problem('invalid_token')
+  return new Problem('access_denied', { description: 'The user of this token has no account here.' })
+}
+
+/** What its owner may see of an account. */
+function shown(account: Account) {
+  return {
+    id: account.id,
+    tenant_id: account.tenant,
+    email: account.email,
+    username: account.username?.shown ?? null,
+    display_name: account.displayName ?? null,
+    created_at: new Date(account.createdAt * 1_000).toISOString(),
+  }
+}

@@ -1,0 +1,73 @@
+import { z } from 'zod'
+import { passwordBytes } from './passwords.ts'
+
+/** RFC 5321 §4.5.3.1: a path has 256 octets with its brackets, a local part 64. */
+const EMAIL_CHARACTERS = 254
+const LOCAL_CHARACTERS = 64
+
+const PASSWORD_BYTES = { least: 8, most: 1_024 } as const
+const USERNAME = /^[a-zA-Z0-9_-]{3,30}$/
+
+/** Control, format, unassigned and private characters, and white space of every kind. */
+const NOT_IN_EMAIL = /[\p{C}\p{Z}]/u
+
+const email = z.string().refine(isEmail, 'must be an e-mail address of at most 254 characters')
+const tenantId = z.string().min(1).max(64).optional()
+
+export const REGISTRATION = z.strictObject({
+  email,
+  password: z.string().refine(isPassword, `must have ${PASSWORD_BYTES.least} to ${PASSWORD_BYTES.most} bytes`),
+  username: z
+    .string()
+    .refine((value) => USERNAME.test(value), {
+      message: 'must have 3 to 30 letters, digits, underscores or hyphens',
+      params: { problem: 'username_invalid' },
+    })
+    .optional(),
+  tenant_id: tenantId,
+})
+
+export type Registration = z.infer<typeof REGISTRATION>
+
+/** A username that cannot exist is answered as one that does not. */
+export const LOGIN = z
+  .strictObject({
+    email: email.optional(),
+    username: z.string().min(1).max(EMAIL_CHARACTERS).optional(),
+    password: z.string().refine(isShortEnough, `must have at most ${PASSWORD_BYTES.most} bytes`),
+    tenant_id: tenantId,
+  })
+  // Asked whatever else is wrong, so that one answer names every wrong field.
+  .refine(namesOne, { path: ['email'], message: 'is required, or username in its place; not both', when: () => true })
+
+export type Login = z.infer<typeof LOGIN>
+
+/** E-mail addresses are one person's in whatever case they are written. */
+export function foldEmail(value: string): string {
+  return value.normalize('NFC').toLowerCase()
+}
+
+/** Usernames are ASCII. */
+export function foldUsername(value: string): string {
+  return value.toLowerCase()
+}
+
+function isEmail(value: string): boolean {
+  if (value.length > EMAIL_CHARACTERS) return false
+  const at = value.indexOf('@')
+  if (at < 1 || at > LOCAL_CHARACTERS || at === value.length - 1 || at !== value.lastIndexOf('@')) return false
+  return !NOT_IN_EMAIL.test(value)
+}
+
+function isPassword(value: string): boolean {
+  return isShortEnough(value) && passwordBytes(value).length >= PASSWORD_BYTES.least
+}
+
+function isShortEnough(value: string): boolean {
+  return passwordBytes(value).length <= PASSWORD_BYTES.most
+}
+
+function namesOne(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return true
+  return Object.hasOwn(value, 'email') !== Object.hasOwn(value, 'username')
+}

@@ -1,0 +1,117 @@
+/**
+ * What the gateway answers itself: one contract for all built-in services.
+ *
+ * A service is a name and a table of endpoints. The router chooses the endpoint and the steps before have settled who
+ * calls; an endpoint reads its body by a strict schema and answers. Services never see a socket, choose a route or
+ * authenticate anyone, and whatever a client sends, the answer to it is no 5xx.
+ *
+ * @module
+ */
+import type { z } from 'zod'
+import type { ServiceName } from '../config/config.ts'
+import type { Admitted, Identified } from '../exchange/exchange.ts'
+import { Problem } from '../problem/problem.ts'
+
+/** Largest body that a service reads, unless the endpoint leaves it to the route. */
+export const SERVICE_BODY_BYTES = 64 * 1024
+
+/** What the pipeline lends to a service for one request. */
+export interface ServiceIo {
+  /** @throws Problem `payload_too_large` when the body is larger than `limit` bytes */
+  readBody(limit: number): Promise<Buffer>
+  /** Name, value, name, value …: the headers that an upstream would receive. */
+  forwardedHeaders(): readonly string[]
+}
+
+export interface Answer {
+  readonly status: number
+  /** Lower-case names. */
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string | Uint8Array
+}
+
+export interface Call {
+  readonly admitted: Admitted
+  readonly io: ServiceIo
+}
+
+/** What the router needs of an endpoint. */
+export interface EndpointInfo {
+  readonly name: string
+  /** Absent: every method. `GET` takes HEAD too. */
+  readonly method: string | undefined
+  /** Below the mount: empty, `/login`, `/{tenant}/.well-known/jwks.json`, or `/*` for all that is below. */
+  readonly path: string
+  /** `route`: as the route that mounts the service says. */
+  readonly auth: 'public' | 'required' | 'optional' | 'route'
+  /** Largest body, bytes. Absent: as the route says. */
+  readonly bodyBytes?: number
+}
+
+export interface Endpoint extends EndpointInfo {
+  /** Schema of the JSON body, for the documentation of the endpoint; `handle` has it applied already. */
+  readonly body?: z.ZodType
+  handle(call: Call): Promise<Answer> | Answer
+}
+
+export interface Service {
+  readonly name: ServiceName
+  readonly endpoints: readonly Endpoint[]
+}
+
+export interface Services {
+  /** Endpoints of a service; empty when it is not there. */
+  endpointsOf(name: string): readonly EndpointInfo[]
+  /** Answers a request whose route targets a service; rejects with a Problem. */
+  serve(admitted: Admitted, io: ServiceIo): Promise<Answer>
+}
+
+/** @throws Error when two services or two endpoints of one have the same name */
+export function createServices(list: readonly Service[]): Services {
+  const services = new Map<
+    string,
+    { readonly infos: readonly EndpointInfo[]; readonly endpoints: ReadonlyMap<string, Endpoint> }
+  >()
+  for (const { name, endpoints } of list) {
+    const byName = new Map(endpoints.map((endpoint) => [endpoint.name, endpoint]))
+    if (services.has(name) || byName.size !== endpoints.length) throw new Error(`the service ${name} has a name twice`)
+    services.set(name, { infos: Object.freeze(endpoints.map(infoOf)), endpoints: byName })
+  }
+  return {
+    endpointsOf: (name) => services.get(name)?.infos ?? [],
+    async serve(admitted, io) {
+      const { target } = admitted.route
+      const endpoint = target.kind === 'service' ? services.get(target.service)?.endpoints.get(target.endpoint) : undefined
+      if (endpoint === undefined) throw new Error(`the route ${admitted.route.name} leads to no endpoint`)
+      return endpoint.handle({ admitted, io })
+    },
+  }
+}
+
+/** An answer in JSON. */
+export function json(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): Answer {
+  return { status, headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(value) }
+}
+
+/** Value of the only field of this name (lower case); undefined where there is none or more than one. */
+export function headerOf(admitted: Admitted, name: string): string | undefined {
+  let found: string | undefined
+  for (let i = 0; i < admitted.rawHeaders.length; i += 2) {
+    if (admitted.rawHeaders[i]?.toLowerCase() !== name) continue
+    if (found !== undefined) return undefined
+    found = admitted.rawHeaders[i + 1]
+  }
+  return found
+}
+
+/** The caller of an endpoint that takes nobody anonymous. */
+export function callerOf(admitted: Admitted): Identified {
+  if (admitted.principal.kind !== 'identified') throw new Problem('unauthorized')
+  return admitted.principal
+}
+
+/** What is authenticated as its route says is also as large as its route says. */
+function infoOf({ name, method, path, auth, bodyBytes }: Endpoint): EndpointInfo {
+  if (auth === 'route' && bodyBytes === undefined) return Object.freeze({ name, method, path, auth })
+  return Object.freeze({ name, method, path, auth, bodyBytes: bodyBytes ?? SERVICE_BODY_BYTES })
+}

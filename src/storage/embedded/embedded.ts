@@ -1,0 +1,89 @@
+/**
+ * Storage in two SQLite files of one directory, for a gateway that has nothing else on the machine.
+ *
+ * What was acknowledged is on the disk, also after a kill or a loss of power. Several processes may share the directory.
+ * This room knows tables; what a session, an account or a key is for is known to the rooms whose interfaces it implements.
+ * It never decrypts a key set and never logs.
+ *
+ * @module
+ */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Config } from '../../config/config.ts'
+import type { RevocationLog, RevocationLookup } from '../../revocation/revocation.ts'
+import type { AccountStore } from '../../services/accounts/accounts.ts'
+import type { SessionStore } from '../../services/sessions/sessions.ts'
+import type { KeyStore } from '../../tenants/tenants.ts'
+import { createAccountStore } from './account-store.ts'
+import type { Audit } from './audit.ts'
+import { createAudit } from './audit.ts'
+import type { Database } from './database.ts'
+import { openDatabase } from './database.ts'
+import { createKeyStore } from './key-store.ts'
+import type { Migration } from './migrations.ts'
+import { migrateUp } from './migrations.ts'
+import { ACCOUNT_MIGRATIONS } from './migrations/accounts.ts'
+import { SESSION_MIGRATIONS } from './migrations/sessions.ts'
+import { createRevocationLog } from './revocation-log.ts'
+import { createSessionStore } from './session-store.ts'
+
+export type { Audit, AuditRow } from './audit.ts'
+export { openMasterKey } from './master-key.ts'
+
+export interface EmbeddedNeeds {
+  /** Whole seconds since 1970. */
+  nowSeconds(): number
+}
+
+/** All that embedded storage offers. Its methods reject with `storage_unavailable` when the files cannot be used. */
+export interface Embedded {
+  readonly keys: KeyStore
+  readonly sessions: SessionStore
+  readonly accounts: AccountStore
+  readonly log: RevocationLog & RevocationLookup
+  readonly audit: Audit
+  close(): void
+}
+
+/**
+ * Opens the storage in `config.directory` (made with mode 0700 when missing): `sessions.db` with keys, sessions, epochs,
+ * revocations and audit, and `accounts.db`.
+ *
+ * @throws Error when a file cannot be opened, is of a newer version, or lacks migrations that may not be applied
+ */
+export async function openEmbedded(needs: EmbeddedNeeds, config: Config['storage']): Promise<Embedded> {
+  mkdirSync(config.directory, { recursive: true, mode: 0o700 })
+  const open = (name: string, migrations: readonly Migration[]): Database => {
+    const db = openDatabase(join(config.directory, name))
+    try {
+      migrateUp(db, migrations, config.migrate, needs)
+      return db
+    } catch (error) {
+      db.close()
+      throw error
+    }
+  }
+  const sessions = open('sessions.db', SESSION_MIGRATIONS)
+  try {
+    return face(needs, sessions, open('accounts.db', ACCOUNT_MIGRATIONS))
+  } catch (error) {
+    sessions.close()
+    throw error
+  }
+}
+
+function face(needs: EmbeddedNeeds, sessions: Database, accounts: Database): Embedded {
+  const log = createRevocationLog(sessions, needs)
+  const { audit, record } = createAudit(sessions, needs)
+  return {
+    keys: createKeyStore(sessions, needs),
+    sessions: createSessionStore(sessions, { nowSeconds: () => needs.nowSeconds(), log, record }),
+    accounts: createAccountStore(accounts),
+    log: log.log,
+    audit,
+    close() {
+      sessions.close()
+      accounts.close()
+    },
+  }
+}

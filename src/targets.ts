@@ -1,0 +1,57 @@
+/**
+ * The last step of the path: hands an admitted request to what its route names, an upstream or a built-in service.
+ *
+ * @module
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Admitted } from './exchange/exchange.ts'
+import type { Identity } from './identity/identity.ts'
+import { isHandshake, readBody, refuseSocket, writeAnswer } from './listener/listener.ts'
+import { Problem } from './problem/problem.ts'
+import type { Services } from './services/services.ts'
+import type { ForwardRecord, Upstreams } from './upstream/upstream.ts'
+
+export interface TargetRooms {
+  readonly identity: Identity
+  readonly upstreams: Upstreams
+  readonly services: Services
+}
+
+export interface Targets {
+  /** @throws Problem while nothing was answered */
+  serve(exchange: Admitted, req: IncomingMessage, res: ServerResponse, record: ForwardRecord): Promise<void>
+  /** @throws Problem before the handshake is answered */
+  tunnel(exchange: Admitted, req: IncomingMessage, socket: Duplex, head: Buffer, record: ForwardRecord): Promise<void>
+}
+
+export function createTargets({ identity, upstreams, services }: TargetRooms): Targets {
+  return { serve, tunnel }
+
+  async function serve(exchange: Admitted, req: IncomingMessage, res: ServerResponse, record: ForwardRecord): Promise<void> {
+    const { route, bodyLength } = exchange
+    if (bodyLength !== undefined && bodyLength > route.bodyBytes) throw new Problem('payload_too_large')
+    if (exchange.expectsContinue && bodyLength !== 0) res.writeContinue()
+    if (route.target.kind === 'upstream') {
+      await upstreams.forward(exchange, identity.outgoing(exchange), { req, res }, record)
+      return
+    }
+    const answer = await services.serve(exchange, {
+      readBody: (limit) => readBody(req, limit, record),
+      forwardedHeaders: () => identity.outgoing(exchange),
+    })
+    record.status = answer.status
+    record.bytesOut = answer.body === undefined ? 0 : Buffer.byteLength(answer.body)
+    writeAnswer(res, answer, exchange.id)
+  }
+
+  async function tunnel(exchange: Admitted, req: IncomingMessage, socket: Duplex, head: Buffer, record: ForwardRecord): Promise<void> {
+    const { route } = exchange
+    if (!route.websocket || route.target.kind !== 'upstream' || exchange.bodyLength !== 0) {
+      throw new Problem('invalid_request', { description: 'This resource takes no WebSocket.' })
+    }
+    if (!isHandshake(req)) throw new Problem('upgrade_refused', { headers: { 'sec-websocket-version': '13', upgrade: 'websocket' } })
+    const refuse = (problem: Problem): void => refuseSocket(socket, problem, exchange.id)
+    await upstreams.tunnel(exchange, identity.outgoing(exchange), { req, socket, head, refuse }, record)
+  }
+}

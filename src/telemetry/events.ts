@@ -1,0 +1,77 @@
+import type { Log } from './log.ts'
+import { NONE } from './metrics.ts'
+import type { Metrics } from './metrics.ts'
+
+/** What each room reports; every member fits the interface that the room declares. */
+export interface Events {
+  readonly authenticator: {
+    /** `reason` is the code of the refusal, or `ok`. */
+    decided(tenant: string | undefined, result: 'accepted' | 'refused' | 'anonymous', reason: string): void
+    /** A look-up in the cache of verified tokens. */
+    cache(result: 'hit' | 'miss'): void
+    /** A signature was verified. */
+    validated(tokenType: string, algorithm: string): void
+    validationSeconds(seconds: number): void
+    jwksFetched(issuer: string, result: 'ok' | 'error'): void
+    /** A key of an issuer was not taken. */
+    keyDropped(issuer: string, reason: string): void
+  }
+  readonly revocation: {
+    checked(result: 'clear' | 'revoked' | 'unknown', source: 'replica' | 'store' | 'skipped'): void
+    lag(seconds: number): void
+    breaker(state: 'closed' | 'half-open' | 'open'): void
+    feed(state: 'up' | 'down', cause?: unknown): void
+    listenerFailed(cause: unknown): void
+  }
+  readonly sessions: {
+    /** `created`, `ended`, `all_ended`, `login_failed` … */
+    event(tenant: string, event: string): void
+  }
+  readonly upstream: {
+    /** The head of an answer came. */
+    answered(upstream: string, seconds: number): void
+  }
+}
+
+const BREAKER_STATES = { closed: 0, 'half-open': 1, open: 2 } as const
+const REVOCATION_STORE = { dependency: 'revocation_store' } as const
+
+export function createEvents(metrics: Metrics, log: Log): Events {
+  const failing = new Set<string>()
+  metrics.breaker.set(REVOCATION_STORE, BREAKER_STATES.closed)
+  return {
+    authenticator: {
+      decided: (tenant, result, reason) => metrics.decisions.add(tenant ?? NONE, result, reason),
+      cache: (result) => metrics.cache.add(result),
+      validated: (tokenType, algorithm) => metrics.validated.add(tokenType, algorithm),
+      validationSeconds: (seconds) => metrics.validationSeconds.observe(seconds),
+      jwksFetched,
+      keyDropped: (issuer, reason) => log.warn('a key of an issuer was not taken', { issuer, reason }),
+    },
+    revocation: {
+      checked: (result, source) => metrics.revocationChecks.add(result, source),
+      lag: (seconds) => metrics.lagSeconds.observe(seconds),
+      breaker(state) {
+        metrics.breaker.set(REVOCATION_STORE, BREAKER_STATES[state])
+        log.warn('the circuit breaker of the revocation store changed', { state })
+      },
+      feed(state, cause) {
+        if (state === 'up') log.info('revocations are read again')
+        else log.error('revocations cannot be read, the local copy goes on', { cause })
+      },
+      listenerFailed: (cause) => log.error('a revocation could not be passed on', { cause }),
+    },
+    sessions: { event: (tenant, event) => metrics.sessions.add(tenant, event) },
+    upstream: { answered: (upstream, seconds) => metrics.upstreamSeconds.observe(seconds, upstream) },
+  }
+
+  /** Counts each fetch; says only when it begins to fail and when it is well again. */
+  function jwksFetched(issuer: string, result: 'ok' | 'error'): void {
+    metrics.jwksFetches.add(issuer, result)
+    if (result === 'error' && !failing.has(issuer)) {
+      failing.add(issuer)
+      log.warn('the keys of an issuer cannot be read, those that are known go on', { issuer })
+    }
+    if (result === 'ok' && failing.delete(issuer)) log.info('the keys of an issuer are read again', { issuer })
+  }
+}

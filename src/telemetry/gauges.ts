@@ -1,0 +1,92 @@
+import { Gauge } from 'prom-client'
+import type { Registry } from 'prom-client'
+import { oneOf } from './tally.ts'
+
+/** Where the values come from that are read at a scrape. What is absent has no sample. */
+export interface Gauges {
+  revocationEntries?(): number
+  /** Milliseconds; no sample while it is not finite. */
+  revocationStalenessMs?(): number
+  connections?(): number
+  redisUp?(): boolean
+  /** Age of the key set of each issuer, by its name; an issuer whose keys were never read is left out. */
+  jwksAgesSeconds?(): Iterable<readonly [issuer: string, seconds: number]>
+  /** Targets are told by their place in the configuration, from 0: their addresses are nobody's business. */
+  upstreamTargets?(): Iterable<{ readonly upstream: string; readonly target: number; readonly healthy: boolean }>
+}
+
+export interface GaugesConfig {
+  readonly registry: Registry
+  readonly issuers: Iterable<string>
+  readonly upstreams: Iterable<string>
+  /** 99th percentile since the last call. */
+  readonly eventLoopLagSeconds: () => number
+}
+
+/** Registers the gauges; `sources` may be filled later. */
+export function registerGauges(sources: Gauges, config: GaugesConfig): void {
+  const { registry } = config
+  single(registry, 'gatehouse_revocation_staleness_seconds', 'Age of the local copy of the revocations.', () => {
+    const milliseconds = sources.revocationStalenessMs?.()
+    return milliseconds === undefined ? undefined : milliseconds / 1000
+  })
+  single(registry, 'gatehouse_revocation_entries', 'Live revocations in the local copy.', () => sources.revocationEntries?.())
+  single(registry, 'gatehouse_connections', 'Open connections of clients.', () => sources.connections?.())
+  single(registry, 'gatehouse_redis_up', 'Whether Redis answers; no sample on embedded storage.', () => {
+    const up = sources.redisUp?.()
+    return up === undefined ? undefined : Number(up)
+  })
+  single(
+    registry,
+    'gatehouse_event_loop_lag_seconds',
+    'Delay of the event loop, 99th percentile since the last scrape.',
+    config.eventLoopLagSeconds,
+  )
+  registerByIssuer(sources, config)
+  registerByTarget(sources, config)
+}
+
+function single(registry: Registry, name: string, help: string, read: () => number | undefined): void {
+  const gauge: Gauge = new Gauge({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      gauge.remove()
+      const value = read()
+      if (value !== undefined && Number.isFinite(value)) gauge.set(value)
+    },
+  })
+}
+
+function registerByIssuer(sources: Gauges, config: GaugesConfig): void {
+  const bound = oneOf(config.issuers, '')
+  const gauge: Gauge = new Gauge({
+    name: 'gatehouse_jwks_age_seconds',
+    help: 'Age of the key set of an issuer.',
+    labelNames: ['issuer'],
+    registers: [config.registry],
+    collect() {
+      gauge.reset()
+      for (const [issuer, seconds] of sources.jwksAgesSeconds?.() ?? []) {
+        if (bound(issuer) !== '' && Number.isFinite(seconds)) gauge.set({ issuer }, seconds)
+      }
+    },
+  })
+}
+
+function registerByTarget(sources: Gauges, config: GaugesConfig): void {
+  const bound = oneOf(config.upstreams, '')
+  const gauge: Gauge = new Gauge({
+    name: 'gatehouse_upstream_healthy',
+    help: 'Whether a target of an upstream takes requests.',
+    labelNames: ['upstream', 'target'],
+    registers: [config.registry],
+    collect() {
+      gauge.reset()
+      for (const { upstream, target, healthy } of sources.upstreamTargets?.() ?? []) {
+        if (bound(upstream) !== '') gauge.set({ upstream, target: String(target) }, Number(healthy))
+      }
+    },
+  })
+}

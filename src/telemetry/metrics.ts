@@ -1,0 +1,147 @@
+import { Gauge, Histogram, Registry } from 'prom-client'
+import type { Config } from '../config/config.ts'
+import { PROBLEMS } from '../problem/problem.ts'
+import { createTally, oneOf, statusCode } from './tally.ts'
+import type { Bound, Label, Tally } from './tally.ts'
+
+/** Label of what has no name, or none that the configuration knows. */
+export const NONE = 'none'
+
+/** Labels come from the configuration or from small fixed sets, so that the number of series is bounded. */
+export interface Metrics {
+  readonly registry: Registry
+  readonly requests: Tally
+  readonly requestSeconds: Timings
+  readonly upstreamSeconds: Timings
+  readonly decisions: Tally
+  readonly validationSeconds: Timings
+  readonly cache: Tally
+  readonly validated: Tally
+  readonly revocationChecks: Tally
+  readonly lagSeconds: Timings
+  readonly breaker: Gauge
+  readonly jwksFetches: Tally
+  readonly sessions: Tally
+  readonly reload: Gauge
+}
+
+/** A histogram with at most one label. */
+export interface Timings {
+  observe(seconds: number, label?: string): void
+}
+
+export type MetricsConfig = Pick<Config, 'routes' | 'tenants' | 'upstreams' | 'issuers'>
+
+export function createMetrics(config: MetricsConfig): Metrics {
+  const registry = new Registry()
+  const tenant = { name: 'tenant', bound: oneOf([...config.tenants.keys(), ...issuerTenants(config)], NONE) }
+  const result = { name: 'result', bound: oneOf(RESULTS) }
+  const issuer = { name: 'issuer', bound: oneOf(config.issuers.keys(), NONE) }
+  const route = { name: 'route', bound: routeName(config.routes.map((known) => known.name)) }
+  const upstream = { name: 'upstream', bound: oneOf(config.upstreams.keys(), NONE) }
+  const code = { name: 'code', bound: statusCode }
+  const reason = { name: 'reason', bound: oneOf(REASONS) }
+  const types = [
+    { name: 'token_type', bound: oneOf(TOKEN_TYPES) },
+    { name: 'alg', bound: oneOf(ALGORITHMS) },
+  ]
+  const source = { name: 'source', bound: oneOf(SOURCES) }
+  const event = { name: 'event', bound: oneOf(SESSION_EVENTS) }
+  return {
+    registry,
+    requests: createTally({ registry, ...HELP.requests, labels: [route, tenant, code] }),
+    requestSeconds: timings(registry, HELP.requestSeconds, route),
+    upstreamSeconds: timings(registry, HELP.upstreamSeconds, upstream),
+    decisions: createTally({ registry, ...HELP.decisions, labels: [tenant, result, reason] }),
+    validationSeconds: timings(registry, { ...HELP.validationSeconds, buckets: FAST }),
+    cache: createTally({ registry, ...HELP.cache, labels: [result] }),
+    validated: createTally({ registry, ...HELP.validated, labels: types }),
+    revocationChecks: createTally({ registry, ...HELP.revocationChecks, labels: [result, source] }),
+    lagSeconds: timings(registry, { ...HELP.lagSeconds, buckets: FAST }),
+    breaker: new Gauge({ ...HELP.breaker, labelNames: ['dependency'], registers: [registry] }),
+    jwksFetches: createTally({ registry, ...HELP.jwksFetches, labels: [issuer, result] }),
+    sessions: createTally({ registry, ...HELP.sessions, labels: [tenant, event] }),
+    reload: new Gauge({ ...HELP.reload, registers: [registry] }),
+  }
+}
+
+const HELP = {
+  requests: { name: 'gatehouse_requests_total', help: 'Requests answered, by status; 499 where the client went away first.' },
+  requestSeconds: { name: 'gatehouse_request_duration_seconds', help: 'From the arrival of a request to its end.' },
+  upstreamSeconds: { name: 'gatehouse_upstream_duration_seconds', help: 'From forwarding to the head of the upstream’s answer.' },
+  decisions: { name: 'gatehouse_auth_decisions_total', help: 'What authentication made of a request, and why.' },
+  validationSeconds: { name: 'gatehouse_token_validation_seconds', help: 'Validation of a token that was not in the cache.' },
+  cache: { name: 'gatehouse_token_cache_total', help: 'Look-ups in the cache of verified tokens.' },
+  validated: { name: 'gatehouse_tokens_validated_total', help: 'Tokens whose signature was verified.' },
+  revocationChecks: { name: 'gatehouse_revocation_checks_total', help: 'Tokens compared with the revocations.' },
+  lagSeconds: { name: 'gatehouse_revocation_lag_seconds', help: 'From the notice of a revocation to its enforcement here.' },
+  breaker: { name: 'gatehouse_breaker_state', help: 'State of a circuit breaker: 0 closed, 1 half open, 2 open.' },
+  jwksFetches: { name: 'gatehouse_jwks_fetch_total', help: 'Fetches of an issuer’s key set.' },
+  sessions: { name: 'gatehouse_sessions_total', help: 'What happened to sessions and accounts.' },
+  reload: { name: 'gatehouse_config_last_reload_success', help: 'Whether the last reading of the configuration succeeded.' },
+} as const
+
+// Validation and revocation take microseconds where all is well.
+const FAST = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
+const SLOW = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+
+const RESULTS = ['accepted', 'refused', 'anonymous', 'hit', 'miss', 'clear', 'revoked', 'unknown', 'ok', 'error'] as const
+const SOURCES = ['replica', 'store', 'skipped'] as const
+const REASONS = [...Object.keys(PROBLEMS), 'ok', 'none', 'valid', 'verified', 'cached', 'public', 'optional', 'no_token']
+const TOKEN_TYPES = ['access', 'refresh', 'service', 'id', 'bearer', 'at+jwt', 'jwt', 'JWT', NONE]
+const ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519 HS256 HS384 HS512'.split(' ')
+const SESSION_EVENTS =
+  'created refreshed ended all_ended others_ended expired evicted registered login_failed login_throttled'.split(' ')
+
+interface TimingsTexts {
+  readonly name: string
+  readonly help: string
+  readonly buckets?: readonly number[]
+}
+
+/** The child of each label value is made once: prom-client validates and hashes labels on every other way. */
+function timings(registry: Registry, texts: TimingsTexts, label?: Label): Timings {
+  const histogram = new Histogram({
+    name: texts.name,
+    help: texts.help,
+    buckets: [...(texts.buckets ?? SLOW)],
+    labelNames: label === undefined ? [] : [label.name],
+    registers: [registry],
+  })
+  if (label === undefined) {
+    const only = histogram.labels({})
+    return { observe: (seconds) => only.observe(finite(seconds)) }
+  }
+  const children = new Map<string, ReturnType<typeof histogram.labels>>()
+  return {
+    observe(seconds, value = NONE) {
+      const known = children.get(value)
+      if (known !== undefined) return known.observe(finite(seconds))
+      const bounded = label.bound(value)
+      const child = children.get(bounded) ?? histogram.labels(bounded)
+      children.set(bounded, child)
+      child.observe(finite(seconds))
+    },
+  }
+}
+
+/** prom-client throws at what is no number; a clock that went backwards is no reason to fail a request. */
+function finite(seconds: number): number {
+  return seconds > 0 && seconds < Number.POSITIVE_INFINITY ? seconds : 0
+}
+
+function issuerTenants(config: MetricsConfig): readonly string[] {
+  return [...config.issuers.values()].map((issuer) => issuer.tenant)
+}
+
+/** A configured route, or an endpoint of the service that is mounted there: `auth`, `auth.login`. */
+function routeName(configured: readonly string[]): Bound {
+  const known = new Set(configured)
+  return (value) => {
+    const name = String(value)
+    if (known.has(name)) return name
+    return ENDPOINT.test(name) && configured.some((route) => name.startsWith(`${route}.`)) ? name : NONE
+  }
+}
+
+const ENDPOINT = /\.[a-z0-9-]{1,40}$/i

@@ -1,0 +1,22 @@
+import type { Admitted, Arrived, Authenticated, Routed, Unrevoked } from '../exchange/exchange.ts'
+import type { Problem } from '../problem/problem.ts'
+
+/** A request at whichever step it has reached. */
+export type Exchange = Arrived | Routed | Authenticated | Unrevoked | Admitted
+
+/** What the pipeline notes while a request runs: one mutable record a request, written by the pipeline only. */
+export interface RequestRecord {
+  /** The furthest step reached. */
+  exchange: Exchange
+  problem: Problem | undefined
+  /** 0 until known. */
+  status: number
+  bytesIn: number
+  bytesOut: number
+  /** Name of the upstream, never its address. */
+  upstream: string | undefined
+  /** Until the head of the upstream's answer. */
+  upstreamMs: number
+  /** The client went away, or the answer was cut short. */
+  aborted: boolean
+}

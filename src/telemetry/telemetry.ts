@@ -1,0 +1,149 @@
+/**
+ * Every request ends here, once: one line in the access log, and the counters that Prometheus reads.
+ *
+ * This room hears what the others have to say through the small interfaces that they declare. It decides nothing, waits
+ * for nothing and fails no request; neither a token, a query, a password nor a key reaches a line or a label.
+ *
+ * @module
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { Config } from '../config/config.ts'
+import type { Arrived } from '../exchange/exchange.ts'
+import { createAccessLine, tenantOf } from './access-line.ts'
+import { createEvents } from './events.ts'
+import type { Events } from './events.ts'
+import { registerGauges } from './gauges.ts'
+import type { Gauges } from './gauges.ts'
+import { createLineBuffer } from './line-buffer.ts'
+import type { LineBufferNeeds } from './line-buffer.ts'
+import { createLog } from './log.ts'
+import type { Log } from './log.ts'
+import { NONE, createMetrics } from './metrics.ts'
+import type { Metrics } from './metrics.ts'
+import { processMetrics } from './process-metrics.ts'
+import type { RequestRecord } from './record.ts'
+import { createStamp } from './stamp.ts'
+
+export type { Events } from './events.ts'
+export type { Gauges } from './gauges.ts'
+export type { Log, LogFacts } from './log.ts'
+export type { Exchange, RequestRecord } from './record.ts'
+export { redact } from './redact.ts'
+
+export interface TelemetryNeeds extends LineBufferNeeds {
+  /** Wall clock, milliseconds since 1970. */
+  nowMs(): number
+  /** Monotonic clock, milliseconds; the one of {@link Arrived.startedMs}. */
+  monotonicMs(): number
+  /** From 0, below 1. */
+  random(): number
+}
+
+export type TelemetryConfig = Pick<Config, 'telemetry' | 'version' | 'routes' | 'tenants' | 'upstreams' | 'issuers'>
+
+export interface Telemetry {
+  /** The record of a request that has just arrived. */
+  open(arrived: Arrived): RequestRecord
+  /** The end of a request. A record that was closed already is left alone. */
+  close(record: RequestRecord): void
+  /** Requests that were opened and not closed. */
+  inFlight(): number
+  readonly log: Log
+  /** What the other rooms report, by room. */
+  readonly events: Events
+  /** Says where values come from that are read at a scrape; may be called more than once. */
+  observe(gauges: Gauges): void
+  /** Notes how the last reading of the configuration went; success until told otherwise. */
+  reloaded(outcome: 'ok' | 'failed'): void
+  /** The metrics in the text format of Prometheus. */
+  scrape(): Promise<{ readonly contentType: string; readonly body: string }>
+  /** Writes out what is buffered. */
+  flush(): void
+  /** Flushes and ends every timer. Later lines are written at once. */
+  stop(): void
+}
+
+/** Status in log and metrics of a request whose client went away before there was one. */
+const CLIENT_GONE = 499
+const LAG_RESOLUTION_MS = 20
+
+export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig): Telemetry {
+  const lines = createLineBuffer(needs)
+  const stamp = createStamp(() => needs.nowMs())
+  const log = createLog(lines, stamp)
+  const metrics = createMetrics(config)
+  const accessLine = createAccessLine(stamp, config)
+  const sources: Gauges = {}
+  const lag = createLagMeter()
+  const open = new Set<RequestRecord>()
+  const sample = config.telemetry.accessLog.sample
+  registerGauges(sources, {
+    registry: metrics.registry,
+    issuers: config.issuers.keys(),
+    upstreams: config.upstreams.keys(),
+    eventLoopLagSeconds: () => lag.readSeconds(),
+  })
+  metrics.reload.set(1)
+  return {
+    open: openRecord,
+    close,
+    inFlight: () => open.size,
+    log,
+    events: createEvents(metrics, log),
+    observe: (gauges) => void Object.assign(sources, gauges),
+    reloaded: (outcome) => metrics.reload.set(outcome === 'ok' ? 1 : 0),
+    scrape: () => scrape(metrics),
+    flush: () => lines.flush(),
+    stop,
+  }
+
+  function openRecord(arrived: Arrived): RequestRecord {
+    const record: RequestRecord = {
+      exchange: arrived,
+      problem: undefined,
+      status: 0,
+      bytesIn: 0,
+      bytesOut: 0,
+      upstream: undefined,
+      upstreamMs: 0,
+      aborted: false,
+    }
+    open.add(record)
+    return record
+  }
+
+  function close(record: RequestRecord): void {
+    if (!open.delete(record)) return
+    const exchange = record.exchange
+    const durationMs = needs.monotonicMs() - exchange.startedMs
+    const status = record.status === 0 && record.aborted ? CLIENT_GONE : record.status
+    const route = 'route' in exchange ? exchange.route.name : NONE
+    metrics.requests.add(route, tenantOf(exchange) ?? NONE, status)
+    metrics.requestSeconds.observe(durationMs / 1000, route)
+    if (status >= 500 || sample >= 1 || needs.random() < sample) lines.add(accessLine(record, status, durationMs))
+  }
+
+  function stop(): void {
+    lag.stop()
+    lines.stop()
+  }
+}
+
+async function scrape(metrics: Metrics): Promise<{ contentType: string; body: string }> {
+  const [ours, process] = await Promise.all([metrics.registry.metrics(), processMetrics().metrics()])
+  return { contentType: metrics.registry.contentType, body: `${ours}\n${process}` }
+}
+
+function createLagMeter(): { readSeconds(): number; stop(): void } {
+  const delays = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS })
+  delays.enable()
+  return {
+    readSeconds() {
+      // What is measured is the time between two ticks of the meter, the wanted one included.
+      const lagMs = delays.percentile(99) / 1e6 - LAG_RESOLUTION_MS
+      delays.reset()
+      return lagMs > 0 ? lagMs / 1000 : 0
+    },
+    stop: () => void delays.disable(),
+  }
+}

@@ -1,0 +1,89 @@
+import type { HeaderRules } from '../exchange/exchange.ts'
+
+/** Header fields as the client library gives them: lower-case names. */
+export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>
+
+export interface AnswerFields {
+  /** Name, value, name, value …, framing included. */
+  readonly fields: string[]
+  /** Octets of the body, where the upstream said. */
+  readonly length: number | undefined
+}
+
+/** RFC 9110 §7.6.1, and what our own HTTP stack writes. */
+const NOT_PASSED_ON: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'content-length',
+  'proxy-authenticate',
+  'x-request-id',
+])
+/** RFC 9110 §6.5.1: fields that must not stand in a trailer. */
+const NOT_IN_TRAILERS: ReadonlySet<string> = new Set([
+  'authorization',
+  'cache-control',
+  'content-encoding',
+  'content-range',
+  'content-type',
+  'host',
+  'set-cookie',
+])
+
+/** The fields that the client gets: no hop-by-hop field, nothing that `Connection` names, one length or none. */
+export function answerFields(headers: ResponseHeaders, rules: HeaderRules, requestId: string | undefined): AnswerFields {
+  const fields: string[] = []
+  const nominated = namesIn(headers['connection'])
+  for (const name in headers) {
+    if (NOT_PASSED_ON.has(name) || nominated?.has(name) === true || rules.remove.has(name) || rules.set.has(name)) continue
+    append(fields, name, headers[name])
+  }
+  for (const [name, value] of rules.set) fields.push(name, value)
+  if (requestId !== undefined) fields.push('x-request-id', requestId)
+  const length = headers['transfer-encoding'] === undefined ? lengthOf(headers['content-length']) : undefined
+  if (length !== undefined) fields.push('content-length', String(length))
+  return { fields, length }
+}
+
+/** The trailer fields that may be passed on, as pairs. */
+export function trailerFields(trailers: ResponseHeaders): [string, string][] {
+  const fields: [string, string][] = []
+  for (const name in trailers) {
+    const value = trailers[name]
+    if (value === undefined || NOT_PASSED_ON.has(name) || NOT_IN_TRAILERS.has(name)) continue
+    for (const one of Array.isArray(value) ? value : [value]) fields.push([name, one])
+  }
+  return fields
+}
+
+/** Lower-case names that a Connection field lists, beyond the usual `keep-alive` and `close`. */
+export function namesIn(connection: string | string[] | undefined): Set<string> | undefined {
+  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return undefined
+  const text = Array.isArray(connection) ? connection.join(',') : connection
+  return new Set(text.toLowerCase().split(',').map(trim))
+}
+
+function trim(text: string): string {
+  return text.trim()
+}
+
+function append(fields: string[], name: string, value: string | string[] | undefined): void {
+  if (value === undefined) return
+  if (!Array.isArray(value)) {
+    fields.push(name, value)
+    return
+  }
+  for (const one of value) fields.push(name, one)
+}
+
+/** The parser has refused what is not a number; equal repeated lines arrive as one list. */
+function lengthOf(value: string | string[] | undefined): number | undefined {
+  const text = Array.isArray(value) ? value[0] : value
+  if (text === undefined) return undefined
+  const length = Number(text)
+  return Number.isSafeInteger(length) && length >= 0 ? length : undefined
+}

@@ -1,0 +1,13 @@
+import { Problem } from '../problem/problem.ts'
+
+/** Codes of undici's errors that mean: reached, but too slow. */
+const TIMEOUTS: ReadonlySet<string> = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT'])
+
+/** The problem that a failed exchange with an upstream is; the failure itself is for the log. */
+export function problemOfFailure(error: Error): Problem {
+  return new Problem(TIMEOUTS.has(codeOf(error)) ? 'upstream_timeout' : 'upstream_unreachable', { cause: error, detail: codeOf(error) })
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name
+}

@@ -1,0 +1,142 @@
+import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
+import type { Dispatcher } from 'undici'
+import type { Admitted } from '../exchange/exchange.ts'
+import { Problem } from '../problem/problem.ts'
+import { answerFields, trailerFields, type ResponseHeaders } from './answer-headers.ts'
+import { streamBody } from './request-body.ts'
+import { problemOfFailure } from './failures.ts'
+import type { Destination, ForwardRecord, HttpIo, UpstreamNeeds } from './upstream.ts'
+
+/** One request to an upstream, and its answer to the client. */
+export function exchangeMessages(
+  needs: UpstreamNeeds,
+  to: Destination,
+  exchange: Admitted,
+  fields: string[],
+  io: HttpIo,
+  record: ForwardRecord,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const { req, res } = io
+    const { route, bodyLength } = exchange
+    const startedMs = needs.monotonicMs()
+    let controller: Dispatcher.DispatchController | undefined
+    let started = false
+    let ended = false
+    let remaining = -1
+    let cancelStall: (() => void) | undefined
+    const body = openBody()
+
+    if (route.host === 'preserve') fields.push('host', exchange.authority)
+    res.on('close', clientGone)
+    to.pool.dispatch(
+      {
+        path: to.basePath + exchange.forwardPath + exchange.query,
+        method: exchange.method,
+        headers: fields,
+        body: body ?? null,
+        ...(route.responseTimeoutMs === undefined ? {} : { headersTimeout: route.responseTimeoutMs }),
+      },
+      { onRequestStart, onResponseStart, onResponseData, onResponseEnd, onResponseError },
+    )
+    res.on('drain', resume)
+
+    function openBody(): Readable | undefined {
+      if (bodyLength === 0) return undefined
+      if (bodyLength !== undefined) fields.push('content-length', String(bodyLength))
+      return streamBody(req, route.bodyBytes, record)
+    }
+
+    function onRequestStart(given: Dispatcher.DispatchController): void {
+      controller = given
+      if (ended) given.abort(new Error('the client is gone'))
+    }
+
+    function onResponseStart(_: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
+      if (ended) return
+      if (status < 200) return passInterim(status, headers)
+      started = true
+      record.status = status
+      record.upstreamMs = needs.monotonicMs() - startedMs
+      needs.answered(to.upstream.name, record.upstreamMs / 1000)
+      const answer = answerFields(headers, route.responseHeaders, exchange.id)
+      remaining = answer.length ?? -1
+      res.writeHead(status, answer.fields)
+      // The rest of this packet is parsed before microtasks run: a body that came with the head leaves with it.
+      queueMicrotask(flushHead)
+    }
+
+    function passInterim(status: number, headers: ResponseHeaders): void {
+      if (exchange.upgrade || req.httpVersionMinor === 0) return
+      if (status === 102 || status === 103) res.writeInformation(status, answerFields(headers, route.responseHeaders, undefined).fields)
+    }
+
+    function flushHead(): void {
+      if (record.bytesOut === 0 && !ended) res.flushHeaders()
+    }
+
+    function onResponseData(given: Dispatcher.DispatchController, chunk: Buffer): void {
+      record.bytesOut += chunk.length
+      if (record.bytesOut === remaining) {
+        res.end(chunk)
+        return
+      }
+      if (res.write(chunk)) return
+      given.pause()
+      cancelStall = needs.schedule(needs.stallMs, () => res.destroy())
+    }
+
+    function resume(): void {
+      cancelStall?.()
+      controller?.resume()
+    }
+
+    function onResponseEnd(_: Dispatcher.DispatchController, trailers: ResponseHeaders): void {
+      if (ended) return
+      ended = true
+      const fields = trailerFields(trailers)
+      if (fields.length > 0 && remaining < 0) res.addTrailers(fields)
+      res.end()
+      leaveBody(body, req)
+      resolve()
+    }
+
+    function onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+      if (ended) return
+      ended = true
+      const problem = error instanceof Problem ? error : problemOfFailure(error)
+      leaveBody(body, req)
+      if (!started) {
+        reject(req.destroyed && !req.complete ? broken() : problem)
+        return
+      }
+      record.aborted = true
+      // A length or a last chunk that never comes tells the client that the answer was cut (RFC 9112 §8).
+      res.destroy()
+      resolve()
+    }
+
+    function clientGone(): void {
+      cancelStall?.()
+      if (ended || res.writableFinished) return
+      ended = true
+      record.aborted = true
+      body?.destroy()
+      controller?.abort(new Error('the client is gone'))
+      resolve()
+    }
+
+    function broken(): Problem {
+      record.aborted = true
+      return new Problem('invalid_request', { detail: 'the client broke off its request' })
+    }
+  })
+}
+
+/** Lets go of a request body that nobody wants any more; what still comes is read and thrown away by the listener. */
+function leaveBody(body: Readable | undefined, req: IncomingMessage): void {
+  if (body === undefined || req.complete) return
+  body.destroy()
+}
+

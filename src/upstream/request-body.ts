@@ -1,0 +1,42 @@
+import type { IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
+import { Problem } from '../problem/problem.ts'
+
+/**
+ * The body of a request as a stream of its own: whoever destroys it does not destroy the client's connection, so that an
+ * answer can still be given. Fails with `payload_too_large` past `limit` octets.
+ */
+export function streamBody(req: IncomingMessage, limit: number, record: { bytesIn: number }): Readable {
+  const body = new Readable({ read, destroy, highWaterMark: 64 * 1024 })
+  req.on('data', onData)
+  req.on('end', onEnd)
+  req.on('close', onClose)
+  req.pause()
+  return body
+
+  function read(): void {
+    req.resume()
+  }
+
+  function onData(chunk: Buffer): void {
+    record.bytesIn += chunk.length
+    if (record.bytesIn > limit) {
+      body.destroy(new Problem('payload_too_large'))
+      return
+    }
+    if (!body.push(chunk)) req.pause()
+  }
+
+  function onEnd(): void {
+    body.push(null)
+  }
+
+  function onClose(): void {
+    if (!req.complete) body.destroy(new Error('the client broke off its request'))
+  }
+
+  function destroy(error: Error | null, done: (error: Error | null) => void): void {
+    req.off('data', onData).off('end', onEnd).off('close', onClose)
+    done(error)
+  }
+}

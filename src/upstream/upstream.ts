@@ -1,0 +1,150 @@
+/**
+ * Takes an admitted request to the service it is for, and the answer back.
+ *
+ * Streams both ways with back-pressure and writes the framing of both messages anew (RFC 9112 §6): what a client or an
+ * upstream said about lengths and codings is never passed on as received. It does not decide whether a request may pass.
+ *
+ * @module
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { Pool } from 'undici'
+import type { UpstreamConfig } from '../config/config.ts'
+import type { Admitted, Identified } from '../exchange/exchange.ts'
+import type { Problem } from '../problem/problem.ts'
+import { exchangeMessages } from './forward.ts'
+import { createTunnels, type LiveTunnel } from './tunnel.ts'
+
+/** What the forward step notes of a request as it goes. */
+export interface ForwardRecord {
+  status: number
+  bytesIn: number
+  bytesOut: number
+  /** Name of the upstream. */
+  upstream: string | undefined
+  /** From the dispatch to the head of the answer. */
+  upstreamMs: number
+  /** The client went away, or its answer was cut short. */
+  aborted: boolean
+}
+
+export interface UpstreamNeeds {
+  monotonicMs(): number
+  /** Runs once after `delayMs`; returns the way to call it off. */
+  schedule(delayMs: number, run: () => void): () => void
+  /** Tells when a live connection must end because its token did; returns the way to stop telling. */
+  watch(principal: Identified, end: () => void): () => void
+  answered(upstream: string, seconds: number): void
+  /** How long a client may take nothing of its answer before it is cut. */
+  readonly stallMs: number
+}
+
+export interface Upstreams {
+  /**
+   * Forwards and answers. Settles when the answer has been handed to the client's socket or was broken off.
+   *
+   * @throws Problem `upstream_unreachable`, `upstream_timeout` or `payload_too_large`, only while nothing was answered
+   */
+  forward(exchange: Admitted, fields: string[], io: HttpIo, record: ForwardRecord): Promise<void>
+  /**
+   * Opens a WebSocket. Settles when it is closed.
+   *
+   * @throws Problem before the upstream's 101
+   */
+  tunnel(exchange: Admitted, fields: string[], io: TunnelIo, record: ForwardRecord): Promise<void>
+  /** Ends all WebSockets with 1001 (RFC 6455 §7.4.1). */
+  endTunnels(): void
+  close(): Promise<void>
+}
+
+export interface HttpIo {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+}
+
+export interface TunnelIo {
+  readonly req: IncomingMessage
+  readonly socket: Duplex
+  /** What the client sent behind its handshake. */
+  readonly head: Buffer
+  /** Writes a refusal to the socket and ends it. */
+  refuse(problem: Problem): void
+}
+
+/** One address of an upstream. */
+export interface Destination {
+  readonly url: URL
+  /** Path of the URL, without a slash at its end. */
+  readonly basePath: string
+  readonly pool: Pool
+  readonly upstream: UpstreamConfig
+}
+
+export function createUpstreams(needs: UpstreamNeeds, configs: Iterable<UpstreamConfig>): Upstreams {
+  const upstreams = new Map<string, () => Destination>()
+  const pools: Pool[] = []
+  for (const config of configs) {
+    const destinations = config.targets.map((url) => openDestination(url, config))
+    for (const { pool } of destinations) pools.push(pool)
+    upstreams.set(config.name, roundRobin(destinations))
+  }
+  const live = new Set<LiveTunnel>()
+  const tunnels = createTunnels(needs, live)
+  return { forward, tunnel, endTunnels, close }
+
+  function forward(exchange: Admitted, fields: string[], io: HttpIo, record: ForwardRecord): Promise<void> {
+    return exchangeMessages(needs, pick(exchange, record), exchange, fields, io, record)
+  }
+
+  function tunnel(exchange: Admitted, fields: string[], io: TunnelIo, record: ForwardRecord): Promise<void> {
+    return tunnels.open(pick(exchange, record), exchange, fields, io, record)
+  }
+
+  function pick(exchange: Admitted, record: ForwardRecord): Destination {
+    const { target } = exchange.route
+    const next = target.kind === 'upstream' ? upstreams.get(target.upstream) : undefined
+    if (next === undefined) throw new Error(`route ${exchange.route.name} names no upstream`)
+    const destination = next()
+    record.upstream = destination.upstream.name
+    return destination
+  }
+
+  function endTunnels(): void {
+    for (const one of live) one.end('goingAway')
+  }
+
+  async function close(): Promise<void> {
+    endTunnels()
+    await Promise.all(pools.map((pool) => pool.destroy()))
+  }
+}
+
+function openDestination(url: URL, upstream: UpstreamConfig): Destination {
+  const { tls, timeouts } = upstream
+  const pool = new Pool(url.origin, {
+    connections: upstream.connections,
+    pipelining: 1,
+    allowH2: false,
+    headersTimeout: timeouts.responseMs,
+    bodyTimeout: timeouts.idleMs,
+    connect: {
+      timeout: timeouts.connectMs,
+      rejectUnauthorized: tls.verify,
+      ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+      ...(tls.certificate === undefined ? {} : { cert: tls.certificate }),
+      ...(tls.key === undefined ? {} : { key: tls.key }),
+      ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
+    },
+  })
+  return { url, basePath: url.pathname.replace(/\/+$/, ''), pool, upstream }
+}
+
+function roundRobin(destinations: readonly Destination[]): () => Destination {
+  let turn = 0
+  return function next() {
+    const destination = destinations[turn % destinations.length]
+    turn += 1
+    if (destination === undefined) throw new Error('an upstream has at least one target')
+    return destination
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * The house rules of ARCHITECTURE.md as data: who may import what. Each breach is named with its file.
+ */
+import { readFileSync, readdirSync } from 'node:fs'
+import { builtinModules } from 'node:module'
+import { dirname, join, normalize, relative } from 'node:path'
+import { describe, expect, it } from 'vitest'
+
+const SRC = join(import.meta.dirname, '..', 'src')
+const HALL = ['exchange', 'problem', 'config']
+const MAX_LINES = 300
+
+interface Rule {
+  /** Rooms whose door may be imported, types and values; the hall is named where it may be entered. */
+  readonly rooms: readonly string[]
+  /** Rooms of which only types may be imported, from any file of theirs. */
+  readonly types?: readonly string[]
+  readonly packages: readonly string[]
+  readonly node: readonly string[]
+}
+
+const ANY_ROOM = readdirSync(SRC, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map((entry) => entry.name)
+
+/** Place → what it may import. A file directly in src/ is a place of its own. */
+const RULES: Readonly<Record<string, Rule>> = {
+  exchange: { rooms: [], packages: [], node: [] },
+  problem: { rooms: [], packages: [], node: [] },
+  config: { rooms: ['exchange'], packages: ['yaml', 'zod'], node: ['fs', 'path', 'crypto', 'net', 'url', 'process'] },
+  router: { rooms: HALL, packages: [], node: [] },
+  policy: { rooms: HALL, packages: [], node: [] },
+  identity: { rooms: HALL, packages: [], node: [] },
+  listener: { rooms: HALL, packages: [], node: ['http', 'net', 'stream'] },
+  authenticator: { rooms: HALL, packages: ['jose', 'lru-cache'], node: ['crypto'] },
+  revocation: { rooms: HALL, packages: ['opossum', 'lru-cache'], node: [] },
+  upstream: { rooms: HALL, packages: ['undici', 'http-proxy-3'], node: ['http', 'net', 'stream'] },
+  telemetry: { rooms: HALL, packages: ['prom-client', 'pino'], node: ['perf_hooks'] },
+  tenants: { rooms: HALL, packages: ['jose'], node: ['crypto', 'util'] },
+  services: { rooms: HALL, packages: ['zod'], node: ['crypto'] },
+  storage: {
+    rooms: HALL,
+    types: ['revocation', 'services', 'tenants'],
+    packages: [],
+    node: ['sqlite', 'fs', 'fs/promises', 'path', 'crypto', 'perf_hooks'],
+  },
+  admin: { rooms: HALL, packages: [], node: ['http', 'net', 'crypto'] },
+  'pipeline.ts': { rooms: HALL, types: ANY_ROOM, packages: [], node: ['http', 'stream'] },
+  'gateway.ts': { rooms: ANY_ROOM, packages: [], node: ['http', 'stream', 'crypto', 'net', 'fs', 'fs/promises', 'os', 'perf_hooks'] },
+  commands: { rooms: [...HALL, 'gateway.ts', 'router'], packages: [], node: ['fs', 'util'] },
+  'main.ts': { rooms: ['commands', ...HALL], packages: [], node: ['process', 'util', 'fs', 'url', 'path'] },
+}
+
+interface Import {
+  readonly file: string
+  readonly place: string
+  readonly specifier: string
+  readonly typeOnly: boolean
+}
+
+describe('the architecture', () => {
+  const files = sourceFiles(SRC)
+  const imports = files.flatMap(importsOf)
+
+  it('has files to look at', () => {
+    expect(files.length).toBeGreaterThan(40)
+    expect(imports.length).toBeGreaterThan(100)
+  })
+
+  it('names every place of src/ in its table', () => {
+    const places = new Set(files.map(placeOf))
+    expect([...places].filter((place) => RULES[place] === undefined)).toEqual([])
+  })
+
+  it('gives every room a door of its own name', () => {
+    const doorless = ANY_ROOM.filter((room) => !['storage', 'commands'].includes(room) && !files.includes(join(SRC, room, `${room}.ts`)))
+    expect(doorless).toEqual([])
+  })
+
+  it('lets rooms import the hall only, and everyone enter by the door', () => {
+    expect(imports.flatMap(faultOfRoomImport)).toEqual([])
+  })
+
+  it('gives every package and every node: module an owner', () => {
+    expect(imports.flatMap(faultOfOutsideImport)).toEqual([])
+  })
+
+  it('touches the process in main.ts and the commands only', () => {
+    const faults = files
+      .filter((file) => !['main.ts', 'commands'].includes(placeOf(file)) && !file.endsWith('schema-file.ts'))
+      .filter((file) => /\bprocess\.(?!off\b)/.test(withoutComments(readFileSync(file, 'utf8'))))
+      .map((file) => relative(SRC, file))
+    expect(faults).toEqual([])
+  })
+
+  it('keeps files short', () => {
+    const long = files
+      .map((file) => `${relative(SRC, file)}: ${readFileSync(file, 'utf8').split('\n').length}`)
+      .filter((row) => Number(row.split(': ')[1]) > MAX_LINES && !row.startsWith('problem/'))
+    expect(long).toEqual([])
+  })
+
+  it('has no default exports and no index files', () => {
+    const faults = files.filter((file) => file.endsWith('/index.ts') || /^export default/m.test(readFileSync(file, 'utf8')))
+    expect(faults).toEqual([])
+  })
+})
+
+function sourceFiles(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join(folder, name))
+}
+
+function placeOf(file: string): string {
+  return relative(SRC, file).split('/')[0] ?? ''
+}
+
+function importsOf(file: string): Import[] {
+  const text = withoutComments(readFileSync(file, 'utf8'))
+  const found = [...text.matchAll(/^(import|export)( type)?\b[^'"\n]*(?:\{[^}]*\})?[^'"\n]*?from\s+'([^']+)'/gm)]
+  return found.map(([, , type, specifier]) => ({
+    file: relative(SRC, file),
+    place: placeOf(file),
+    specifier: specifier ?? '',
+    typeOnly: type !== undefined,
+  }))
+}
+
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '')
+}
+
+function faultOfRoomImport(one: Import): string[] {
+  if (!one.specifier.startsWith('.')) return []
+  const target = normalize(join(dirname(one.file), one.specifier))
+  const room = target.split('/')[0] ?? ''
+  if (room === one.place) return []
+  const rule = RULES[one.place]
+  if (one.typeOnly && rule?.types?.includes(room) === true) return []
+  if (rule?.rooms.includes(room) !== true) return [`${one.file} imports ${target}: ${one.place} may not enter ${room}`]
+  const isDoor = target === room || target === `${room}/${room}.ts` || isInnerDoor(target)
+  return isDoor ? [] : [`${one.file} imports ${target}: enter by the door ${room}/${room}.ts`]
+}
+
+/** `storage` and `services` are houses of rooms: `storage/embedded/embedded.ts` is a door; so is each command. */
+function isInnerDoor(target: string): boolean {
+  const [room, inner, file] = target.split('/')
+  if (room === 'commands') return true
+  return (room === 'storage' || room === 'services') && file === `${inner}.ts`
+}
+
+function faultOfOutsideImport(one: Import): string[] {
+  if (one.specifier.startsWith('.')) return []
+  const rule = RULES[one.place]
+  const node = one.specifier.startsWith('node:') ? one.specifier.slice(5) : undefined
+  if (node === undefined && builtinModules.includes(one.specifier)) return [`${one.file}: write node:${one.specifier}`]
+  if (node !== undefined) return rule?.node.includes(node) === true ? [] : [`${one.file}: ${one.place} may not use node:${node}`]
+  const name = one.specifier.startsWith('@') ? one.specifier.split('/').slice(0, 2).join('/') : (one.specifier.split('/')[0] ?? '')
+  return rule?.packages.includes(name) === true ? [] : [`${one.file}: ${one.place} does not own the package ${name}`]
+}
