@@ -5,6 +5,7 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { createAdmin } from './admin/admin.ts'
 import { createAuthenticator } from './authenticator/authenticator.ts'
 import { describeConfig, type Config } from './config/config.ts'
@@ -15,13 +16,13 @@ import { createPipeline } from './pipeline.ts'
 import { createPolicy } from './policy/policy.ts'
 import type { Problem } from './problem/problem.ts'
 import { createRevocation, type RevocationRoom } from './revocation/revocation.ts'
-import { createRouter } from './router/router.ts'
-import { createAccounts } from './services/accounts/accounts.ts'
+import { createRouter, findRouteFaults, type RouteFault } from './router/router.ts'
+import { argon2id, createAccounts, createPasswords } from './services/accounts/accounts.ts'
 import { createDiscovery } from './services/discovery/discovery.ts'
 import { createEcho } from './services/echo/echo.ts'
 import { createHealth } from './services/health/health.ts'
-import { createServices, type Services } from './services/services.ts'
-import { createSessions } from './services/sessions/sessions.ts'
+import { createServices, endpointsOf, type Services } from './services/services.ts'
+import { createSessions, type Sessions } from './services/sessions/sessions.ts'
 import { openEmbedded, openMasterKey, type Embedded } from './storage/embedded/embedded.ts'
 import { createTargets } from './targets.ts'
 import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts'
@@ -74,13 +75,13 @@ export async function openGateway(config: Config, needs: GatewayNeeds): Promise<
       random,
       schedule,
       readFile: (path) => readFile(path, 'utf8'),
-      ownKeys: (tenant) => tenants.publicKeys(tenant).map((key) => ({ ...key })),
+      ownKeys: tenants.publicKeys,
       events: telemetry.events.authenticator,
     },
     config,
   )
   const services = openServices(config, { tenants, storage, revocation, telemetry, startedMs })
-  const router = createRouter(config.routes, services.endpointsOf)
+  const router = createRouter(config.routes, endpointsOf)
   const upstreams = createUpstreams(
     {
       monotonicMs,
@@ -147,6 +148,16 @@ export async function openGateway(config: Config, needs: GatewayNeeds): Promise<
   }
 }
 
+/** Every route of a configuration as it would be enforced. */
+export function routesOf(config: Config): readonly Route[] {
+  return createRouter(config.routes, endpointsOf).routes
+}
+
+/** What the router has against a configuration. */
+export function findRouteFaultsOf(config: Config): readonly RouteFault[] {
+  return findRouteFaults(config.routes, endpointsOf)
+}
+
 interface ServiceParts {
   readonly tenants: Tenants
   readonly storage: Embedded
@@ -158,11 +169,21 @@ interface ServiceParts {
 function openServices(config: Config, parts: ServiceParts): Services {
   const { tenants, storage, revocation, telemetry, startedMs } = parts
   const sessions = createSessions(
-    { store: storage.sessions, tokens: tenants, nowSeconds, randomBytes, count: telemetry.events.sessions.count },
+    { store: storage.sessions, tokens: tenants, nowSeconds, randomBytes, count: telemetry.events.sessions.event },
     config,
   )
   return createServices([
-    createAccounts({ sessions, store: storage.accounts, nowMs, randomBytes, revoked: revocation.synced }, config),
+    createAccounts(
+      {
+        accounts: storage.accounts,
+        sessions: endedEverywhere(sessions, revocation),
+        passwords: createPasswords({ derive: argon2id, randomBytes, cores: availableParallelism() }),
+        nowSeconds,
+        nowMs: monotonicMs,
+        randomBytes,
+      },
+      config,
+    ),
     createDiscovery({ jwks: tenants.jwks, passportJwk: tenants.passport.publicJwk }, { ...config, origin: config.listeners.public.origin }),
     createHealth({
       uptimeSeconds: () => (monotonicMs() - startedMs) / 1000,
@@ -170,6 +191,22 @@ function openServices(config: Config, parts: ServiceParts): Services {
     }),
     createEcho(),
   ])
+}
+
+/** An ending is answered when it is in force here: the next request with the token is refused. */
+function endedEverywhere(sessions: Sessions, revocation: RevocationRoom): Sessions {
+  return {
+    create: sessions.create,
+    async end(principal, reason) {
+      await sessions.end(principal, reason)
+      await revocation.synced()
+    },
+    async endAll(principal, reason) {
+      const count = await sessions.endAll(principal, reason)
+      await revocation.synced()
+      return count
+    },
+  }
 }
 
 /** Calls `end` once the token is over: expired, or revoked. */

@@ -25,6 +25,8 @@ export interface Targets {
   tunnel(exchange: Admitted, req: IncomingMessage, socket: Duplex, head: Buffer, record: ForwardRecord): Promise<void>
 }
 
+const NO_BODY = Promise.resolve(Buffer.alloc(0))
+
 export function createTargets({ identity, upstreams, services }: TargetRooms): Targets {
   return { serve, tunnel }
 
@@ -37,7 +39,7 @@ export function createTargets({ identity, upstreams, services }: TargetRooms): T
       return
     }
     const answer = await services.serve(exchange, {
-      readBody: (limit) => readBody(req, limit, record),
+      readBody: (limit) => (bodyLength === 0 ? NO_BODY : readBody(req, limit, record)),
       forwardedHeaders: () => identity.outgoing(exchange),
     })
     record.status = answer.status

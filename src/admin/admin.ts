@@ -58,7 +58,14 @@ const SAFETY_HEADERS = {
   'cross-origin-resource-policy': 'same-origin',
 } as const
 /** Operators and their machines, not clients. */
-const LIMITS = { connections: 128, headerBytes: 16 * 1024, headersMs: 5000, requestMs: 10_000, keepAliveMs: 75_000, idleMs: 30_000 } as const
+const LIMITS = {
+  connections: 128,
+  headerBytes: 16 * 1024,
+  headersMs: 5000,
+  requestMs: 10_000,
+  keepAliveMs: 75_000,
+  idleMs: 30_000,
+} as const
 
 /** Makes the listener; it listens after `listen`. */
 export function createAdmin(needs: AdminNeeds, config: AdminListenerConfig): Admin {

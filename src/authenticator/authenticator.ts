@@ -24,13 +24,12 @@ import { createTrust } from './trust.ts'
 import type { TrustedIssuer } from './trust.ts'
 import { findSigner } from './verifier.ts'
 
-/** A public key of a tenant of the gateway, as it is published (RFC 7517 §4). */
+/** A public key of a tenant of the gateway, as it is published (RFC 7517 §4), with the members of its type besides. */
 export interface PublicJwk {
   readonly kty: string
   readonly kid: string
   readonly alg: string
   readonly use?: string
-  readonly [member: string]: unknown
 }
 
 /** What is told as it happens, for metrics. Every string is from a short fixed list or from the configuration. */

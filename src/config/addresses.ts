@@ -21,10 +21,14 @@ export function address() {
 
 /** `http://localhost:8080`: scheme, host and port alone. */
 export function origin() {
-  return text<string>('must be an origin: scheme, host and port, such as https://api.example.com', '^https?://[^/]+/?$', (value) => {
-    const url = parseHttpUrl(value)
-    return url === undefined || url.pathname !== '/' || /[?#@]/.test(value) ? undefined : url.origin
-  })
+  return text<string>(
+    'must be an origin: scheme, host and port, such as https://api.example.com',
+    '^https?://[^/]+/?$',
+    (value) => {
+      const url = parseHttpUrl(value)
+      return url === undefined || url.pathname !== '/' || /[?#@]/.test(value) ? undefined : url.origin
+    },
+  )
 }
 
 /** The issuer of a tenant (RFC 8414 §2), kept to the letter. */
@@ -36,23 +40,31 @@ export function httpIssuer() {
 
 /** Base URL of a server that we forward to. */
 export function targetUrl() {
-  return text<URL>('must be an http:// or https:// URL, such as http://127.0.0.1:9001', '^https?://', (value): Reading<URL> | undefined => {
-    const url = parseHttpUrl(value)
-    if (url === undefined) return undefined
-    if (url.username !== '' || url.password !== '') return { fault: 'must not hold a user or password: remove them' }
-    if (/[?#]/.test(value)) return { fault: 'must not have a query or fragment: remove it' }
-    return { value: url }
-  })
+  return text<URL>(
+    'must be an http:// or https:// URL, such as http://127.0.0.1:9001',
+    '^https?://',
+    (value): Reading<URL> | undefined => {
+      const url = parseHttpUrl(value)
+      if (url === undefined) return undefined
+      if (url.username !== '' || url.password !== '') return { fault: 'must not hold a user or password: remove them' }
+      if (/[?#]/.test(value)) return { fault: 'must not have a query or fragment: remove it' }
+      return { value: url }
+    },
+  )
 }
 
 /** Where the keys of an issuer are fetched. Whether plain http will do is decided where `allowInsecure` is known. */
 export function jwksUri() {
-  return text<string>('must be an https:// URL, such as https://login.example.com/jwks.json', '^https?://', (value): Reading<string> | undefined => {
-    const url = parseHttpUrl(value)
-    if (url === undefined) return undefined
-    if (url.username !== '' || url.password !== '') return { fault: 'must not hold a user or password: remove them' }
-    return value.includes('#') ? { fault: 'must not have a fragment: remove it' } : { value: url.href }
-  })
+  return text<string>(
+    'must be an https:// URL, such as https://login.example.com/jwks.json',
+    '^https?://',
+    (value): Reading<string> | undefined => {
+      const url = parseHttpUrl(value)
+      if (url === undefined) return undefined
+      if (url.username !== '' || url.password !== '') return { fault: 'must not hold a user or password: remove them' }
+      return value.includes('#') ? { fault: 'must not have a fragment: remove it' } : { value: url.href }
+    },
+  )
 }
 
 /** True for an http URL that leaves this machine. */
@@ -63,13 +75,17 @@ export function isInsecure(uri: string): boolean {
 
 /** A network, such as `10.0.0.0/8`. All addresses at once are refused: trusting everyone is trusting the client. */
 export function trustedNetwork() {
-  return text<string>('must be a network in CIDR form, such as 10.0.0.0/8 or fd00::/8', '^[0-9A-Fa-f.:]+/[0-9]{1,3}$', (value) => {
-    const [, ip = '', bits = ''] = /^([0-9A-Fa-f.:]{2,45})\/(\d{1,3})$/.exec(value) ?? []
-    const family = isIP(ip)
-    if (family === 0 || Number(bits) > (family === 4 ? 32 : 128)) return undefined
-    if (Number(bits) === 0) return { fault: 'must not be every address: name the networks of your proxies' }
-    return { value }
-  })
+  return text<string>(
+    'must be a network in CIDR form, such as 10.0.0.0/8 or fd00::/8',
+    '^[0-9A-Fa-f.:]+/[0-9]{1,3}$',
+    (value) => {
+      const [, ip = '', bits = ''] = /^([0-9A-Fa-f.:]{2,45})\/(\d{1,3})$/.exec(value) ?? []
+      const family = isIP(ip)
+      if (family === 0 || Number(bits) > (family === 4 ? 32 : 128)) return undefined
+      if (Number(bits) === 0) return { fault: 'must not be every address: name the networks of your proxies' }
+      return { value }
+    },
+  )
 }
 
 /** A host name without scheme and port, in lower case. `*.example.com` stands for what is below it, where `wildcard` allows. */
@@ -112,15 +128,16 @@ function faultOfPath(path: string): string | undefined {
   if (!path.startsWith('/') || path.length > 1024) return undefined
   if (path.includes('*')) return '* stands only as the whole last segment: write /a/*'
   if (path.includes('//')) return 'must not have empty segments: write one / for //'
-  if (path.split('/').some((segment) => segment === '.' || segment === '..')) return 'must not have . or .. segments: write the path they lead to'
+  if (path.split('/').some((segment) => segment === '.' || segment === '..'))
+    return 'must not have . or .. segments: write the path they lead to'
   if (path.includes('%')) return 'must not be percent-encoded: write the canonical path'
   if (/[?#;\\\s]/.test(path)) return 'must not have ? # ; \\ or spaces: they are no part of a canonical path'
-  return /^[A-Za-z0-9\-._~!$&'()+,=:@/]*$/.test(path) ? '' : 'must have only letters, digits and - . _ ~ ! $ & \' ( ) + , = : @ /'
+  return /^[A-Za-z0-9\-._~!$&'()+,=:@/]*$/.test(path) ? '' : "must have only letters, digits and - . _ ~ ! $ & ' ( ) + , = : @ /"
 }
 
 /** A method in upper case. */
 export function method() {
-  return text<string>('must be a method, such as GET', '^[!#$%&\'*+.^_`|~0-9A-Z-]+$', (value) => {
+  return text<string>('must be a method, such as GET', "^[!#$%&'*+.^_`|~0-9A-Z-]+$", (value) => {
     if (!TOKEN.test(value) || value.length > 32) return undefined
     if (value !== value.toUpperCase()) return { fault: 'must be in upper case, such as GET: methods are compared to the letter' }
     if (value === 'CONNECT' || value === 'TRACE') return { fault: `${value} is never forwarded: remove it` }
@@ -130,16 +147,20 @@ export function method() {
 
 /** A header name (RFC 9110 §5.1), in lower case. */
 export function headerName() {
-  return text<string>('must be a header name, such as x-user-id', '^[!#$%&\'*+.^_`|~0-9A-Za-z-]+$', (value) => {
+  return text<string>('must be a header name, such as x-user-id', "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", (value) => {
     return TOKEN.test(value) && value.length <= 128 ? { value: value.toLowerCase() } : undefined
   })
 }
 
 /** RFC 6749 §3.3. */
 export function scope() {
-  return text<string>('must be a scope: visible ASCII without spaces, quotes and \\', '^[\\x21\\x23-\\x5b\\x5d-\\x7e]+$', (value) => {
-    return /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/.test(value) ? { value } : undefined
-  })
+  return text<string>(
+    'must be a scope: visible ASCII without spaces, quotes and \\',
+    '^[\\x21\\x23-\\x5b\\x5d-\\x7e]+$',
+    (value) => {
+      return /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/.test(value) ? { value } : undefined
+    },
+  )
 }
 
 /** Throws nothing; spaces and control characters, which `URL` would quietly remove, are refused. */

@@ -5,7 +5,44 @@
  *
  * @module
  */
+import { resolve } from 'node:path'
 import type { Auth, HeaderRules, WhenStale } from '../exchange/exchange.ts'
+import { describe } from './describe.ts'
+import { SERVICE_NAMES } from './names.ts'
+import { fileFault, parseText } from './parse.ts'
+import type { ConfigNeeds } from './parse.ts'
+
+export { ConfigError, formatFault } from './faults.ts'
+export type { ConfigNeeds, ConfigRemark } from './parse.ts'
+export { SERVICE_NAMES }
+
+/**
+ * Reads and parses a configuration file.
+ *
+ * @param file As the operator wrote it; faults name it so. Other files that it names are relative to its folder.
+ * @throws {@link ConfigError} with every fault at once.
+ */
+export function loadConfig(file: string, needs: ConfigNeeds): Config {
+  return parseConfig(readOrRefuse(file, needs), file, needs)
+}
+
+/** The same for a text at hand; `file` names it in faults, and its folder is where relative paths start. */
+export function parseConfig(text: string, file: string, needs: ConfigNeeds): Config {
+  return parseText(text, file, needs)
+}
+
+/** The effective configuration as plain JSON, with `[redacted]` for each secret. Units are in the names of the keys. */
+export function describeConfig(config: Config): unknown {
+  return describe(config)
+}
+
+function readOrRefuse(file: string, needs: ConfigNeeds): string {
+  try {
+    return needs.readFile(resolve(file))
+  } catch (error) {
+    throw fileFault(file, error)
+  }
+}
 
 export interface Config {
   /** Absolute path of the file. */
@@ -157,7 +194,6 @@ export interface UpstreamConfig {
   }
 }
 
-export const SERVICE_NAMES = ['accounts', 'discovery', 'health', 'echo'] as const
 export type ServiceName = (typeof SERVICE_NAMES)[number]
 
 /** A route as written, with its defaults; the router compiles it, one {@link ServiceName} endpoint at a time. */

@@ -8,9 +8,9 @@ export interface SourceDocument {
   readonly faults: readonly DocumentFault[]
   /** True when the text is not YAML: then the faults are all there is. */
   readonly broken: boolean
-  locate(path: Path, at: 'key' | 'value'): Position
+  readonly locate: (path: Path, at: 'key' | 'value') => Position
   /** Whether the file says anything at `path`. */
-  has(path: Path): boolean
+  readonly has: (path: Path) => boolean
 }
 
 export interface DocumentFault {
@@ -45,7 +45,10 @@ const SYNTAX: ReadonlyMap<string, string> = new Map([
   ['BAD_DQ_ESCAPE', 'this \\ escape is unknown: write \\\\, or use single quotes'],
   ['BAD_INDENT', 'wrong indentation, or a bracket that is not closed'],
   ['BAD_SCALAR_START', 'text cannot start with this character: put quotes around it'],
-  ['BLOCK_AS_IMPLICIT_KEY', 'a mapping or list cannot start here: begin it on a new line, or put quotes around text that has ": " in it'],
+  [
+    'BLOCK_AS_IMPLICIT_KEY',
+    'a mapping or list cannot start here: begin it on a new line, or put quotes around text that has ": " in it',
+  ],
   ['BLOCK_IN_FLOW', 'an indented block cannot stand inside { } or [ ]'],
   ['MISSING_CHAR', 'a quote, comma, colon or bracket is missing'],
   ['MULTILINE_IMPLICIT_KEY', 'a key must end on its line: is a ":" missing?'],
@@ -92,8 +95,8 @@ function walkDocument(document: Document, positionOf: (offset: number) => Positi
     value,
     faults: reading.faults,
     broken: false,
-    has: (path) => placeAt(root, path)?.exact === true,
-    locate(path, at) {
+    has: (path) => placeAt(root, path).exact,
+    locate: (path, at) => {
       const { place, exact } = placeAt(root, path)
       return positionOf(at === 'key' && exact ? place.key : place.value)
     },
@@ -115,7 +118,9 @@ function plain(reading: Reading, node: unknown, path: Path, place: Place): unkno
   }
   if (isScalar(node)) return node.value
   if (isSeq(node)) {
-    return node.items.map((item, index) => plain(reading, item, [...path, index], child(place, index, offsetOf(item), offsetOf(item))))
+    return node.items.map((item, index) =>
+      plain(reading, item, [...path, index], child(place, index, offsetOf(item), offsetOf(item))),
+    )
   }
   if (!isMap(node)) return null
   const mapping: Record<string, unknown> = Object.create(null)
@@ -131,14 +136,19 @@ function plain(reading: Reading, node: unknown, path: Path, place: Place): unkno
 
 function keyOf(reading: Reading, pair: Pair, path: Path, mapping: Record<string, unknown>): string | undefined {
   const { key } = pair
-  if (!isScalar(key) || key.tag !== undefined || key.value === null || typeof key.value === 'object') {
+  if (!isScalar(key) || key.tag !== undefined || !isPlainKey(key.value)) {
     return refuseKey(reading, key, path, 'a key must be plain text')
   }
   const name = String(key.value)
   if (name === '<<') return refuseKey(reading, key, [...path, name], 'merge keys are not supported: write the values out')
   if (name === '__proto__') return refuseKey(reading, key, [...path, name], 'this key is not allowed')
-  if (Object.hasOwn(mapping, name)) return refuseKey(reading, key, [...path, name], 'is written twice in this mapping: remove one')
+  if (Object.hasOwn(mapping, name))
+    return refuseKey(reading, key, [...path, name], 'is written twice in this mapping: remove one')
   return name
+}
+
+function isPlainKey(value: unknown): value is string | number | boolean {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
 }
 
 function refuse(reading: Reading, path: Path, message: string): undefined {

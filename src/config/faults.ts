@@ -28,20 +28,20 @@ export interface Position {
 /** What a report asks of the file it is about. */
 export interface Places {
   /** Position of what stands at `path`, or of the nearest thing around it. */
-  locate(path: Path, at: 'key' | 'value'): Position
+  readonly locate: (path: Path, at: 'key' | 'value') => Position
   /** `path` as people write it; a route goes by its name. */
-  label(path: Path): string
+  readonly label: (path: Path) => string
 }
 
 /** Collects faults. A path that has one, or lies inside something that has one, gets no second: the first hides the rest. */
 export interface Report {
-  add(path: Path, message: string, at?: 'key' | 'value'): void
+  readonly add: (path: Path, message: string, at?: 'key' | 'value') => void
   /** The same at a position of its own; it hides nothing and is never hidden. */
-  addAt(position: Position, path: Path, message: string): void
+  readonly addAt: (position: Position, path: Path, message: string) => void
   /** True when something at `path` or inside it has a fault. */
-  touches(path: Path): boolean
+  readonly touches: (path: Path) => boolean
   /** By line and column. */
-  faults(): readonly Fault[]
+  readonly faults: () => readonly Fault[]
 }
 
 export function createReport(file: string, places: Places): Report {

@@ -49,7 +49,12 @@ export function plainText(what: string) {
 
 /** A whole number. A string of digits is one too, since that is what the environment holds. */
 export function integer(least: number, most: number) {
-  const shape = { anyOf: [{ type: 'integer', minimum: least, maximum: most }, { type: 'string', pattern: REFERENCE }] }
+  const shape = {
+    anyOf: [
+      { type: 'integer', minimum: least, maximum: most },
+      { type: 'string', pattern: REFERENCE },
+    ],
+  }
   return scalar<number>(shape, (value) => {
     const number = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value
     if (typeof number === 'number' && Number.isInteger(number) && number >= least && number <= most) return { value: number }
@@ -69,7 +74,12 @@ export function flag() {
 /** One of `words`; those of `later` are known, and refused until they work. */
 export function choice<const W extends string>(words: readonly W[], later: readonly string[] = []) {
   const must = `must be ${orList(words)}`
-  const shape = { anyOf: [{ type: 'string', enum: words }, { type: 'string', pattern: REFERENCE }] }
+  const shape = {
+    anyOf: [
+      { type: 'string', enum: words },
+      { type: 'string', pattern: REFERENCE },
+    ],
+  }
   return scalar<W>(shape, (value) => {
     const word = words.find((candidate) => candidate === value)
     if (word !== undefined) return { value: word }
@@ -140,14 +150,10 @@ function parseSize(value: string): number | undefined {
 
 /** `50%` as 0.5. */
 export function percentage() {
-  return text<number>(
-    'must be a percentage from 0% to 100%, such as 50%',
-    '^(100|[0-9]{1,2}(\\.[0-9]{1,6})?)%$',
-    (value) => {
-      const [, digits] = /^(\d{1,3}(?:\.\d{1,6})?)%$/.exec(value) ?? []
-      return digits !== undefined && Number(digits) <= 100 ? Number(digits) / 100 : undefined
-    },
-  )
+  return text<number>('must be a percentage from 0% to 100%, such as 50%', '^(100|[0-9]{1,2}(\\.[0-9]{1,6})?)%$', (value) => {
+    const [, digits] = /^(\d{1,3}(?:\.\d{1,6})?)%$/.exec(value) ?? []
+    return digits !== undefined && Number(digits) <= 100 ? Number(digits) / 100 : undefined
+  })
 }
 
 const PER_MINUTE: ReadonlyMap<string, number> = new Map([

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { headerName, host, method, pathPrefix, routePath, scope } from './addresses.ts'
 import { NAME, SERVICE_NAMES, TOKEN } from './names.ts'
 import { choice, duration, flag, plainText, scalar, seconds, size, text } from './scalars.ts'
-import { list, mapping, named, unsupported } from './shapes.ts'
+import { list, mapping, unsupported } from './shapes.ts'
 
 /** A field value that is written for others to read: no control characters (RFC 9110 §5.5), visible ASCII and spaces. */
 function headerValue() {
@@ -47,7 +47,9 @@ export const routes = mapping({
     .optional()
     .describe('Who may come in: required (a valid token), optional (a valid token or none), public (anyone). Has no default.'),
   tenants: list(plainText('the id of a tenant')).optional().describe('Tenants whose tokens are admitted. Default: any.'),
-  issuers: list(plainText('the name of an issuer')).optional().describe('Issuers whose tokens are admitted; `gateway` is the gateway itself. Default: any.'),
+  issuers: list(plainText('the name of an issuer'))
+    .optional()
+    .describe('Issuers whose tokens are admitted; `gateway` is the gateway itself. Default: any.'),
   scopes: list(scope()).prefault([]).describe('Scopes a token must have, all of them.'),
   claims: z
     .record(z.string().min(1), list(plainText('text')))
@@ -55,7 +57,9 @@ export const routes = mapping({
     .describe('Claims a token must have, each with one of these values.'),
   maxAuthAge: seconds('1s', '3650d').optional().describe('The user logged in at most this long ago.'),
   revocation: mapping({
-    whenStale: choice(['deny', 'allow', 'verify', 'safe-methods']).optional().describe('As revocation.whenStale, for this route.'),
+    whenStale: choice(['deny', 'allow', 'verify', 'safe-methods'])
+      .optional()
+      .describe('As revocation.whenStale, for this route.'),
     maxStaleness: duration('1ms', '1d').optional().describe('As revocation.maxStaleness, for this route.'),
   }).prefault({}),
   rateLimit: unsupported(),
@@ -67,7 +71,9 @@ export const routes = mapping({
   }).prefault({}),
   stripPrefix: pathPrefix().optional().describe('Segments taken off the path before it is forwarded.'),
   forwardToken: flag().prefault(false).describe('true: the upstream gets Authorization too.'),
-  host: choice(['upstream', 'preserve']).prefault('upstream').describe("The Host header that the upstream sees: its own, or the client's."),
+  host: choice(['upstream', 'preserve'])
+    .prefault('upstream')
+    .describe("The Host header that the upstream sees: its own, or the client's."),
   requestHeaders: headerRules('request').prefault({}),
   responseHeaders: headerRules('answer').prefault({}),
   websocket: flag().prefault(false).describe('Lets WebSockets through.'),

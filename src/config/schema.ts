@@ -7,8 +7,8 @@ import { secret } from './secrets.ts'
 import { list, mapping, named, storage, unsupported, workers } from './shapes.ts'
 
 const ALGORITHMS = [
-  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const,
-  ...['ES256', 'ES384', 'ES512', 'EdDSA', 'HS256', 'HS384', 'HS512'] as const,
+  ...(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const),
+  ...(['ES256', 'ES384', 'ES512', 'EdDSA', 'HS256', 'HS384', 'HS512'] as const),
 ] as const
 
 const NAME_RULE = 'a name is letters, digits, _ and -, and starts with a letter or digit'
@@ -16,14 +16,18 @@ const TENANT_RULE = 'a tenant id is lower-case letters, digits and -, and starts
 
 const publicListener = mapping({
   address: address().prefault('0.0.0.0:8080').describe('HOST:PORT to listen on. Port 0 takes any free port.'),
-  origin: origin().optional().describe('How clients reach the gateway; issuers and links are made from it. Default: http://localhost:PORT.'),
+  origin: origin()
+    .optional()
+    .describe('How clients reach the gateway; issuers and links are made from it. Default: http://localhost:PORT.'),
   tls: unsupported(),
   trustedProxies: list(trustedNetwork()).prefault([]).describe('Networks (CIDR) whose X-Forwarded-* headers are believed.'),
   limits: mapping({
     headerBytes: size('256B', '1MiB').prefault('16KiB').describe('Largest head of a request. Over it: 431.'),
     headers: integer(1, 10_000).prefault(100).describe('Most header fields of a request. Over it: 431.'),
     urlBytes: size('16B', '1MiB').prefault('8KiB').describe('Longest request target. Over it: 414.'),
-    bodyBytes: size('0B', '1024GiB').prefault('10MiB').describe('Largest body of a request; a route may say otherwise. Over it: 413.'),
+    bodyBytes: size('0B', '1024GiB')
+      .prefault('10MiB')
+      .describe('Largest body of a request; a route may say otherwise. Over it: 413.'),
     connections: integer(1, 1_000_000).prefault(20_000).describe('Most open connections.'),
   }).prefault({}),
   timeouts: mapping({
@@ -39,7 +43,9 @@ const listeners = mapping({
   admin: mapping({
     address: address().prefault('127.0.0.1:9901').describe('HOST:PORT to listen on. Anything but loopback needs a token.'),
     token: secret().optional().describe('Bearer token of the admin listener.'),
-  }).prefault({}).describe('The listener for operators: /healthz, /readyz, /metrics, /routes, /config.'),
+  })
+    .prefault({})
+    .describe('The listener for operators: /healthz, /readyz, /metrics, /routes, /config.'),
 })
 
 const tenant = mapping({
@@ -80,7 +86,9 @@ const issuer = mapping({
     staleFor: duration('0s', '30d').prefault('24h').describe('How long keys serve on when they cannot be fetched.'),
     timeout: duration('1ms', '1m').prefault('2s').describe('Longest wait for one fetch.'),
     file: plainText('the path of a JWKS file').optional().describe('A JWKS file instead, relative to this file.'),
-  }).optional().describe('Its public keys: { uri } or { file }.'),
+  })
+    .optional()
+    .describe('Its public keys: { uri } or { file }.'),
   secrets: list(secret()).optional().describe('Shared secrets for HS*, current first: { env } or { file }.'),
   clockSkew: seconds('0s', '120s').prefault('30s').describe('How far its clock may be off.'),
   maxLifetime: seconds('1s', '3650d').prefault('24h').describe('Tokens that live longer are refused.'),
@@ -89,7 +97,9 @@ const issuer = mapping({
     scope: plainText('the name of a claim').prefault('scope').describe('The claim that holds the scopes.'),
     session: plainText('the name of a claim').prefault('sid').describe('The claim that names the session.'),
     token: plainText('the name of a claim').prefault('jti').describe('The claim that names the token.'),
-  }).prefault({}).describe('Which claim carries what.'),
+  })
+    .prefault({})
+    .describe('Which claim carries what.'),
 })
 
 const upstream = mapping({
@@ -115,17 +125,23 @@ const upstream = mapping({
     certificate: plainText('the path of a PEM file').optional().describe('Client certificate, a PEM file.'),
     key: plainText('the path of a PEM file').optional().describe('Key of the client certificate, a PEM file.'),
     serverName: host('exact').optional().describe('Name the certificate must be for.'),
-  }).prefault({}).describe('For https:// targets.'),
+  })
+    .prefault({})
+    .describe('For https:// targets.'),
 })
 
 const revocation = mapping({
   maxStaleness: duration('1ms', '1d').prefault('10s').describe('How old the local copy of the revocations may be.'),
-  whenStale: choice(['deny', 'allow', 'verify', 'safe-methods']).prefault('deny').describe('What happens to a token when the copy is older.'),
+  whenStale: choice(['deny', 'allow', 'verify', 'safe-methods'])
+    .prefault('deny')
+    .describe('What happens to a token when the copy is older.'),
   breaker: mapping({
     timeout: duration('1ms', '1m').prefault('50ms').describe('Longest wait for one look-up.'),
     errorThreshold: percentage().prefault('50%').describe('Share of failures that opens the breaker.'),
     resetAfter: duration('1ms', '1h').prefault('1s').describe('When an open breaker tries again.'),
-  }).prefault({}).describe('Guards the look-ups of whenStale: verify.'),
+  })
+    .prefault({})
+    .describe('Guards the look-ups of whenStale: verify.'),
   legacyChannel: unsupported(),
 })
 
@@ -136,7 +152,9 @@ const identity = mapping({
     scopes: headerName().prefault('x-scopes'),
     session: headerName().prefault('x-session-id'),
     token: headerName().prefault('x-token-id'),
-  }).prefault({}).describe('Headers that tell an upstream who the user is. Copies sent by clients are removed.'),
+  })
+    .prefault({})
+    .describe('Headers that tell an upstream who the user is. Copies sent by clients are removed.'),
   passport: mapping({
     header: headerName().prefault('x-gatehouse-identity').describe('Header that carries a JWT signed by the gateway.'),
     lifetime: seconds('1s', '1h').prefault('60s').describe('Life of that JWT.'),
@@ -150,10 +168,14 @@ export const gatewaySchema = mapping({
   storage: mapping({
     sessions: storage(['redis', 'rediss']).prefault('embedded').describe('Where sessions and revocations are.'),
     accounts: storage(['postgres', 'postgresql', 'mysql']).prefault('embedded').describe('Where accounts are.'),
-    directory: plainText('the path of a folder').prefault('./data').describe('Folder of embedded storage, relative to this file.'),
+    directory: plainText('the path of a folder')
+      .prefault('./data')
+      .describe('Folder of embedded storage, relative to this file.'),
     migrate: flag().prefault(true).describe('Applies pending migrations at start.'),
   }).prefault({}),
-  masterKey: secret().optional().describe('Seals signing keys at rest: 32 bytes in base64 or hex. Default: one is made in storage.directory.'),
+  masterKey: secret()
+    .optional()
+    .describe('Seals signing keys at rest: 32 bytes in base64 or hex. Default: one is made in storage.directory.'),
   tenants: named(TENANT_ID, TENANT_RULE, tenant).prefault({}).describe('Tenants by id; `default` is there always.'),
   issuers: named(NAME, NAME_RULE, issuer).prefault({}).describe('Tokens made elsewhere that are accepted.'),
   clients: unsupported(),
@@ -162,7 +184,9 @@ export const gatewaySchema = mapping({
   upstreams: named(NAME, NAME_RULE, upstream).prefault({}).describe('Servers that requests are forwarded to, by name.'),
   routes: list(routes).prefault([]).describe('What is served, and to whom. The most specific host, then path, then method wins.'),
   telemetry: mapping({
-    accessLog: mapping({ sample: percentage().prefault('100%').describe('Share of good requests that are logged.') }).prefault({}),
+    accessLog: mapping({ sample: percentage().prefault('100%').describe('Share of good requests that are logged.') }).prefault(
+      {},
+    ),
     traces: unsupported(),
   }).prefault({}),
 })

@@ -1,4 +1,5 @@
 import { scalar } from './scalars.ts'
+import type { Shape } from './scalars.ts'
 
 /** Where a secret is. */
 export type SecretSource = { readonly env: string } | { readonly file: string }
@@ -7,13 +8,7 @@ const MUST = 'must be { env: NAME } or { file: PATH }'
 
 /** `{ env: NAME }` or `{ file: PATH }`. A fault stands at the whole value and repeats nothing of it. */
 export function secret() {
-  const one = (key: string) => ({
-    type: 'object',
-    properties: { [key]: { type: 'string', minLength: 1 } },
-    required: [key],
-    additionalProperties: false,
-  })
-  return scalar<SecretSource>({ anyOf: [one('env'), one('file')] }, (value) => {
+  return scalar<SecretSource>({ anyOf: [shapeOf('env'), shapeOf('file')] }, (value) => {
     if (typeof value !== 'object' || value === null) {
       return { fault: `a secret never stands in this file: it ${MUST}` }
     }
@@ -26,6 +21,11 @@ export function secret() {
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(place)) return { fault: 'env must be the name of an environment variable' }
     return { value: { env: place } }
   })
+}
+
+function shapeOf(key: string): Shape {
+  const properties = { [key]: { type: 'string', minLength: 1 } }
+  return { type: 'object', properties, required: [key], additionalProperties: false }
 }
 
 /** 32 bytes from 64 hex digits, or from base64 or base64url. */

@@ -3,7 +3,7 @@ import type { Path, Report } from './faults.ts'
 import { EMPTY } from './scalars.ts'
 import { gatewaySchema } from './schema.ts'
 import type { Draft } from './schema.ts'
-import { didYouMean, nearest } from './suggest.ts'
+import { didYouMean } from './suggest.ts'
 
 interface ShapeFault {
   readonly path: Path
@@ -35,7 +35,8 @@ function faultsOf(issue: z.core.$ZodIssue, base: Path, root: unknown): ShapeFaul
       // Every union of the grammar is a scalar first and a mapping or list second.
       const value = valueAt(root, path)
       const branch = issue.errors[typeof value === 'object' && value !== null ? 1 : 0] ?? []
-      return branch.flatMap((inner) => faultsOf(inner, path, root))
+      const faults = branch.flatMap((inner) => faultsOf(inner, path, root))
+      return faults.length > 0 ? faults : [{ path, message: 'cannot be used here', at: 'value' }]
     }
     case 'invalid_key':
       return [{ path, message: issue.issues[0]?.message ?? 'this key is not allowed', at: 'key' }]
@@ -53,16 +54,21 @@ function wrongType(expected: string, value: unknown): string {
   return expected === 'array' ? 'must be a list, such as [a, b]' : 'must be a mapping: keys and values'
 }
 
-/** Near misses first, then a key that belongs one level deeper. */
+/** A key that belongs one level deeper, else a near miss. */
 function unknownKey(path: Path, key: string): string {
   const keys = keysAt(path)
+  for (const [outer, inner] of keys) {
+    if (mappingIn(inner)?.has(key) === true) return `unknown key, did you mean ${outer}.${key}?`
+  }
   const near = didYouMean(key, keys.keys())
   if (near !== '') return `unknown key${near}`
-  for (const [outer, inner] of keys) {
-    const deeper = nearest(key, mappingIn(inner)?.keys() ?? [])
-    if (deeper === key) return `unknown key, did you mean ${outer}.${deeper}?`
-  }
-  return keys.size > 12 ? 'unknown key, remove it' : `unknown key, known are ${[...keys.keys()].join(', ')}`
+  const known = [...keys].flatMap(([name, schema]) => (isUnsupported(schema) ? [] : [name]))
+  return known.length > 12 ? 'unknown key, remove it' : `unknown key, remove it: known are ${known.join(', ')}`
+}
+
+function isUnsupported(schema: unknown): boolean {
+  const inner = schema instanceof z.ZodOptional ? schema.unwrap() : schema
+  return inner instanceof z.ZodPipe && inner.meta()?.['unsupported'] === true
 }
 
 function keysAt(path: Path): ReadonlyMap<string, unknown> {

@@ -40,6 +40,7 @@ const OTHER_SPELLING = /%(?:2[146-9A-CF]|3[AD]|40|5[BD])/g
 export function canonicalPath(raw: string): string {
   // One scan without an allocation; nearly every path ends here.
   if (isPlain(raw)) return raw
+  if (raw.charCodeAt(0) !== SLASH_CODE) throw new Problem('ambiguous_path')
   const decoded = decode(raw)
   const path = resolveSegments(decoded)
   if (!path.includes('%2F')) return path
@@ -113,7 +114,6 @@ function decode(raw: string): string {
 
 function resolveSegments(path: string): string {
   const segments = path.split('/')
-  if (segments[0] !== '') throw new Problem('ambiguous_path')
   const kept: string[] = []
   const last = segments.length - 1
   let merged = path.includes('%2F')

@@ -85,13 +85,15 @@ type Issue = z.core.$ZodIssue
 
 /** A schema may name a problem of its own in `params`; it is taken when nothing else is wrong. */
 function refusal(issues: readonly Issue[], value: unknown): Problem {
+  if (issues.some((issue) => issue.code === 'invalid_type' && issue.path.length === 0)) {
+    return new Problem('invalid_request', { description: 'The body must be a JSON object.' })
+  }
   const fields = issues.flatMap((issue) => faultsOf(issue, value)).slice(0, MOST_FAULTS)
   const kinds = new Set(issues.map(kindOf))
   const [kind] = kinds
   if (kinds.size === 1 && kind !== undefined && kind !== 'invalid_request') return new Problem(kind, { fields })
-  const names = fields.map((fault) => fault.field).filter((name) => name !== '')
-  if (names.length === 0) return new Problem('invalid_request', { description: 'The body must be a JSON object.' })
-  return new Problem('invalid_request', { description: `Missing or wrong: ${[...new Set(names)].join(', ')}.`, fields })
+  const names = [...new Set(fields.map((fault) => fault.field))].join(', ')
+  return new Problem('invalid_request', { description: `Missing or wrong: ${names}.`, fields })
 }
 
 function kindOf(issue: Issue): ProblemKind {

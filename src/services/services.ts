@@ -12,6 +12,8 @@ import type { ServiceName } from '../config/config.ts'
 import type { Admitted, Identified } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
 
+export { endpointsOf } from './catalogue.ts'
+
 /** Largest body that a service reads, unless the endpoint leaves it to the route. */
 export const SERVICE_BODY_BYTES = 64 * 1024
 

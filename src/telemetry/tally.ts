@@ -92,6 +92,18 @@ export function oneOf(values: Iterable<string>, rest = 'other'): Bound {
   return (value) => (known.has(String(value)) ? String(value) : rest)
 }
 
+/** For words of our own code, whose list is elsewhere: taken as they come, up to a number that only a fault could reach. */
+export function few(limit = 64): Bound {
+  const seen = new Set<string>()
+  return (value) => {
+    const word = String(value)
+    if (seen.has(word)) return word
+    if (seen.size >= limit || !/^[a-z0-9_]{1,40}$/.test(word)) return 'other'
+    seen.add(word)
+    return word
+  }
+}
+
 /** HTTP status codes (RFC 9110 §15), else `0`. */
 export function statusCode(value: string | number): string {
   return typeof value === 'number' && Number.isInteger(value) && value >= 100 && value <= 599 ? String(value) : '0'

@@ -58,7 +58,7 @@ export async function openKeySet(needs: KeySetNeeds, owner: string, algorithm: S
 }
 
 async function withNewCurrent(stored: readonly StoredKey[], alg: SigningAlgorithm, now: number): Promise<readonly StoredKey[]> {
-  const { privateKey } = await generateKeyPair(alg, { extractable: true, modulusLength: 2048, crv: 'Ed25519' })
+  const { privateKey } = await generateKeyPair(alg, { extractable: true, modulusLength: 2048 })
   const jwk = stringMembers(await exportJWK(privateKey))
   const kid = await calculateJwkThumbprint({ kty: '', ...jwk })
   const old = stored.map((key) => (key.state === 'current' ? { ...key, state: 'previous' as const, state_since: now } : key))

@@ -25,8 +25,13 @@ export interface Audit {
 const BATCH = 1_000
 const EVENTS = ['session.ended', 'sessions.ended', 'token.revoked'] as const
 
-/** The audit, and the way to append to it inside a write transaction. */
-export function createAudit(db: Database, needs: { nowSeconds(): number }): { audit: Audit; record(entry: AuditEntry): void } {
+export interface EmbeddedAudit {
+  readonly audit: Audit
+  /** Appends inside a write transaction. */
+  readonly record: (entry: AuditEntry) => void
+}
+
+export function createAudit(db: Database, needs: { nowSeconds(): number }): EmbeddedAudit {
   const insert = db.prepare('INSERT INTO audit (at, event, tenant_id, user_id, subject, reason) VALUES (?, ?, ?, ?, ?, ?)')
   const after = db.prepare(`SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ${BATCH}`)
   return { audit: { readAfter }, record }

@@ -11,7 +11,7 @@ const PURGE_ROWS = 1_000
 export interface SessionStoreNeeds {
   nowSeconds(): number
   readonly log: EmbeddedLog
-  record(entry: AuditEntry): void
+  readonly record: (entry: AuditEntry) => void
 }
 
 /** Sessions and the epochs of their users. The end of a session and its revocation are one transaction. */

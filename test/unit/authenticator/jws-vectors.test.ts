@@ -1,16 +1,19 @@
 import { expect, it } from 'vitest'
+import { z } from 'zod'
 import { ALGORITHM_NAMES } from '../../../src/authenticator/algorithms.ts'
 import { EMPTY_KEY_SET, MAX_UNNAMED, createKeySet } from '../../../src/authenticator/key-set.ts'
 import { verifyCompact } from '../../../src/authenticator/verifier.ts'
 import { readVectors } from '../../support/vectors.ts'
 
-interface Row {
-  readonly id: string
-  readonly comment: string
-  readonly keys: readonly { readonly kty?: string; readonly k?: string }[]
-  readonly token: string
-  readonly expect: 'accept' | 'reject' | 'reject-at-bearer'
-}
+const ROW = z.object({
+  id: z.string(),
+  comment: z.string(),
+  keys: z.array(z.looseObject({ kty: z.string().optional(), k: z.string().optional() })),
+  token: z.string(),
+  expect: z.enum(['accept', 'reject', 'reject-at-bearer']),
+})
+const FILE = z.object({ count: z.number(), vectors: z.array(ROW) })
+type Row = z.infer<typeof ROW>
 
 const EMPTY_PAYLOAD = 'an empty payload is a valid JWS and no JWT: a bearer token has three segments with something in each'
 const OTHER_ALG = 'the key states another algorithm than the token (a slip in the published data)'
@@ -30,7 +33,7 @@ const ACCEPTED = new Set(['wycheproof/signature/367', 'wycheproof/signature/370'
 const VALID = 'wycheproof/signature/357'
 
 const { data, missing } = readVectors('jwt/jws_vectors.json')
-const file = (data ?? { count: 0, vectors: [] }) as { count: number; vectors: readonly Row[] }
+const file = FILE.parse(data ?? { count: 0, vectors: [] })
 const title = missing ?? ''
 
 it.skipIf(missing !== undefined)(`replays every JWS vector ${title}`, async () => {
@@ -56,11 +59,14 @@ it.skipIf(missing !== undefined)(`replays every JWS vector ${title}`, async () =
 /** Secrets come from the configuration alone: the symmetric key of a set that also has others is not used. */
 function keysOf(row: Row) {
   const secrets = row.keys.every((key) => key.kty === 'oct')
-  // The configuration hands secrets over as bytes, so their encoding is always the canonical one.
-  const canonical = (key: { readonly k?: string }) => ({ ...key, k: Buffer.from(key.k ?? '', 'base64url').toString('base64url') })
-  return createKeySet(secrets ? row.keys.map(canonical) : row.keys, EMPTY_KEY_SET, {
+  return createKeySet(secrets ? row.keys.map(withCanonicalSecret) : row.keys, EMPTY_KEY_SET, {
     symmetric: secrets ? 'secret' : 'published',
     maxUnnamed: MAX_UNNAMED,
     onDropped: () => undefined,
   })
+}
+
+/** The configuration hands secrets over as bytes, so their encoding is always the canonical one. */
+function withCanonicalSecret(key: Row['keys'][number]): Row['keys'][number] {
+  return { ...key, k: Buffer.from(key.k ?? '', 'base64url').toString('base64url') }
 }

@@ -1,33 +1,26 @@
+import { createPublicKey } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { ALGORITHM_NAMES } from '../../../src/authenticator/algorithms.ts'
 import { areWellTyped } from '../../../src/authenticator/claims.ts'
 import { EMPTY_KEY_SET, MAX_UNNAMED, createKeySet, readKeySet } from '../../../src/authenticator/key-set.ts'
 import type { KeySet } from '../../../src/authenticator/key-set.ts'
 import { readClaims, readCompact } from '../../../src/authenticator/token.ts'
 import { verifyCompact } from '../../../src/authenticator/verifier.ts'
-import { createPublicKey } from 'node:crypto'
 import { readVectors } from '../../support/vectors.ts'
 
-interface SignedRow {
-  readonly id: string
-  readonly keyset_format: 'JWKS' | 'PEM'
-  readonly keyset: unknown
-  readonly token: string
-  readonly expect_verify: string
-  readonly fuzz_signature: boolean
-}
-interface ParseRow {
-  readonly id: string
-  readonly token: string
-  readonly expect: string
-}
-interface SetRow {
-  readonly id: string
-  readonly format: 'JWKS' | 'PEM'
-  readonly text: string
-  readonly expect: string
-  readonly keys: number | null
-}
+const SIGNED_ROW = z.object({
+  id: z.string(),
+  keyset: z.union([z.string(), z.looseObject({ keys: z.array(z.looseObject({ kty: z.string().optional() })).optional() })]),
+  token: z.string(),
+  expect_verify: z.string(),
+  fuzz_signature: z.boolean(),
+})
+const PARSE_ROW = z.object({ id: z.string(), token: z.string(), expect: z.string() })
+const SET_ROW = z.object({ id: z.string(), text: z.string(), expect: z.string(), keys: z.number().nullable() })
+const FILE = z.object({ jws: z.array(SIGNED_ROW), parse: z.array(PARSE_ROW), jwks: z.array(SET_ROW) })
+type SignedRow = z.infer<typeof SIGNED_ROW>
+type ParseRow = z.infer<typeof PARSE_ROW>
 
 const NOT_A_SET = 'a map of X.509 certificates or a PEM is no JWK Set (RFC 7517 §5), the only form that is taken'
 const SHORT = 'a coordinate of P-521 lacks its leading zero (RFC 7518 §6.2.1.2)'
@@ -63,11 +56,7 @@ const PARSED = new Map<string, string>([
 ])
 
 const { data, missing } = readVectors('jwt/jwt_verify_lib.json')
-const file = (data ?? { jws: [], parse: [], jwks: [] }) as {
-  jws: readonly SignedRow[]
-  parse: readonly ParseRow[]
-  jwks: readonly SetRow[]
-}
+const file = FILE.parse(data ?? { jws: [], parse: [], jwks: [] })
 
 describe.skipIf(missing !== undefined)(`vectors of jwt_verify_lib ${missing ?? ''}`, () => {
   it('verifies the tokens that it verifies, and none with a changed signature', async () => {
@@ -91,8 +80,7 @@ describe.skipIf(missing !== undefined)(`vectors of jwt_verify_lib ${missing ?? '
   })
 
   it('refuses the tokens whose form or claim types it refuses', () => {
-    const due = (row: ParseRow) => row.expect === 'Ok' && !PARSED.has(row.id)
-    const wrong = file.parse.filter((row) => parses(row.token) !== due(row)).map((row) => row.id)
+    const wrong = file.parse.filter((row) => parses(row.token) !== isDue(row)).map((row) => row.id)
     expect(wrong).toEqual([])
     expect(file.parse).toHaveLength(33)
   })
@@ -123,6 +111,10 @@ function swap(token: string, index: number): string {
   return token.slice(0, index) + next + token.slice(index + 1)
 }
 
+function isDue(row: ParseRow): boolean {
+  return row.expect === 'Ok' && !PARSED.has(row.id)
+}
+
 function parses(token: string): boolean {
   const compact = readCompact(token)
   const claims = typeof compact === 'string' ? undefined : readClaims(compact)
@@ -138,9 +130,9 @@ function usable(text: string): number {
 }
 
 function keysOf(row: SignedRow): KeySet {
-  if (row.keyset_format === 'PEM') return keySet([createPublicKey(String(row.keyset)).export({ format: 'jwk' })], 'published')
-  const { keys } = row.keyset as { readonly keys?: readonly { readonly kty?: string }[] }
-  return keySet(keys ?? [], keys?.every((key) => key.kty === 'oct') === true ? 'secret' : 'published')
+  if (typeof row.keyset === 'string') return keySet([createPublicKey(row.keyset).export({ format: 'jwk' })], 'published')
+  const keys = row.keyset.keys ?? []
+  return keySet(keys, keys.every((key) => key.kty === 'oct') ? 'secret' : 'published')
 }
 
 function keySet(keys: readonly unknown[], symmetric: 'secret' | 'published'): KeySet {

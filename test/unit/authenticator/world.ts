@@ -2,7 +2,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { SignJWT } from 'jose'
-import type { JWTHeaderParameters } from 'jose'
 import { createAuthenticator } from '../../../src/authenticator/authenticator.ts'
 import type { Authenticator, AuthenticatorNeeds, PublicJwk } from '../../../src/authenticator/authenticator.ts'
 import type { IssuerConfig, JwsAlgorithm, KeySourceConfig, TenantConfig } from '../../../src/config/config.ts'
@@ -53,25 +52,35 @@ export async function settle(): Promise<void> {
   for (let turn = 0; turn < 4; turn += 1) await new Promise((resolve) => setImmediate(resolve))
 }
 
+const CURVES = new Map<JwsAlgorithm, string>([
+  ['ES256', 'P-256'],
+  ['ES384', 'P-384'],
+  ['ES512', 'P-521'],
+])
+
 export interface TestKey {
   readonly kid: string
   readonly alg: JwsAlgorithm
   readonly privateKey: KeyObject
   readonly publicKey: KeyObject
-  readonly jwk: PublicJwk
+  readonly jwk: PublicJwk & Readonly<Record<string, unknown>>
 }
 
 export function createKey(kid: string, alg: JwsAlgorithm = 'ES256'): TestKey {
   const { privateKey, publicKey } = generate(alg)
-  return { kid, alg, privateKey, publicKey, jwk: { kty: '', ...publicKey.export({ format: 'jwk' }), kid, alg, use: 'sig' } as PublicJwk }
+  return {
+    kid,
+    alg,
+    privateKey,
+    publicKey,
+    jwk: { kty: '', ...publicKey.export({ format: 'jwk' }), kid, alg, use: 'sig' },
+  }
 }
 
 function generate(alg: JwsAlgorithm) {
   if (alg === 'EdDSA') return generateKeyPairSync('ed25519')
-  if (alg.startsWith('ES')) {
-    const namedCurve = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }[alg as 'ES256']
-    return generateKeyPairSync('ec', { namedCurve })
-  }
+  const namedCurve = CURVES.get(alg)
+  if (namedCurve !== undefined) return generateKeyPairSync('ec', { namedCurve })
   return generateKeyPairSync('rsa', { modulusLength: 2048 })
 }
 
@@ -104,11 +113,21 @@ export function ownClaims(changes: Claims = {}): Claims {
   })
 }
 
-export function sign(key: TestKey, claims: Claims, header: Partial<JWTHeaderParameters> = {}): Promise<string> {
-  const typed = claims['iss'] === OWN_ISSUER_URL ? { typ: 'at+jwt' } : {}
-  const whole: Record<string, unknown> = { alg: key.alg, kid: key.kid, ...typed, ...header }
-  for (const name of Object.keys(whole)) if (whole[name] === undefined) delete whole[name]
-  return new SignJWT(claims).setProtectedHeader(whole as JWTHeaderParameters).sign(key.privateKey)
+/** What of the header is other than usual; `undefined` leaves the member out. */
+export interface HeaderChanges {
+  readonly typ?: string | undefined
+  readonly kid?: undefined
+}
+
+export function sign(key: TestKey, claims: Claims, changes: HeaderChanges = {}): Promise<string> {
+  const usualType = claims['iss'] === OWN_ISSUER_URL ? 'at+jwt' : undefined
+  const typ = 'typ' in changes ? changes.typ : usualType
+  const header = {
+    alg: key.alg,
+    ...('kid' in changes ? {} : { kid: key.kid }),
+    ...(typ === undefined ? {} : { typ }),
+  }
+  return new SignJWT(claims).setProtectedHeader(header).sign(key.privateKey)
 }
 
 export function encode(value: unknown): string {
@@ -178,12 +197,13 @@ export interface Web {
 export function createWeb(): Web {
   const pages: Web['pages'] = new Map()
   const requests: Web['requests'] = []
-  const fetch = (async (input: string, init: RequestInit) => {
-    requests.push({ uri: input, init })
-    const page = pages.get(input)
+  const fetch: typeof globalThis.fetch = async (input, init = {}) => {
+    const uri = input instanceof Request ? input.url : String(input)
+    requests.push({ uri, init })
+    const page = pages.get(uri)
     if (page === undefined) throw new TypeError('fetch failed')
-    return typeof page === 'function' ? page(init.signal as AbortSignal) : Response.json({ keys: page })
-  }) as typeof globalThis.fetch
+    return typeof page === 'function' ? page(init.signal ?? AbortSignal.abort()) : Response.json({ keys: page })
+  }
   return { fetch, pages, requests }
 }
 
@@ -195,7 +215,7 @@ export interface World {
   readonly files: Map<string, string>
   readonly authenticator: Authenticator
   /** `ok USER`, or the kind of the problem and the step that refused. */
-  ask(token: string, auth?: Auth): Promise<string>
+  readonly ask: (token: string, auth?: Auth) => Promise<string>
 }
 
 export interface WorldOptions {
@@ -263,8 +283,11 @@ export function exchange(rawHeaders: readonly string[], auth: Auth = 'required')
     client: '127.0.0.1',
     scheme: 'http',
     upgrade: false,
+    bodyLength: 0,
+    expectsContinue: false,
     startedMs: 0,
     path: '/orders',
+    forwardPath: '/orders',
     query: '?access_token=x',
     params: new Map(),
     route: {

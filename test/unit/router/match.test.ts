@@ -133,6 +133,8 @@ describe('encoded slashes', () => {
     expect(readingOf(both, { target: '/p/a%2Fb' })).toBe('read /p/a%2Fb')
     expect(readingOf(both, { target: '/p/a%2Fb', method: 'POST' })).toBe('ambiguous_path')
     expect(readingOf(both, { target: '/p/a%2Fb', method: 'PUT' })).toBe('method_not_allowed')
+    const none = routerOf({ name: 'read', path: '/p/*', methods: ['GET'] })
+    expect(readingOf(none, { target: '/p/a%2Fb', method: 'PUT' })).toBe('ambiguous_path')
   })
 })
 

@@ -32,3 +32,14 @@ describe('segments that take any value', () => {
     expect(readingOf(router, { target }).split(' ')[0]).toBe(name)
   })
 })
+
+describe('an endpoint for HEAD alone', () => {
+  it('lies on a mount for GET, which takes HEAD too', () => {
+    const head: Endpoint = { name: 'head', method: 'HEAD', path: '', auth: 'public' }
+    const router = createRouter([route({ name: 's', path: '/h', methods: ['GET'], service: 'health', auth: 'none' })], () => [
+      head,
+    ])
+    expect(readingOf(router, { method: 'HEAD', target: '/h' })).toBe('s.head /h')
+    expect(readingOf(router, { method: 'GET', target: '/h' })).toBe('method_not_allowed')
+  })
+})

@@ -85,6 +85,8 @@ export function request(sketch: RequestSketch): Arrived {
     client: '192.0.2.1',
     scheme: 'http',
     upgrade: false,
+    bodyLength: 0,
+    expectsContinue: false,
     startedMs: 0,
   }
 }

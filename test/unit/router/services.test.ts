@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest'
+import type { Router } from '../../../src/router/router.ts'
 import { outcomeOf, readingOf, request, routerOf } from './routes.ts'
+
+function service(name: string, endpoint: string): { kind: string; service: string; endpoint: string } {
+  return { kind: 'service', service: name, endpoint }
+}
+
+function paramsOf(router: Router, target: string): ReadonlyMap<string, string> {
+  return router.match(request({ target })).params
+}
 
 describe('a route to a service', () => {
   const router = routerOf(
@@ -13,7 +22,6 @@ describe('a route to a service', () => {
   it('becomes one route for each endpoint', () => {
     const facts = router.routes.map(({ name, match, auth, bodyBytes, target }) => ({ name, ...match, auth, bodyBytes, target }))
     const shared = { hosts: [], headers: new Map() }
-    const service = (service: string, endpoint: string) => ({ kind: 'service', service, endpoint })
     expect(facts).toEqual([
       {
         ...shared,
@@ -106,10 +114,9 @@ describe('a route to a service', () => {
   })
 
   it('reads the values of its segments, encoding kept', () => {
-    const params = (target: string) => router.match(request({ target })).params
-    expect(params('/t/acme/.well-known/jwks.json')).toEqual(new Map([['tenant', 'acme']]))
-    expect(params('/t/%61c%c3%a9/.well-known/jwks.json')).toEqual(new Map([['tenant', 'ac%C3%A9']]))
-    expect(params('/health')).toEqual(new Map())
+    expect(paramsOf(router, '/t/acme/.well-known/jwks.json')).toEqual(new Map([['tenant', 'acme']]))
+    expect(paramsOf(router, '/t/%61c%c3%a9/.well-known/jwks.json')).toEqual(new Map([['tenant', 'ac%C3%A9']]))
+    expect(paramsOf(router, '/health')).toEqual(new Map())
   })
 
   it('takes no more methods than it says', () => {

@@ -1,0 +1,120 @@
+/**
+ * Throughput and latency of the gateway under autocannon, beside the same upstream without a gateway.
+ *
+ *     npm run bench [-- SCENARIO… --seconds 5 --rounds 5 --connections 64]
+ *
+ * The gateway has the first core to itself; the load generator and the upstream share the second. Rounds are interleaved,
+ * figures are medians. Prints a table and writes bench/results/latest.json.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { measure, type Measured } from './support/measure.ts'
+import { startPeople, type People } from './support/people.ts'
+
+interface Scenario {
+  readonly title: string
+  url(people: People): string
+  readonly token: 'none' | 'one of many'
+  /** Whose CPU time is told. */
+  readonly cpu: 'gateway' | 'upstream'
+}
+
+const SCENARIOS = {
+  direct: { title: 'upstream without a gateway', url: (people) => `${people.upstreamUrl}/small`, token: 'none', cpu: 'upstream' },
+  health: { title: 'GET /health', url: (people) => `${people.gatewayUrl}/health`, token: 'none', cpu: 'gateway' },
+  echo: { title: 'service echo, token', url: (people) => `${people.gatewayUrl}/echo/small`, token: 'one of many', cpu: 'gateway' },
+  public: { title: 'forwarded, public route', url: (people) => `${people.gatewayUrl}/public/small`, token: 'none', cpu: 'gateway' },
+  token: { title: 'forwarded, token verified', url: (people) => `${people.gatewayUrl}/api/small`, token: 'one of many', cpu: 'gateway' },
+} as const satisfies Record<string, Scenario>
+
+type Name = keyof typeof SCENARIOS
+
+interface Row {
+  readonly scenario: Name
+  readonly title: string
+  readonly requestsPerSecond: number
+  readonly spread: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly cpuMicrosPerRequest: number
+  readonly errors: number
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    seconds: { type: 'string', default: '5' },
+    rounds: { type: 'string', default: '5' },
+    connections: { type: 'string', default: '64' },
+  },
+})
+const names = positionals.length === 0 ? Object.keys(SCENARIOS).filter(isName) : positionals.filter(isName)
+const unknown = positionals.filter((name) => !isName(name))
+if (unknown.length > 0) {
+  console.error(`unknown scenario: ${unknown.join(', ')}. There are: ${Object.keys(SCENARIOS).join(', ')}`)
+  process.exitCode = 2
+} else {
+  await main()
+}
+
+function isName(name: string): name is Name {
+  return Object.hasOwn(SCENARIOS, name)
+}
+
+async function main(): Promise<void> {
+  const people = await startPeople()
+  try {
+    const results = new Map<Name, Measured[]>(names.map((name) => [name, []]))
+    for (let round = 0; round <= Number(values.rounds); round += 1) {
+      for (const name of names) {
+        // Round 0 warms up and is thrown away.
+        const measured = await run(name, people, round === 0 ? 2 : Number(values.seconds))
+        if (round > 0) results.get(name)?.push(measured)
+      }
+      console.error(round === 0 ? 'warmed up' : `round ${round} of ${values.rounds}`)
+    }
+    const rows = names.map((name) => summarise(name, results.get(name) ?? []))
+    console.table(Object.fromEntries(rows.map(({ scenario, ...row }) => [scenario, row])))
+    const folder = join(import.meta.dirname, 'results')
+    mkdirSync(folder, { recursive: true })
+    const setting = { node: process.version, seconds: values.seconds, rounds: values.rounds, connections: values.connections }
+    writeFileSync(join(folder, 'latest.json'), `${JSON.stringify({ setting, rows }, null, 2)}\n`)
+  } finally {
+    await people.stop()
+  }
+}
+
+function run(name: Name, people: People, seconds: number): Promise<Measured> {
+  const scenario: Scenario = SCENARIOS[name]
+  return measure({
+    url: scenario.url(people),
+    seconds,
+    connections: Number(values.connections),
+    tokens: scenario.token === 'none' ? [] : people.tokens,
+    pid: scenario.cpu === 'gateway' ? people.gatewayPid : people.upstreamPid,
+  })
+}
+
+function summarise(name: Name, rounds: readonly Measured[]): Row {
+  const rates = rounds.map((round) => round.requestsPerSecond)
+  return {
+    scenario: name,
+    title: SCENARIOS[name].title,
+    requestsPerSecond: Math.round(median(rates)),
+    spread: Math.round(Math.max(...rates) - Math.min(...rates)),
+    p50Ms: round2(median(rounds.map((round) => round.p50Ms))),
+    p99Ms: round2(median(rounds.map((round) => round.p99Ms))),
+    cpuMicrosPerRequest: round2(median(rounds.map((round) => round.cpuMicrosPerRequest))),
+    errors: rounds.reduce((sum, round) => sum + round.errors, 0),
+  }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+}
+
+function round2(value: number): number {
+  return Math.round(value * 100) / 100
+}

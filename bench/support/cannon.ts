@@ -1,0 +1,20 @@
+/** Runs autocannon as standard input says, and prints the result as JSON. */
+import autocannon from 'autocannon'
+import { readFileSync } from 'node:fs'
+import type { Load } from './measure.ts'
+
+const load = JSON.parse(readFileSync(0, 'utf8')) as Load
+const result = await autocannon({
+  url: load.url,
+  duration: load.seconds,
+  connections: load.connections,
+  ...(load.tokens.length === 0 ? {} : { requests: load.tokens.map((token) => ({ headers: { authorization: `Bearer ${token}` } })) }),
+})
+process.stdout.write(
+  JSON.stringify({
+    requestsPerSecond: result['2xx'] / result.duration,
+    p50Ms: result.latency.p50,
+    p99Ms: result.latency.p99,
+    errors: result.errors + result.timeouts + result.non2xx,
+  }),
+)

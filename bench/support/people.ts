@@ -1,0 +1,100 @@
+/** Who takes part in a measurement: an upstream, a gateway in front of it, and users with tokens. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export interface People {
+  readonly gatewayUrl: string
+  readonly gatewayPid: number
+  readonly upstreamUrl: string
+  readonly upstreamPid: number
+  readonly tokens: readonly string[]
+  stop(): Promise<void>
+}
+
+const GATEWAY_PORT = 18080
+const UPSTREAM_PORT = 18081
+/** Sessions whose tokens rotate through a run. */
+const SESSIONS = 1000
+
+export async function startPeople(): Promise<People> {
+  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-bench-'))
+  const file = join(folder, 'gateway.yaml')
+  writeFileSync(file, configuration())
+  const upstream = pinned(1, ['upstream.ts', String(UPSTREAM_PORT)])
+  const gateway = pinned(0, ['../../src/main.ts', 'start', '--config', file])
+  const gatewayUrl = `http://127.0.0.1:${GATEWAY_PORT}`
+  const upstreamUrl = `http://127.0.0.1:${UPSTREAM_PORT}`
+  await Promise.all([answers(`${gatewayUrl}/health`), answers(`${upstreamUrl}/small`)])
+  return {
+    gatewayUrl,
+    gatewayPid: gateway.pid ?? 0,
+    upstreamUrl,
+    upstreamPid: upstream.pid ?? 0,
+    tokens: await logIn(gatewayUrl),
+    async stop() {
+      await Promise.all([ended(gateway), ended(upstream)])
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+function configuration(): string {
+  return `
+listeners:
+  public: { address: 127.0.0.1:${GATEWAY_PORT} }
+  admin: { address: 127.0.0.1:0 }
+tenants:
+  default: { accessToken: { lifetime: 1h } }
+upstreams:
+  small: { targets: [http://127.0.0.1:${UPSTREAM_PORT}] }
+routes:
+  - { name: accounts, match: { path: /auth/* }, service: accounts }
+  - { name: health, match: { path: /health }, service: health }
+  - { name: echo, match: { path: /echo/* }, auth: required, service: echo }
+  - { name: public, match: { path: /public/* }, auth: public, stripPrefix: /public, upstream: small }
+  - { name: api, match: { path: /api/* }, auth: required, stripPrefix: /api, upstream: small }
+`
+}
+
+/** `taskset` runs the program in place of itself, so the pid is the program's. */
+function pinned(core: number, [script = '', ...args]: readonly string[]): ChildProcess {
+  return spawn('taskset', ['-c', String(core), process.execPath, join(import.meta.dirname, script), ...args], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+}
+
+async function answers(url: string): Promise<void> {
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const response = await fetch(url).catch(() => undefined)
+    if (response?.ok === true) return
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  throw new Error(`nothing answers at ${url}`)
+}
+
+/** One account with many sessions: each login is a token of its own. */
+async function logIn(url: string): Promise<string[]> {
+  const account = { email: 'bench@example.com', password: 'correct horse battery staple' }
+  await post(`${url}/auth/register`, account)
+  const tokens: string[] = []
+  while (tokens.length < SESSIONS) {
+    const pairs = await Promise.all(Array.from({ length: 8 }, () => post(`${url}/auth/login`, account)))
+    for (const pair of pairs) tokens.push(String(pair['access_token']))
+  }
+  return tokens
+}
+
+async function post(url: string, body: unknown): Promise<Record<string, unknown>> {
+  const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`)
+  return (await response.json()) as Record<string, unknown>
+}
+
+function ended(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    child.on('exit', () => resolve())
+    child.kill('SIGTERM')
+  })
+}

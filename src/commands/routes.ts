@@ -1,0 +1,62 @@
+import type { Config } from '../config/config.ts'
+import type { Route } from '../exchange/exchange.ts'
+import { routesOf } from '../gateway.ts'
+
+/** Each route as it is enforced: what it matches, who may use it, in words, and where it leads. Public ones are marked. */
+export function routes(config: Config, json: boolean): string {
+  const rows = routesOf(config).map(describe)
+  if (json) return `${JSON.stringify(rows, null, 2)}\n`
+  const table = [HEADINGS, ...rows.map((row) => [row.mark, row.name, row.match, row.authentication, row.target])]
+  const widths = HEADINGS.map((_, column) => Math.max(...table.map((cells) => cells[column]?.length ?? 0)))
+  const lines = table.map((cells) => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd())
+  return `${lines.join('\n')}\n`
+}
+
+const HEADINGS = ['', 'ROUTE', 'MATCHES', 'AUTHENTICATION', 'TARGET']
+
+interface Row {
+  readonly mark: 'PUBLIC' | ''
+  readonly name: string
+  readonly match: string
+  readonly authentication: string
+  readonly target: string
+}
+
+function describe(route: Route): Row {
+  const { match, target } = route
+  const methods = match.methods.length === 0 ? 'any method' : match.methods.join(',')
+  const hosts = match.hosts.length === 0 ? '' : `${match.hosts.join(',')} `
+  const headers = [...match.headers].map(([name, value]) => ` [${name}: ${value}]`).join('')
+  return {
+    mark: route.auth === 'public' ? 'PUBLIC' : '',
+    name: route.name,
+    match: `${methods} ${hosts}${match.path}${headers}`,
+    authentication: authentication(route),
+    target: target.kind === 'upstream' ? `upstream ${target.upstream}` : `service ${target.service}`,
+  }
+}
+
+function authentication(route: Route): string {
+  if (route.auth === 'public') return 'none: anyone'
+  const who = route.auth === 'required' ? 'a token' : 'a token, or anonymous'
+  const conditions = [
+    route.issuers === undefined ? '' : `from ${list(route.issuers)}`,
+    route.tenants === undefined ? '' : `of tenant ${list(route.tenants)}`,
+    route.scopes.length === 0 ? '' : `with scope ${route.scopes.join(' and ')}`,
+    ...[...route.claims].map(([claim, values]) => `where ${claim} is ${list(values)}`),
+    route.maxAuthAgeSeconds === undefined ? '' : `from a login not older than ${route.maxAuthAgeSeconds}s`,
+    staleness(route),
+  ]
+  return [who, ...conditions.filter((condition) => condition !== '')].join(' ')
+}
+
+function staleness(route: Route): string {
+  const { whenStale, maxStalenessMs } = route.revocation
+  if (whenStale === 'deny') return ''
+  const words = { allow: 'even if revocations are', verify: 'checked at the store when revocations are', 'safe-methods': 'reads only when revocations are' }
+  return `(${words[whenStale]} older than ${maxStalenessMs / 1000}s)`
+}
+
+function list(values: Iterable<string>): string {
+  return [...values].join(' or ')
+}

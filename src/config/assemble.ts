@@ -1,0 +1,97 @@
+import type { Build } from './build.ts'
+import { readSecret } from './build.ts'
+import { buildIdentity } from './build-identity.ts'
+import { buildIssuers } from './build-issuers.ts'
+import { buildRoutes } from './build-routes.ts'
+import { buildTenants } from './build-tenants.ts'
+import { buildUpstreams } from './build-upstreams.ts'
+import type { AdminListenerConfig, Config, PublicListenerConfig, RouteConfig } from './config.ts'
+import { isLoopback } from './names.ts'
+import { gatewaySchema } from './schema.ts'
+import type { Draft } from './schema.ts'
+import { parseMasterKey } from './secrets.ts'
+import type { Item } from './shapes.ts'
+
+/** The configuration but for its routes and version, and the routes with their indices. */
+export interface Assembly {
+  readonly config: Omit<Config, 'version' | 'routes'>
+  readonly routes: readonly Item<RouteConfig>[]
+}
+
+/** Holds the parts of the draft against each other and applies the defaults that depend on them. */
+export function assemble(draft: Draft, file: string, build: Build): Assembly {
+  const publicListener = buildPublicListener(draft.listeners.public, build)
+  const tenants = buildTenants(draft.tenants, defaultTenant(), publicListener.origin, build)
+  const issuers = buildIssuers(draft.issuers, tenants, build)
+  const upstreams = buildUpstreams(draft.upstreams, build)
+  const identity = buildIdentity(draft.identity, build)
+  const { maxStaleness, whenStale, breaker } = draft.revocation
+  const revocation = { maxStalenessMs: maxStaleness, whenStale }
+  const masterKey = buildMasterKey(draft, build)
+  const routes = buildRoutes(
+    draft.routes,
+    { tenants, issuers, upstreams, owned: identity.owned, bodyBytes: publicListener.limits.bodyBytes, revocation },
+    build,
+  )
+  const config = {
+    file,
+    listeners: { public: publicListener, admin: buildAdminListener(draft.listeners.admin, build) },
+    storage: { ...draft.storage, directory: build.resolve(draft.storage.directory) },
+    ...(masterKey !== undefined && { masterKey }),
+    tenants,
+    issuers,
+    revocation: {
+      ...revocation,
+      breaker: { timeoutMs: breaker.timeout, errorThreshold: breaker.errorThreshold, resetAfterMs: breaker.resetAfter },
+    },
+    identity: identity.config,
+    upstreams,
+    telemetry: { accessLog: draft.telemetry.accessLog },
+  }
+  return { config, routes }
+}
+
+function buildPublicListener(draft: Draft['listeners']['public'], build: Build): PublicListenerConfig {
+  const { headers, request, keepAlive, drain } = draft.timeouts
+  const path = ['listeners', 'public', 'timeouts']
+  if (headers > request) {
+    const key = build.isWritten([...path, 'headers']) ? 'headers' : 'request'
+    build.report([...path, key], `timeouts.headers (${headers} ms) must not be longer than timeouts.request (${request} ms)`)
+  }
+  return {
+    host: draft.address.host,
+    port: draft.address.port,
+    origin: draft.origin ?? new URL(`http://localhost:${draft.address.port}`).origin,
+    trustedProxies: [...new Set(draft.trustedProxies.map((item) => item.value))],
+    limits: draft.limits,
+    timeouts: { headersMs: headers, requestMs: request, keepAliveMs: keepAlive, drainMs: drain },
+  }
+}
+
+function buildAdminListener(draft: Draft['listeners']['admin'], build: Build): AdminListenerConfig {
+  const { host, port } = draft.address
+  const path = ['listeners', 'admin', 'token']
+  if (draft.token === undefined) {
+    if (!isLoopback(host))
+      build.report(path, 'is required, since the address is not loopback: write { env: NAME }, or listen on 127.0.0.1')
+    return { host, port }
+  }
+  const token = readSecret(draft.token, path, build)
+  if (token === undefined) return { host, port }
+  if (!/^[\x21-\x7e]+$/.test(token)) build.report(path, 'the token must be visible ASCII without spaces')
+  return { host, port, token }
+}
+
+function buildMasterKey(draft: Draft, build: Build): Uint8Array | undefined {
+  if (draft.masterKey === undefined) return undefined
+  const text = readSecret(draft.masterKey, ['masterKey'], build)
+  if (text === undefined) return undefined
+  const key = parseMasterKey(text)
+  if (key === undefined)
+    build.report(['masterKey'], 'the key must be 32 bytes in base64 or hex: make one with openssl rand -base64 32')
+  return key
+}
+
+function defaultTenant(): Draft['tenants'][string] {
+  return gatewaySchema.shape.tenants.unwrap().valueType.parse({})
+}

@@ -1,0 +1,62 @@
+import type { TenantConfig } from './config.ts'
+import type { Build } from './build.ts'
+import type { TenantDraft } from './schema.ts'
+
+/** The tenants, `default` among them, none of which shares a host or an issuer with another. */
+export function buildTenants(
+  drafts: Readonly<Record<string, TenantDraft>>,
+  fallback: TenantDraft,
+  origin: string,
+  build: Build,
+): ReadonlyMap<string, TenantConfig> {
+  const entries = Object.entries(drafts)
+  if (!Object.hasOwn(drafts, 'default')) entries.unshift(['default', fallback])
+  const tenants = new Map<string, TenantConfig>()
+  for (const [id, draft] of entries) tenants.set(id, buildTenant(id, draft, origin, build))
+  refuseSharedHosts(entries, build)
+  refuseSharedIssuers(tenants, build)
+  return tenants
+}
+
+function buildTenant(id: string, draft: TenantDraft, origin: string, build: Build): TenantConfig {
+  const { lifetime, idle } = draft.refreshToken
+  const path = ['tenants', id, 'refreshToken', 'idle']
+  if (idle > lifetime && build.isWritten(path)) build.report(path, 'must not be longer than lifetime')
+  return {
+    id,
+    hosts: [...new Set(draft.hosts.map((item) => item.value))],
+    issuer: draft.issuer ?? `${origin}/t/${id}`,
+    audience: draft.audience,
+    signing: draft.signing,
+    accessToken: { lifetimeSeconds: draft.accessToken.lifetime },
+    refreshToken: { lifetimeSeconds: lifetime, idleSeconds: Math.min(idle, lifetime) },
+    registration: draft.registration,
+    clockSkewSeconds: draft.clockSkew,
+    throttle: { loginPerMinute: draft.throttle.login },
+  }
+}
+
+function refuseSharedHosts(entries: readonly [string, TenantDraft][], build: Build): void {
+  const owners = new Map<string, string>()
+  for (const [id, draft] of entries) {
+    for (const { at, value } of draft.hosts) {
+      const owner = owners.get(value)
+      if (owner !== undefined && owner !== id) {
+        build.report(['tenants', id, 'hosts', at], `is a host of tenants.${owner} too: a host belongs to one tenant`)
+      }
+      owners.set(value, owner ?? id)
+    }
+  }
+}
+
+function refuseSharedIssuers(tenants: ReadonlyMap<string, TenantConfig>, build: Build): void {
+  const owners = new Map<string, string>()
+  for (const { id, issuer } of tenants.values()) {
+    const owner = owners.get(issuer)
+    // A default is nowhere in the file: the fault stands where the issuer is written.
+    const [at, other] = build.isWritten(['tenants', id, 'issuer']) || owner === undefined ? [id, owner] : [owner, id]
+    if (other !== undefined)
+      build.report(['tenants', at, 'issuer'], `is the issuer of tenants.${other} too: each tenant has its own`)
+    owners.set(issuer, owner ?? id)
+  }
+}

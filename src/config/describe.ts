@@ -1,0 +1,57 @@
+import { createHash } from 'node:crypto'
+import type { Config } from './config.ts'
+
+type Hide = (secret: string | Uint8Array) => unknown
+
+/** Headers whose configured value is a credential more often than not. */
+const SECRET_HEADER = /authorization|cookie|key|token|secret|password|credential/i
+
+/** First 16 hex digits of the SHA-256 of the effective configuration; secrets count by their own hash. */
+export function versionOf(config: Config): string {
+  const { file: _file, version: _version, ...effective } = config
+  return sha256(JSON.stringify(plain(effective, [], sha256))).slice(0, 16)
+}
+
+/** The effective configuration as plain JSON, with `[redacted]` for each secret. */
+export function describe(config: Config): unknown {
+  return plain(config, [], () => '[redacted]')
+}
+
+/** Freezes the configuration all the way down. Maps, sets, URLs and bytes are read-only by type alone. */
+export function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value) || ArrayBuffer.isView(value)) return value
+  if (value instanceof Map) for (const item of value.values()) freeze(item)
+  for (const item of Object.values(value)) freeze(item)
+  return Object.freeze(value)
+}
+
+/** Keys in order, so that equal configurations are equal text. */
+function plain(value: unknown, path: readonly string[], hide: Hide): unknown {
+  if (value instanceof Uint8Array) return hide(value)
+  if (typeof value === 'string') return isSecret(path) ? hide(value) : value
+  if (typeof value !== 'object' || value === null) return value
+  if (value instanceof URL) return value.href
+  if (value instanceof Set) return [...value].map(String).toSorted(byText)
+  if (Array.isArray(value)) return value.map((item) => plain(item, path, hide))
+  const entries: [string, unknown][] =
+    value instanceof Map ? [...value].map(([key, item]) => [String(key), item]) : Object.entries(value)
+  const sorted = entries.toSorted(([a], [b]) => byText(a, b))
+  return Object.fromEntries(sorted.map(([key, item]) => [key, plain(item, [...path, key], hide)]))
+}
+
+/** By code unit: the same on every machine. */
+function byText(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b)
+}
+
+function isSecret(path: readonly string[]): boolean {
+  const [first, second, third] = path
+  if (first === 'listeners') return second === 'admin' && third === 'token'
+  if (first === 'upstreams') return third === 'tls' && path[3] === 'key'
+  const inHeaders = first === 'routes' && (path.at(-2) === 'set' || (second === 'match' && third === 'headers'))
+  return inHeaders && SECRET_HEADER.test(path.at(-1) ?? '')
+}
+
+function sha256(data: string | Uint8Array): string {
+  return createHash('sha256').update(data).digest('hex')
+}

@@ -1,0 +1,131 @@
+import { dirname, resolve } from 'node:path'
+import { assemble } from './assemble.ts'
+import type { Assembly } from './assemble.ts'
+import { sayFileFault } from './build.ts'
+import type { Build } from './build.ts'
+import type { Config } from './config.ts'
+import { freeze, versionOf } from './describe.ts'
+import { readDocument } from './document.ts'
+import type { SourceDocument } from './document.ts'
+import { ConfigError, createReport, labelOf } from './faults.ts'
+import type { Path, Report } from './faults.ts'
+import { interpolate } from './interpolate.ts'
+import { NAME } from './names.ts'
+import { readShape } from './shape-faults.ts'
+
+/** What the configuration asks of the world. */
+export interface ConfigNeeds {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** Reads a file as UTF-8 text, or throws. */
+  readFile(path: string): string
+  /**
+   * More to hold against the grammar, such as two routes that tie. Paths are keys and indices from the root. When the
+   * file has faults already, only the routes that have none are shown.
+   */
+  inspect?(config: Config): readonly ConfigRemark[]
+}
+
+export interface ConfigRemark {
+  readonly path: Path
+  readonly message: string
+}
+
+/** Parses the text of `file`. Throws {@link ConfigError} with every fault at once. */
+export function parseText(text: string, file: string, needs: ConfigNeeds): Config {
+  const document = readDocument(text)
+  const names = new Map<number, string>()
+  const report = createReport(file, { locate: document.locate, label: (path) => labelOf(withRouteName(path, names)) })
+  reportDocument(document, report)
+  const { value, replaced, used } = interpolate(document.value, { environment: needs.environment, report: report.add })
+  for (const [index, name] of routeNames(value)) {
+    if (!replaced.has(JSON.stringify(['routes', index, 'name']))) names.set(index, name)
+  }
+  const draft = readShape(value, report)
+  if (draft === undefined) throw new ConfigError(report.faults())
+  const absolute = resolve(file)
+  const assembly = assemble(draft, absolute, createBuild(absolute, needs, { document, replaced, report }))
+  const config = complete(assembly, report)
+  const shown = assembly.routes.filter(({ at }) => !report.touches(['routes', at]))
+  const inspected = report.faults().length === 0 ? config : { ...config, routes: shown.map((item) => item.value) }
+  for (const { path, message } of needs.inspect?.(inspected) ?? []) {
+    const [first, index, ...rest] = path
+    const at = first === 'routes' && typeof index === 'number' ? shown[index]?.at : undefined
+    report.add(at === undefined ? path : ['routes', at, ...rest], concealed(message, used))
+  }
+  if (report.faults().length > 0) throw new ConfigError(report.faults())
+  return freeze(config)
+}
+
+/** One fault about the file as a whole. */
+export function fileFault(file: string, error: unknown): ConfigError {
+  return new ConfigError([{ file, line: 1, column: 1, path: '', message: `cannot be read: ${sayFileFault(error)}` }])
+}
+
+interface Source {
+  readonly document: SourceDocument
+  readonly replaced: ReadonlySet<string>
+  readonly report: Report
+}
+
+function reportDocument(document: SourceDocument, report: Report): void {
+  for (const { path, message, position } of document.faults) {
+    if (position === undefined) report.add(path, message)
+    else report.addAt(position, path, message)
+  }
+  const { value } = document
+  if (!document.broken && (value === undefined || value === null)) {
+    if (document.faults.length === 0) report.add([], 'is empty: start from the gateway.yaml that ships with Gatehouse')
+  } else if (!document.broken && (typeof value !== 'object' || Array.isArray(value))) {
+    report.add([], 'must be a mapping: keys and values, such as routes: []')
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new ConfigError(report.faults())
+}
+
+function createBuild(file: string, needs: ConfigNeeds, source: Source): Build {
+  const { document, replaced, report } = source
+  const folder = dirname(file)
+  return {
+    report: report.add,
+    isWritten: document.has,
+    isFaulty: report.touches,
+    isInterpolated: (path) => replaced.has(JSON.stringify(path)),
+    lineOf: (path) => document.locate(path, 'value').line,
+    resolve: (path) => resolve(folder, path),
+    environment: needs.environment,
+    readText(path, at) {
+      try {
+        return needs.readFile(resolve(folder, path))
+      } catch (error) {
+        report.add(at, `the file cannot be read: ${sayFileFault(error)}`)
+        return undefined
+      }
+    },
+  }
+}
+
+function complete({ config, routes }: Assembly, report: Report): Config {
+  const whole = { ...config, version: '', routes: routes.map((item) => item.value) }
+  return report.faults().length > 0 ? whole : { ...whole, version: versionOf(whole) }
+}
+
+function routeNames(value: unknown): [number, string][] {
+  const routes = typeof value === 'object' && value !== null && 'routes' in value ? value.routes : undefined
+  if (!Array.isArray(routes)) return []
+  return routes.flatMap((route: unknown, index): [number, string][] => {
+    const name = typeof route === 'object' && route !== null && 'name' in route ? route.name : undefined
+    return typeof name === 'string' && NAME.test(name) ? [[index, name]] : []
+  })
+}
+
+function withRouteName(path: Path, names: ReadonlyMap<number, string>): Path {
+  const [first, index, ...rest] = path
+  const name = first === 'routes' && typeof index === 'number' ? names.get(index) : undefined
+  return name === undefined ? path : ['routes', name, ...rest]
+}
+
+/** The message without what came from the environment: it may be a secret. Shorter values are words of the message itself. */
+function concealed(message: string, used: ReadonlyMap<string, string>): string {
+  let text = message
+  for (const [value, name] of used) if (value.length >= 4) text = text.replaceAll(value, () => `\${${name}}`)
+  return text
+}

@@ -1,0 +1,48 @@
+import type { ServiceName } from '../config/config.ts'
+import type { EndpointInfo } from './services.ts'
+
+type Info = Omit<EndpointInfo, 'name'>
+
+/**
+ * Every endpoint of every service, without what it takes to answer it: enough to compile, check and list routes while no
+ * service is open. To add one: a row here, a handler of the same name in the service, a test.
+ */
+export const CATALOGUE = {
+  accounts: {
+    register: { method: 'POST', path: '/register', auth: 'public' },
+    login: { method: 'POST', path: '/login', auth: 'public' },
+    logout: { method: 'POST', path: '/logout', auth: 'required' },
+    'logout-all': { method: 'POST', path: '/logout-all', auth: 'required' },
+    me: { method: 'GET', path: '/me', auth: 'required' },
+  },
+  discovery: {
+    jwks: { method: 'GET', path: '/jwks.json', auth: 'public', bodyBytes: 0 },
+    metadata: { method: 'GET', path: '/oauth-authorization-server', auth: 'public', bodyBytes: 0 },
+    // RFC 8414 §3.1: the path of the issuer comes after the well-known part.
+    'metadata-of-tenant': { method: 'GET', path: '/oauth-authorization-server/t/{tenant}', auth: 'public', bodyBytes: 0 },
+    openid: { method: 'GET', path: '/openid-configuration', auth: 'public', bodyBytes: 0 },
+    'openid-of-tenant': { method: 'GET', path: '/openid-configuration/t/{tenant}', auth: 'public', bodyBytes: 0 },
+    'passport-jwks': { method: 'GET', path: '/gatehouse/jwks.json', auth: 'public', bodyBytes: 0 },
+    // OpenID Connect Discovery §4: the well-known part comes after the path of the issuer.
+    'tenant-jwks': { method: 'GET', path: '/{tenant}/.well-known/jwks.json', auth: 'public', bodyBytes: 0 },
+    'tenant-metadata': { method: 'GET', path: '/{tenant}/.well-known/oauth-authorization-server', auth: 'public', bodyBytes: 0 },
+    'tenant-openid': { method: 'GET', path: '/{tenant}/.well-known/openid-configuration', auth: 'public', bodyBytes: 0 },
+  },
+  health: { health: { method: 'GET', path: '', auth: 'public', bodyBytes: 0 } },
+  echo: {
+    root: { method: undefined, path: '', auth: 'route' },
+    below: { method: undefined, path: '/*', auth: 'route' },
+  },
+} as const satisfies Record<ServiceName, Record<string, Info>>
+
+const INFOS: ReadonlyMap<string, readonly EndpointInfo[]> = new Map(
+  Object.entries(CATALOGUE).map(([service, endpoints]) => [
+    service,
+    Object.freeze(Object.entries(endpoints).map(([name, info]: [string, Info]) => Object.freeze({ name, ...info }))),
+  ]),
+)
+
+/** Endpoints of a service; empty when there is no such service. */
+export function endpointsOf(service: string): readonly EndpointInfo[] {
+  return INFOS.get(service) ?? []
+}

@@ -1,0 +1,325 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { DatabaseSync } from 'node:sqlite'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Embedded } from '../../src/storage/embedded/embedded.ts'
+import { openEmbedded, openMasterKey } from '../../src/storage/embedded/embedded.ts'
+import { openDatabase } from '../../src/storage/embedded/database.ts'
+import { migrateDown, migrateUp } from '../../src/storage/embedded/migrations.ts'
+import { ACCOUNT_MIGRATIONS } from '../../src/storage/embedded/migrations/accounts.ts'
+import { SESSION_MIGRATIONS } from '../../src/storage/embedded/migrations/sessions.ts'
+import {
+  accountStoreContract,
+  anAccount,
+  aSession,
+  keyStoreContract,
+  NOW,
+  revocationLogContract,
+  sessionStoreContract,
+} from './contract.ts'
+
+const folders: string[] = []
+const children: ChildProcess[] = []
+
+function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-storage-'))
+  folders.push(folder)
+  return folder
+}
+
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
+})
+
+function open(directory: string, migrate = true): Promise<Embedded> {
+  return openEmbedded({ nowSeconds: () => NOW }, { sessions: 'embedded', accounts: 'embedded', directory, migrate })
+}
+
+function opened(clock: { now: number }): Promise<Embedded> {
+  const directory = join(newFolder(), 'data')
+  return openEmbedded(
+    { nowSeconds: () => clock.now },
+    { sessions: 'embedded', accounts: 'embedded', directory, migrate: true },
+  )
+}
+
+function start(directory: string, prefix: string, rounds: number): ChildProcess {
+  const script = join(import.meta.dirname, 'writer.ts')
+  const child = spawn(process.execPath, [script, directory, prefix, String(rounds)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  children.push(child)
+  return child
+}
+
+async function expectAll(directory: string, acknowledged: readonly string[]): Promise<void> {
+  const storage = await open(directory)
+  const revoked = new Set((await storage.log.snapshot()).revocations.map((entry) => entry.id))
+  const ended = new Set(acknowledged.filter((line) => line.startsWith('ended ')).map((line) => line.slice(6)))
+  for (const line of acknowledged) {
+    const [kind = '', id = ''] = line.split(' ')
+    const found = await storage.sessions.find('acme', id)
+    if (kind === 'ended') expect({ id, found, revoked: revoked.has(id) }).toEqual({ id, found: undefined, revoked: true })
+    // The last one may have been ended without time to say so.
+    if (kind === 'session' && !ended.has(id)) expect(found !== undefined || revoked.has(id)).toBe(true)
+    if (kind === 'account') expect(await storage.accounts.findById('acme', id)).toBeDefined()
+  }
+  storage.close()
+  for (const name of ['sessions.db', 'accounts.db']) {
+    const db = new DatabaseSync(join(directory, name))
+    expect(db.prepare('PRAGMA integrity_check').get()).toEqual({ integrity_check: 'ok' })
+    db.close()
+  }
+}
+
+describe('embedded storage keeps the contract', () => {
+  sessionStoreContract(opened)
+  revocationLogContract(opened)
+  keyStoreContract(opened)
+  accountStoreContract(opened)
+})
+
+describe('embedded storage', () => {
+  let directory = ''
+  beforeEach(() => {
+    directory = join(newFolder(), 'deep', 'data')
+  })
+
+  test('makes its directory and files for the owner alone', async () => {
+    const storage = await open(directory)
+    await storage.sessions.create(aSession())
+    expect(statSync(directory).mode & 0o777).toBe(0o700)
+    for (const name of ['sessions.db', 'sessions.db-wal', 'accounts.db']) {
+      expect(statSync(join(directory, name)).mode & 0o777).toBe(0o600)
+    }
+    storage.close()
+  })
+
+  test('holds after a restart what it held before', async () => {
+    const first = await open(directory)
+    await first.sessions.create(aSession())
+    await first.sessions.revokeToken({ tenant: 'acme', id: 't1' }, { reason: 'test', tokensUntil: NOW + 10 })
+    await first.accounts.create(anAccount())
+    const snapshot = await first.log.snapshot()
+    first.close()
+    const second = await open(directory)
+    expect(await second.sessions.find('acme', aSession().id)).toBeDefined()
+    expect(await second.accounts.findById('acme', 'usr_1')).toEqual(anAccount())
+    expect(await second.log.snapshot()).toEqual(snapshot)
+    second.close()
+  })
+
+  test('records each end with its reason', async () => {
+    const storage = await open(directory)
+    const ending = { reason: 'logout', tokensUntil: NOW + 10 }
+    await storage.sessions.create(aSession())
+    await storage.sessions.end({ tenant: 'acme', user: 'usr_1', id: aSession().id }, ending)
+    await storage.sessions.endAll({ tenant: 'acme', user: 'usr_1' }, { ...ending, reason: 'logout-all' })
+    await storage.sessions.revokeToken({ tenant: 'acme', id: 't1' }, ending)
+    const rows = await storage.audit.readAfter(0)
+    expect(rows).toEqual([
+      { position: 1, at: NOW, event: 'session.ended', tenant: 'acme', user: 'usr_1', subject: aSession().id, reason: 'logout' },
+      { position: 2, at: NOW, event: 'sessions.ended', tenant: 'acme', user: 'usr_1', reason: 'logout-all' },
+      { position: 3, at: NOW, event: 'token.revoked', tenant: 'acme', subject: 't1', reason: 'logout' },
+    ])
+    storage.close()
+  })
+
+  test('does all of an end or nothing of it', async () => {
+    const storage = await open(directory)
+    await storage.sessions.create(aSession())
+    const saboteur = new DatabaseSync(join(directory, 'sessions.db'))
+    saboteur.exec("CREATE TRIGGER no_audit BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END")
+    const ref = { tenant: 'acme', user: 'usr_1', id: aSession().id }
+    const ending = { reason: 'logout', tokensUntil: NOW + 10 }
+    await expect(storage.sessions.end(ref, ending)).rejects.toThrow('no')
+    await expect(storage.sessions.endAll(ref, ending)).rejects.toThrow('no')
+    expect(await storage.sessions.find('acme', ref.id)).toBeDefined()
+    expect(await storage.log.snapshot()).toEqual({ position: 0, revocations: [] })
+    expect(await storage.sessions.create(aSession({ id: 'a'.repeat(32) }))).toEqual({ epoch: 0 })
+    saboteur.exec('DROP TRIGGER no_audit')
+    saboteur.close()
+    expect(await storage.sessions.end(ref, ending)).toBe(true)
+    storage.close()
+  })
+
+  test('answers storage_unavailable while another process holds the lock, and works again after it', async () => {
+    const storage = await open(directory)
+    const holder = new DatabaseSync(join(directory, 'sessions.db'))
+    holder.exec('BEGIN IMMEDIATE')
+    const refused = { kind: 'storage_unavailable', facts: { headers: { 'retry-after': '1' } } }
+    await expect(storage.sessions.create(aSession())).rejects.toMatchObject(refused)
+    holder.exec('ROLLBACK')
+    holder.close()
+    expect(await storage.sessions.find('acme', aSession().id)).toBeUndefined()
+    expect(await storage.sessions.create(aSession())).toEqual({ epoch: 0 })
+    storage.close()
+  })
+
+  test('answers storage_unavailable after it was closed', async () => {
+    const storage = await open(directory)
+    storage.close()
+    storage.close()
+    const refused = { kind: 'storage_unavailable' }
+    await expect(storage.sessions.create(aSession())).rejects.toMatchObject(refused)
+    await expect(storage.sessions.find('acme', 'x')).rejects.toMatchObject(refused)
+    await expect(storage.accounts.create(anAccount())).rejects.toMatchObject(refused)
+    await expect(storage.accounts.findById('acme', 'x')).rejects.toMatchObject(refused)
+    await expect(storage.log.snapshot()).rejects.toMatchObject(refused)
+    await expect(storage.log.readAfter(0)).rejects.toMatchObject(refused)
+    await expect(storage.keys.load('gateway')).rejects.toMatchObject(refused)
+  })
+
+  test('refuses to read on in a log that is behind its reader', async () => {
+    const storage = await open(directory)
+    await expect(storage.log.readAfter(7)).rejects.toThrow('behind the position')
+    storage.close()
+  })
+
+  test('names a file that is no database', async () => {
+    const folder = newFolder()
+    writeFileSync(join(folder, 'sessions.db'), 'this is no database, whatever its name says '.repeat(100))
+    await expect(open(folder)).rejects.toThrow(`the database ${join(folder, 'sessions.db')} cannot be opened`)
+  })
+})
+
+describe('migrations of embedded storage', () => {
+  const needs = { nowSeconds: () => NOW }
+
+  for (const [name, migrations] of [
+    ['sessions.db', SESSION_MIGRATIONS],
+    ['accounts.db', ACCOUNT_MIGRATIONS],
+  ] as const) {
+    test(`of ${name} go up, down and up again to the same schema`, () => {
+      const db = openDatabase(join(newFolder(), name))
+      const schema = (): unknown => db.prepare("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'").all()
+      migrateUp(db, migrations, true, needs)
+      const up = schema()
+      migrateDown(db, migrations, 0)
+      expect(db.prepare("SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'").all()).toEqual([{ name: 'migrations' }])
+      migrateUp(db, migrations, true, needs)
+      expect(schema()).toEqual(up)
+      migrateUp(db, migrations, false, needs)
+      db.close()
+    })
+  }
+
+  test('add the username to accounts that are there already, and take it away again', () => {
+    const db = openDatabase(join(newFolder(), 'accounts.db'))
+    migrateUp(db, ACCOUNT_MIGRATIONS.slice(0, 1), true, needs)
+    db.prepare(
+      `INSERT INTO accounts (id, tenant_id, email, email_folded, password_hash, created_at) VALUES ('usr_1', 'acme', 'A@x.org', 'a@x.org', 'hash', 1)`,
+    ).run()
+    migrateUp(db, ACCOUNT_MIGRATIONS, true, needs)
+    expect(db.prepare('SELECT email, username FROM accounts').all()).toEqual([{ email: 'A@x.org', username: null }])
+    migrateDown(db, ACCOUNT_MIGRATIONS, 1)
+    expect(db.prepare('SELECT email FROM accounts').all()).toEqual([{ email: 'A@x.org' }])
+    db.close()
+  })
+
+  test('are not applied unless allowed, and the pending ones are named', async () => {
+    const directory = newFolder()
+    await expect(open(directory, false)).rejects.toThrow('lacks the migrations 0001_sessions, and storage.migrate is false')
+    const storage = await open(directory)
+    storage.close()
+    const again = await open(directory, false)
+    again.close()
+  })
+
+  test('of a newer version are refused', async () => {
+    const directory = newFolder()
+    const storage = await open(directory)
+    storage.close()
+    const db = new DatabaseSync(join(directory, 'accounts.db'))
+    db.exec("INSERT INTO migrations VALUES (999, '0999_from_the_future', 1)")
+    db.close()
+    await expect(open(directory)).rejects.toThrow('has the migration 0999_from_the_future, which this version does not know')
+  })
+})
+
+describe('master key of embedded storage', () => {
+  test('is made once, 32 bytes in base64, for the owner alone', () => {
+    const directory = join(newFolder(), 'data')
+    const key = openMasterKey(directory)
+    const file = join(directory, 'master.key')
+    expect(key.length).toBe(32)
+    expect(Buffer.from(readFileSync(file, 'utf8'), 'base64').equals(key)).toBe(true)
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    expect(statSync(directory).mode & 0o777).toBe(0o700)
+    expect(Buffer.from(openMasterKey(directory)).equals(key)).toBe(true)
+    expect(Buffer.from(openMasterKey(newFolder())).equals(key)).toBe(false)
+  })
+
+  test('is refused when others can read it', () => {
+    const directory = newFolder()
+    openMasterKey(directory)
+    chmodSync(join(directory, 'master.key'), 0o640)
+    expect(() => openMasterKey(directory)).toThrow('can be read by others: run chmod 600')
+  })
+
+  test.each(['', 'short', 'A'.repeat(44), `${'A'.repeat(42)}==`, `${'A'.repeat(43)}=\n\n`, `${'?'.repeat(43)}=`])(
+    'is refused when it is %j',
+    (content) => {
+      const directory = newFolder()
+      writeFileSync(join(directory, 'master.key'), content, { mode: 0o600 })
+      expect(() => openMasterKey(directory)).toThrow('must hold 32 bytes in base64')
+    },
+  )
+})
+
+describe('several processes on one directory', () => {
+  test('keep every acknowledged write when one is killed in the middle of its work', async () => {
+    const directory = newFolder()
+    for (const [round, lines] of [40, 77, 123].entries()) {
+      const child = start(directory, String(round + 1), 1_000_000)
+      const acknowledged: string[] = []
+      if (child.stdout === null) throw new Error('no output')
+      for await (const line of createInterface({ input: child.stdout })) {
+        acknowledged.push(line)
+        if (acknowledged.length === lines) child.kill('SIGKILL')
+      }
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+      expect(child.signalCode).toBe('SIGKILL')
+      await expectAll(directory, acknowledged)
+    }
+  })
+
+  test('start at the same moment, write side by side, and each reads what the others appended', async () => {
+    const directory = newFolder()
+    const storage = await open(directory)
+    const rounds = 60
+    const writers = ['a', 'b'].map((prefix) => start(directory, prefix, rounds))
+    for (const writer of writers) writer.stdout?.resume()
+    let position = 0
+    const seen: string[] = []
+    const read = async (): Promise<void> => {
+      const slice = await storage.log.readAfter(position)
+      expect(slice.position).toBeGreaterThanOrEqual(position)
+      position = slice.position
+      seen.push(...slice.revocations.map((entry) => entry.id))
+    }
+    while (writers.some((writer) => writer.exitCode === null && writer.signalCode === null)) {
+      await read()
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    await read()
+    expect(writers.map((writer) => writer.exitCode)).toEqual([0, 0])
+    const expected = ['a', 'b'].flatMap((prefix) =>
+      Array.from({ length: rounds / 3 }, (_, i) => prefix + (i * 3).toString(16).padStart(31, '0')),
+    )
+    expect(seen.toSorted()).toEqual(expected.toSorted())
+    storage.close()
+  })
+
+  test('open a fresh directory at the same moment without getting in each other’s way', async () => {
+    const directory = newFolder()
+    const starters = ['1', '2', '3', '4'].map((prefix) => start(directory, prefix, 3))
+    for (const starter of starters) starter.stdout?.resume()
+    await Promise.all(starters.map((starter) => once(starter, 'exit')))
+    expect(starters.map((starter) => starter.exitCode)).toEqual([0, 0, 0, 0])
+  })
+})

@@ -1,0 +1,21 @@
+/** A process that writes to embedded storage until it is killed, saying what was acknowledged. Run by the tests of it. */
+import { openEmbedded } from '../../src/storage/embedded/embedded.ts'
+import { aSession, anAccount } from './contract.ts'
+
+const [, , directory = '', prefix = '0', rounds = '1000000'] = process.argv
+const nowSeconds = (): number => 1_800_000_000
+const storage = await openEmbedded({ nowSeconds }, { sessions: 'embedded', accounts: 'embedded', directory, migrate: true })
+
+for (let i = 0; i < Number(rounds); i++) {
+  const id = prefix + i.toString(16).padStart(31, '0')
+  await storage.sessions.create(aSession({ id }))
+  console.log(`session ${id}`)
+  if (i % 3 === 0) {
+    await storage.sessions.end({ tenant: 'acme', user: 'usr_1', id }, { reason: 'test', tokensUntil: nowSeconds() + 900 })
+    console.log(`ended ${id}`)
+  }
+  const username = { shown: id.slice(-30), folded: id.slice(-30) }
+  await storage.accounts.create(anAccount({ id: `usr_${id}`, emailFolded: `${id}@x.org`, username: { ...username, folded: id } }))
+  console.log(`account usr_${id}`)
+}
+storage.close()

@@ -1,0 +1,125 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { NOW_SECONDS as NOW, createKey, createWorld, exchange, foreignClaims, issuer, ownClaims, sign, tenant } from './world.ts'
+import type { World } from './world.ts'
+
+const key = createKey('k-1', 'RS256')
+const URI = 'https://login.example.com/jwks.json'
+let world: World
+
+beforeEach(async () => {
+  world = createWorld()
+  world.web.pages.set(URI, [key.jwk])
+  world.ownKeys.set('acme', [key.jwk])
+  await world.authenticator.start()
+})
+
+describe('the cache of verified tokens', () => {
+  it('answers at once, with the same principal for every route', async () => {
+    const token = await sign(key, foreignClaims())
+    const first = await world.authenticator.authenticate(exchange(['authorization', `Bearer ${token}`]))
+    const second = world.authenticator.authenticate(exchange(['authorization', `bearer ${token}`], 'optional'))
+    expect(second).not.toBeInstanceOf(Promise)
+    expect((await second).principal).toBe(first.principal)
+    expect((await second).route.auth).toBe('optional')
+    expect(world.events.cache).toEqual(['miss', 'hit'])
+    expect(world.events.validated).toEqual(['jwt RS256'])
+    expect(world.events.seconds).toHaveLength(1)
+    expect(world.events.decided).toEqual([
+      ['acme', 'accepted', 'ok'],
+      ['acme', 'accepted', 'ok'],
+    ])
+  })
+
+  it('is found by the whole token alone', async () => {
+    const token = await sign(key, foreignClaims())
+    expect(await world.ask(token)).toBe('ok u-1')
+    const [header = '', payload = '', signature = ''] = token.split('.')
+    const stranger = await sign(createKey('k-1', 'RS256'), foreignClaims())
+    expect(stranger.startsWith(`${header}.${payload}.`)).toBe(true)
+    expect(await world.ask(stranger)).toBe('invalid_signature: signature')
+    const sameId = (await sign(key, foreignClaims({ sub: 'admin' }))).split('.')[1] ?? ''
+    expect(await world.ask(`${header}.${sameId}.${signature}`)).toBe('invalid_signature: signature')
+    expect(await world.ask(await sign(key, foreignClaims({ sub: 'u-2' })))).toBe('ok u-2')
+    expect(await world.ask(token)).toBe('ok u-1')
+  })
+
+  it('keeps nothing that was refused', async () => {
+    const forged = await sign(createKey('k-1', 'RS256'), foreignClaims())
+    for (let n = 0; n < 2; n += 1) expect(await world.ask(forged)).toBe('invalid_signature: signature')
+    expect(world.events.cache).toEqual(['miss', 'miss'])
+  })
+
+  it.each([
+    ['with iat', { iat: NOW }],
+    ['without iat', { iat: undefined }],
+  ])('lets no token %s live past its expiry and the skew', async (_, changes) => {
+    const token = await sign(key, foreignClaims({ ...changes, exp: NOW + 60 }))
+    expect(await world.ask(token)).toBe('ok u-1')
+    await world.clock.advance(89_999)
+    expect(await world.ask(token)).toBe('ok u-1')
+    await world.clock.advance(1)
+    expect(await world.ask(token)).toBe('token_expired: expired')
+    expect(await world.ask(token)).toBe('token_expired: expired')
+  })
+
+  it('forgets the tokens of a key that left, and keeps those of a key that stayed', async () => {
+    const rotated = createKey('k-2', 'RS256')
+    const [old, fresh] = [await sign(key, ownClaims()), await sign(rotated, ownClaims({ sub: 'u-2' }))]
+    world.ownKeys.set('acme', [key.jwk, rotated.jwk])
+    world.authenticator.keysChanged('acme')
+    expect([await world.ask(old), await world.ask(fresh)]).toEqual(['ok u-1', 'ok u-2'])
+    world.ownKeys.set('acme', [{ ...rotated.jwk }])
+    world.authenticator.keysChanged('acme')
+    expect([await world.ask(old), await world.ask(fresh)]).toEqual(['invalid_token: unknown_key', 'ok u-2'])
+    expect(world.events.cache).toEqual(['miss', 'miss', 'miss', 'hit'])
+  })
+
+  it('forgets the tokens of a key that an issuer replaced under its name', async () => {
+    const token = await sign(key, foreignClaims({ exp: NOW + 3600 }))
+    expect(await world.ask(token)).toBe('ok u-1')
+    world.web.pages.set(URI, [createKey('k-1', 'RS256').jwk])
+    await world.clock.advance(600_000)
+    expect(await world.ask(token)).toBe('invalid_signature: signature')
+  })
+
+  it('tells tenants with one key name apart', async () => {
+    const other = tenant({ id: 'other', issuer: 'http://localhost:8080/t/other' })
+    const twin = createKey('k-1', 'RS256')
+    world = createWorld({ tenants: [tenant(), other], issuers: [] })
+    world.ownKeys.set('acme', [key.jwk]).set('other', [twin.jwk])
+    await world.authenticator.start()
+    const claims = ownClaims({ iss: other.issuer, tenant_id: 'other' })
+    expect(await world.ask(await sign(key, ownClaims()))).toBe('ok u-1')
+    expect(await world.ask(await sign(twin, claims, { typ: 'at+jwt' }))).toBe('ok u-1')
+    expect(await world.ask(await sign(key, claims, { typ: 'at+jwt' }))).toBe('invalid_signature: signature')
+    expect(await world.ask(await sign(twin, ownClaims()))).toBe('invalid_signature: signature')
+    expect(await world.ask(await sign(key, ownClaims({ tenant_id: 'other' })))).toBe('invalid_token: tenant')
+  })
+
+  it('is bounded, the token used least recently leaving first', async () => {
+    world = createWorld({ needs: { cacheEntries: 2 } })
+    world.web.pages.set(URI, [key.jwk])
+    await world.authenticator.start()
+    const [a = '', b = '', c = ''] = await Promise.all(['a', 'b', 'c'].map((sub) => sign(key, foreignClaims({ sub }))))
+    for (const token of [a, b, a, c, a, b]) await world.ask(token)
+    expect(world.events.cache).toEqual(['miss', 'miss', 'hit', 'miss', 'hit', 'miss'])
+  })
+})
+
+describe('the issuers', () => {
+  it('are refused when two claim one name in iss', () => {
+    expect(() => createWorld({ issuers: [issuer(), issuer({ name: 'second' })] })).toThrow('is configured twice')
+    expect(() => createWorld({ issuers: [issuer({ issuer: tenant().issuer })] })).toThrow('is configured twice')
+  })
+})
+
+describe('a refusal', () => {
+  it('holds nothing of the token and is counted with its step', async () => {
+    const token = await sign(createKey('k-1', 'RS256'), foreignClaims({ sub: 'secret-user' }))
+    const refusal = await Promise.resolve()
+      .then(() => world.authenticator.authenticate(exchange(['authorization', `Bearer ${token}`])))
+      .catch((error: unknown) => error)
+    expect(JSON.stringify(refusal, Object.getOwnPropertyNames(refusal))).not.toMatch(/secret-user|k-1|login\.example|eyJ/)
+    expect(world.events.decided).toEqual([['acme', 'refused', 'signature']])
+  })
+})

@@ -1,0 +1,183 @@
+import * as fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Problem } from '../../../src/problem/problem.ts'
+import { createServices, json } from '../../../src/services/services.ts'
+import type { World } from './world.ts'
+import { anIdentity, openWorld, refusalOf } from './world.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await openWorld()
+})
+afterAll(() => world.close())
+
+const REGISTER = { service: 'accounts', endpoint: 'register' } as const
+
+describe('services', () => {
+  test('tell the router their endpoints', () => {
+    expect(world.services.endpointsOf('accounts')).toEqual([
+      { name: 'register', method: 'POST', path: '/register', auth: 'public', bodyBytes: 65_536 },
+      { name: 'login', method: 'POST', path: '/login', auth: 'public', bodyBytes: 65_536 },
+      { name: 'logout', method: 'POST', path: '/logout', auth: 'required', bodyBytes: 65_536 },
+      { name: 'logout-all', method: 'POST', path: '/logout-all', auth: 'required', bodyBytes: 65_536 },
+      { name: 'me', method: 'GET', path: '/me', auth: 'required', bodyBytes: 65_536 },
+    ])
+    expect(world.services.endpointsOf('health')).toEqual([
+      { name: 'health', method: 'GET', path: '', auth: 'public', bodyBytes: 65_536 },
+    ])
+    expect(world.services.endpointsOf('echo')).toEqual([
+      { name: 'root', method: undefined, path: '', auth: 'route' },
+      { name: 'below', method: undefined, path: '/*', auth: 'route' },
+    ])
+    expect(world.services.endpointsOf('discovery').map((endpoint) => endpoint.path)).toEqual([
+      '/jwks.json',
+      '/oauth-authorization-server',
+      '/oauth-authorization-server/t/{tenant}',
+      '/openid-configuration',
+      '/openid-configuration/t/{tenant}',
+      '/gatehouse/jwks.json',
+      '/{tenant}/.well-known/jwks.json',
+      '/{tenant}/.well-known/oauth-authorization-server',
+      '/{tenant}/.well-known/openid-configuration',
+    ])
+    expect(world.services.endpointsOf('nothing')).toEqual([])
+  })
+
+  test('have each name once', () => {
+    const endpoint = { name: 'a', method: 'GET', path: '', auth: 'public', handle: () => json(200, {}) } as const
+    const service = { name: 'health', endpoints: [endpoint] } as const
+    expect(() => createServices([service, service])).toThrow('has a name twice')
+    expect(() => createServices([{ ...service, endpoints: [endpoint, endpoint] }])).toThrow('has a name twice')
+  })
+
+  test('fail loudly when a route leads to no endpoint of theirs', async () => {
+    await expect(world.ask({ service: 'accounts', endpoint: 'nothing' })).rejects.toThrow('leads to no endpoint')
+    await expect(world.ask({ service: '__proto__', endpoint: 'x' })).rejects.toThrow('leads to no endpoint')
+  })
+})
+
+describe('a body', () => {
+  const ok = { email: 'a@b.c', password: 'x' }
+
+  test.each(['application/json', 'Application/JSON', 'application/json; charset=utf-8', 'application/json;charset="UTF-8"'])(
+    'may be sent as %s',
+    async (contentType) => {
+      expect(refusalOf(await world.ask({ ...REGISTER, body: ok, contentType })).fields).toEqual(['password'])
+    },
+  )
+
+  test.each([
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'application/jsonp',
+    'application/json; charset=utf-16',
+    'json',
+    '',
+  ])('may not be sent as %j', async (contentType) => {
+    expect(refusalOf(await world.ask({ ...REGISTER, body: ok, contentType })).kind).toBe('unsupported_media_type')
+  })
+
+  test('needs one content type', async () => {
+    const twice = ['Content-Type', 'application/json']
+    expect(refusalOf(await world.ask({ ...REGISTER, body: ok, headers: twice })).kind).toBe('unsupported_media_type')
+    expect(refusalOf(await world.ask(REGISTER)).kind).toBe('unsupported_media_type')
+  })
+
+  test.each([
+    ['nothing', ''],
+    ['half of an object', '{"email":'],
+    ['two objects', '{}{}'],
+    ['a trailing comma', '{"email":"a@b.c",}'],
+    ['a byte order mark', '\ufeff{}'],
+    ['bytes that are no UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])],
+    ['an overlong encoding', Buffer.from([0x22, 0xc0, 0xaf, 0x22])],
+    ['__proto__', '{"email":"a@b.c","password":"12345678","__proto__":{"admin":true}}'],
+    ['__proto__ further in', '{"email":{"x":[{"__proto__":1}]}}'],
+    ['__proto__ in disguise', '{"\\u005f_proto__":1}'],
+    ['half of a surrogate pair', '{"email":"a@b.c","password":"12345678\\ud800"}'],
+    ['33 levels', `${'['.repeat(33)}${']'.repeat(33)}`],
+    ['very many levels', '['.repeat(60_000)],
+    ['very many objects in objects', '{"a":'.repeat(12_000)],
+  ])('of %s is refused', async (_, body) => {
+    expect(refusalOf(await world.ask({ ...REGISTER, body, contentType: 'application/json' }))).toEqual({
+      kind: 'invalid_request',
+      fields: [],
+    })
+  })
+
+  test('may hold brackets in its texts', async () => {
+    const body = `{"email":"a@b.c","password":"\\"${'['.repeat(100)}"}`
+    expect(await world.ask({ ...REGISTER, body })).toMatchObject({ status: 201 })
+  })
+
+  test('of more than 64 KiB is refused, and of more than its route takes', async () => {
+    const body = JSON.stringify({ ...ok, password: 'x'.repeat(70_000) })
+    expect(refusalOf(await world.ask({ ...REGISTER, body })).kind).toBe('payload_too_large')
+    expect(refusalOf(await world.ask({ ...REGISTER, body: ok, bodyBytes: 10 })).kind).toBe('payload_too_large')
+  })
+
+  test('that is wrong all over is answered in few words, and none of its values', async () => {
+    const body = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`${i}${'x'.repeat(50)}`, 'SECRET']))
+    const answer = await world.ask({ ...REGISTER, body: { ...body, password: 'SECRET!' } })
+    expect(refusalOf(answer).fields.length).toBe(20)
+    const facts = answer instanceof Problem ? JSON.stringify(answer.facts) : ''
+    expect(facts.length).toBeLessThan(5_000)
+    expect(facts).not.toContain('SECRET')
+  })
+})
+
+describe('bad input', () => {
+  const endpoints = ['accounts', 'discovery', 'health', 'echo']
+
+  test('of whatever kind never makes a fault of ours', async () => {
+    const calls = endpoints.flatMap((service) =>
+      world.services.endpointsOf(service).map((info) => ({ service, endpoint: info.name })),
+    )
+    const text = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.string({ maxLength: 300 }),
+      fc.constantFrom('a@b.c', 'default', 'acme', '..'),
+    )
+    const field = fc.oneof(text, fc.jsonValue(), fc.constant(undefined))
+    const shaped = fc.record({ email: field, username: field, password: field, tenant_id: field }, { requiredKeys: [] })
+    const body = fc.oneof(
+      shaped,
+      shaped.map((value) => ({ ...value, email: 'a@b.c' })),
+      fc.jsonValue(),
+      fc.uint8Array({ maxLength: 200 }),
+      fc.string(),
+    )
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...calls),
+        body,
+        fc.record({
+          path: fc.oneof(text, fc.constantFrom('/.well-known/jwks.json', '/t/acme/.well-known/jwks.json')),
+          tenant: fc.constantFrom('acme', 'default', 'nowhere', '__proto__'),
+          named: text,
+          known: fc.boolean(),
+          headers: fc.array(fc.tuple(fc.constantFrom('if-none-match', 'user-agent', 'content-type', 'x'), text)),
+          contentType: fc.constantFrom('application/json', 'text/plain'),
+        }),
+        async (call, sent, facts) => {
+          world.clock.nowMs += 60_000
+          const answer = await world.ask({
+            ...call,
+            body: sent,
+            path: facts.path,
+            contentType: facts.contentType,
+            headers: facts.headers.flat(),
+            params: { tenant: facts.named },
+            forwarded: facts.headers.flat(),
+            ...(facts.known
+              ? { principal: anIdentity({ tenant: facts.tenant, session: facts.named }) }
+              : { tenant: facts.tenant }),
+          })
+          expect(answer.status).toBeGreaterThanOrEqual(200)
+          expect(answer.status).toBeLessThan(500)
+        },
+      ),
+      { numRuns: 1_500 },
+    )
+  })
+})
