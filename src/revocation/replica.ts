@@ -10,8 +10,8 @@ export interface Replica {
   sweep(nowSeconds: number): boolean
 }
 
-/** How many entries one slice of a sweep looks at: about a millisecond. */
-const SLICE = 10_000
+/** How many entries one slice of a sweep looks at: a millisecond or two. */
+const SLICE = 2000
 
 interface UserFact {
   epoch: number
