@@ -23,9 +23,24 @@ interface Scenario {
 const SCENARIOS = {
   direct: { title: 'upstream without a gateway', url: (people) => `${people.upstreamUrl}/small`, token: 'none', cpu: 'upstream' },
   health: { title: 'GET /health', url: (people) => `${people.gatewayUrl}/health`, token: 'none', cpu: 'gateway' },
-  echo: { title: 'service echo, token', url: (people) => `${people.gatewayUrl}/echo/small`, token: 'one of many', cpu: 'gateway' },
-  public: { title: 'forwarded, public route', url: (people) => `${people.gatewayUrl}/public/small`, token: 'none', cpu: 'gateway' },
-  token: { title: 'forwarded, token verified', url: (people) => `${people.gatewayUrl}/api/small`, token: 'one of many', cpu: 'gateway' },
+  echo: {
+    title: 'service echo, token',
+    url: (people) => `${people.gatewayUrl}/echo/small`,
+    token: 'one of many',
+    cpu: 'gateway',
+  },
+  public: {
+    title: 'forwarded, public route',
+    url: (people) => `${people.gatewayUrl}/public/small`,
+    token: 'none',
+    cpu: 'gateway',
+  },
+  token: {
+    title: 'forwarded, token verified',
+    url: (people) => `${people.gatewayUrl}/api/small`,
+    token: 'one of many',
+    cpu: 'gateway',
+  },
 } as const satisfies Record<string, Scenario>
 
 type Name = keyof typeof SCENARIOS

@@ -55,7 +55,8 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 function step(number: number, title: string, request: string, reply: Reply, ...show: string[]): void {
   console.log(`\n${number}. ${title}\n   ${request} → ${reply.status}`)
-  for (const name of show) console.log(`   ${name}: ${mask(JSON.stringify(reply.body[name], null, 1) ?? '').replaceAll('\n', '\n   ')}`)
+  for (const name of show)
+    console.log(`   ${name}: ${mask(JSON.stringify(reply.body[name], null, 1) ?? '').replaceAll('\n', '\n   ')}`)
 }
 
 /** The passport that the upstream gets is a token too: it has no business on a screen. */
@@ -68,7 +69,8 @@ main().then(
     process.exitCode = fine ? 0 : 1
   },
   (error: unknown) => {
-    const reason = error instanceof Error ? ((error.cause instanceof Error ? error.cause.message : '') || error.message) : String(error)
+    const reason =
+      error instanceof Error ? (error.cause instanceof Error ? error.cause.message : '') || error.message : String(error)
     console.error(`No gateway answers at ${gateway} (${reason}). Start one with: npm start`)
     process.exitCode = 1
   },

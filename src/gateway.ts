@@ -9,9 +9,9 @@ import { availableParallelism } from 'node:os'
 import { createAdmin } from './admin/admin.ts'
 import { createAuthenticator } from './authenticator/authenticator.ts'
 import { describeConfig, type Config } from './config/config.ts'
-import type { Arrived, Identified, Route } from './exchange/exchange.ts'
+import type { Identified, Route } from './exchange/exchange.ts'
 import { createIdentity } from './identity/identity.ts'
-import { createArrivals, createListener, discardRest, refuse, refuseSocket } from './listener/listener.ts'
+import { createArrivals, createListener, discardRest, refuse, refuseSocket, unreadable } from './listener/listener.ts'
 import { createPipeline } from './pipeline.ts'
 import { createPolicy } from './policy/policy.ts'
 import type { Problem } from './problem/problem.ts'
@@ -28,6 +28,7 @@ import { createTargets } from './targets.ts'
 import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts'
 import { openTenants, type Tenants } from './tenants/tenants.ts'
 import { createUpstreams } from './upstream/upstream.ts'
+import { monotonicMs, nowMs, nowSeconds, random, schedule } from './world.ts'
 
 export interface GatewayNeeds {
   /** Takes whole log lines. */
@@ -107,11 +108,22 @@ export async function openGateway(config: Config, needs: GatewayNeeds): Promise<
     telemetry,
   })
   const listener = createListener(
-    { handle: pipeline.handle, upgrade: pipeline.upgrade, malformed: (problem, peer) => noteMalformed(telemetry, problem, peer), schedule },
+    {
+      handle: pipeline.handle,
+      upgrade: pipeline.upgrade,
+      malformed: (problem, peer) => noteMalformed(telemetry, problem, peer),
+      schedule,
+    },
     config.listeners.public,
   )
   const admin = createAdmin(
-    { readiness, scrape: telemetry.scrape, routes: () => router.routes.map(describeRoute), config: () => describeConfig(config) },
+    {
+      readiness,
+      failed: (cause) => telemetry.log.error('the admin listener failed', { cause }),
+      scrape: telemetry.scrape,
+      routes: () => router.routes.map(describeRoute),
+      config: () => describeConfig(config),
+    },
     config.listeners.admin,
   )
   telemetry.observe({
@@ -123,7 +135,10 @@ export async function openGateway(config: Config, needs: GatewayNeeds): Promise<
   return { listen, routes: router.routes, close, log: telemetry.log }
 
   function readiness() {
-    const facts = { revocation_staleness_seconds: revocation.stalenessMs() / 1000, uptime_seconds: (monotonicMs() - startedMs) / 1000 }
+    const facts = {
+      revocation_staleness_seconds: revocation.stalenessMs() / 1000,
+      uptime_seconds: (monotonicMs() - startedMs) / 1000,
+    }
     if (listener.isDraining()) return { status: 'draining', ...facts } as const
     if (!revocation.isReady()) return { status: 'starting', ...facts } as const
     const stale = revocation.stalenessMs() > config.revocation.maxStalenessMs
@@ -184,7 +199,10 @@ function openServices(config: Config, parts: ServiceParts): Services {
       },
       config,
     ),
-    createDiscovery({ jwks: tenants.jwks, passportJwk: tenants.passport.publicJwk }, { ...config, origin: config.listeners.public.origin }),
+    createDiscovery(
+      { jwks: tenants.jwks, passportJwk: tenants.passport.publicJwk },
+      { ...config, origin: config.listeners.public.origin },
+    ),
     createHealth({
       uptimeSeconds: () => (monotonicMs() - startedMs) / 1000,
       isDegraded: () => revocation.stalenessMs() > config.revocation.maxStalenessMs,
@@ -230,63 +248,18 @@ function tenantOfHost(config: Config): ReadonlyMap<string, string> {
 
 /** What could not be read as a request ends like one: with a record and an id. */
 function noteMalformed(telemetry: Telemetry, problem: Problem, peer: string): string {
-  const arrived: Arrived = {
-    id: randomUUID(),
-    method: '',
-    target: '',
-    host: '',
-    authority: '',
-    rawHeaders: [],
-    peer,
-    trusted: false,
-    client: peer,
-    scheme: 'http',
-    upgrade: false,
-    bodyLength: 0,
-    expectsContinue: false,
-    startedMs: monotonicMs(),
-  }
-  const record = telemetry.open(arrived)
+  const record = telemetry.open(unreadable({ id: randomUUID(), peer, startedMs: monotonicMs() }))
   record.problem = problem
   record.status = problem.status
   telemetry.close(record)
-  return arrived.id
+  return record.exchange.id
 }
 
 /** A route as the admin listener shows it: Maps and Sets as JSON has them. */
 function describeRoute(route: Route): unknown {
-  return JSON.parse(JSON.stringify(route, (_, value: unknown) => (value instanceof Map ? Object.fromEntries(value) : value instanceof Set ? [...value] : value)))
-}
-
-/** The ambient world, handed to the rooms from here and from nowhere else. */
-function nowMs(): number {
-  return Date.now()
-}
-
-function nowSeconds(): number {
-  return Math.floor(Date.now() / 1000)
-}
-
-function monotonicMs(): number {
-  return performance.now()
-}
-
-function random(): number {
-  return Math.random()
-}
-
-/** Longest delay that a timer takes; what is due later is planned again then. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1
-
-/** Timers do not keep the process alive: the listeners do. */
-function schedule(delayMs: number, run: () => void): () => void {
-  if (delayMs > LONGEST_TIMER_MS) {
-    let cancel = schedule(LONGEST_TIMER_MS, () => {
-      cancel = schedule(delayMs - LONGEST_TIMER_MS, run)
-    })
-    return () => cancel()
-  }
-  const timer = setTimeout(run, Math.max(delayMs, 0))
-  timer.unref()
-  return () => clearTimeout(timer)
+  return JSON.parse(
+    JSON.stringify(route, (_, value: unknown) =>
+      value instanceof Map ? Object.fromEntries(value) : value instanceof Set ? [...value] : value,
+    ),
+  )
 }

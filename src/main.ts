@@ -73,7 +73,11 @@ const surroundings = {
 async function withConfig(file: string, run: (config: Config) => number | Promise<number>): Promise<number> {
   let config: Config
   try {
-    config = loadConfig(file, { environment: process.env, readFile: (path) => readFileSync(path, 'utf8'), inspect: findRouteFaultsOf })
+    config = loadConfig(file, {
+      environment: process.env,
+      readFile: (path) => readFileSync(path, 'utf8'),
+      inspect: findRouteFaultsOf,
+    })
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     process.stderr.write(`${error.message}\n`)

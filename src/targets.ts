@@ -47,12 +47,19 @@ export function createTargets({ identity, upstreams, services }: TargetRooms): T
     writeAnswer(res, answer, exchange.id)
   }
 
-  async function tunnel(exchange: Admitted, req: IncomingMessage, socket: Duplex, head: Buffer, record: ForwardRecord): Promise<void> {
+  async function tunnel(
+    exchange: Admitted,
+    req: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    record: ForwardRecord,
+  ): Promise<void> {
     const { route } = exchange
     if (!route.websocket || route.target.kind !== 'upstream' || exchange.bodyLength !== 0) {
       throw new Problem('invalid_request', { description: 'This resource takes no WebSocket.' })
     }
-    if (!isHandshake(req)) throw new Problem('upgrade_refused', { headers: { 'sec-websocket-version': '13', upgrade: 'websocket' } })
+    if (!isHandshake(req))
+      throw new Problem('upgrade_refused', { headers: { 'sec-websocket-version': '13', upgrade: 'websocket' } })
     const refuse = (problem: Problem): void => refuseSocket(socket, problem, exchange.id)
     await upstreams.tunnel(exchange, identity.outgoing(exchange), { req, socket, head, refuse }, record)
   }

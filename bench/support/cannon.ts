@@ -8,7 +8,9 @@ const result = await autocannon({
   url: load.url,
   duration: load.seconds,
   connections: load.connections,
-  ...(load.tokens.length === 0 ? {} : { requests: load.tokens.map((token) => ({ headers: { authorization: `Bearer ${token}` } })) }),
+  ...(load.tokens.length === 0
+    ? {}
+    : { requests: load.tokens.map((token) => ({ headers: { authorization: `Bearer ${token}` } })) }),
 })
 process.stdout.write(
   JSON.stringify({

@@ -8,7 +8,12 @@ export function routes(config: Config, json: boolean): string {
   if (json) return `${JSON.stringify(rows, null, 2)}\n`
   const table = [HEADINGS, ...rows.map((row) => [row.mark, row.name, row.match, row.authentication, row.target])]
   const widths = HEADINGS.map((_, column) => Math.max(...table.map((cells) => cells[column]?.length ?? 0)))
-  const lines = table.map((cells) => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd())
+  const lines = table.map((cells) =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  )
   return `${lines.join('\n')}\n`
 }
 
@@ -53,7 +58,11 @@ function authentication(route: Route): string {
 function staleness(route: Route): string {
   const { whenStale, maxStalenessMs } = route.revocation
   if (whenStale === 'deny') return ''
-  const words = { allow: 'even if revocations are', verify: 'checked at the store when revocations are', 'safe-methods': 'reads only when revocations are' }
+  const words = {
+    allow: 'even if revocations are',
+    verify: 'checked at the store when revocations are',
+    'safe-methods': 'reads only when revocations are',
+  }
   return `(${words[whenStale]} older than ${maxStalenessMs / 1000}s)`
 }
 

@@ -1,3 +1,4 @@
+import { OWN_ISSUER } from '../exchange/exchange.ts'
 import { isInsecure } from './addresses.ts'
 import { readSecret, refuseEmpty } from './build.ts'
 import type { Build } from './build.ts'
@@ -5,9 +6,6 @@ import type { IssuerConfig, JwsAlgorithm, KeySourceConfig, TenantConfig } from '
 import type { Path } from './faults.ts'
 import type { IssuerDraft } from './schema.ts'
 import { didYouMean, orList } from './suggest.ts'
-
-/** Name of the gateway itself among the issuers. */
-const OWN_NAME = 'gateway'
 
 /** A shared secret is as long as its hash at least (RFC 7518 §3.2). */
 const SECRET_BYTES: Readonly<Partial<Record<JwsAlgorithm, number>>> = { HS256: 32, HS384: 48, HS512: 64 }
@@ -24,7 +22,7 @@ export function buildIssuers(
   const owners = new Map([...tenants.values()].map((tenant) => [tenant.issuer, `tenants.${tenant.id}`]))
   for (const [name, draft] of Object.entries(drafts)) {
     const path = ['issuers', name]
-    if (name === OWN_NAME) build.report(path, 'gateway is the name of the gateway itself: choose another')
+    if (name === OWN_ISSUER) build.report(path, 'gateway is the name of the gateway itself: choose another')
     const issuer = buildIssuer(name, draft, tenants, build)
     const owner = owners.get(issuer.issuer)
     if (owner !== undefined)

@@ -1,3 +1,4 @@
+import { OWN_ISSUER } from '../exchange/exchange.ts'
 import type { WhenStale } from '../exchange/exchange.ts'
 import { refuseEmpty } from './build.ts'
 import type { Build } from './build.ts'
@@ -40,7 +41,7 @@ function buildRoute(path: Path, name: string, draft: RouteDraft, around: Surroun
     return items === undefined ? undefined : new Set(items.map((item) => item.value))
   }
   const tenants = known('tenants', draft.tenants, [...around.tenants.keys()], 'tenant')
-  const issuers = known('issuers', draft.issuers, ['gateway', ...around.issuers.keys()], 'issuer')
+  const issuers = known('issuers', draft.issuers, [OWN_ISSUER, ...around.issuers.keys()], 'issuer')
   const rules = (key: 'requestHeaders' | 'responseHeaders', owned: ReadonlySet<string>) =>
     buildHeaderRules([...path, key], draft[key], owned, build)
   return {

@@ -1,5 +1,5 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml'
-import type { Document, Pair } from 'yaml'
+import type { Document, Pair, YAMLError } from 'yaml'
 import type { Path, Position } from './faults.ts'
 
 /** A YAML file as plain values, with the place of each. Mappings have no prototype. */
@@ -69,22 +69,28 @@ export function readDocument(text: string): SourceDocument {
     uniqueKeys: false,
     merge: false,
     schema: 'core',
-    logLevel: 'silent',
+    logLevel: 'error',
   })
   const errors = [...document.errors, ...document.warnings.filter((warning) => warning.code === 'BAD_DIRECTIVE')]
   if (errors.length > 0) {
-    const first = new Map<string, { offset: number; message: string }>()
-    for (const { code, pos } of errors) {
-      const fault = { offset: pos[0], message: `is not YAML: ${SYNTAX.get(code) ?? 'this cannot be read'}` }
-      const once = code === 'RESOURCE_EXHAUSTION' ? code : `${lines.linePos(pos[0]).line}`
-      if (!first.has(once)) first.set(once, fault)
-    }
-    return brokenDocument([...first.values()], lines)
+    return brokenDocument(syntaxFaults(errors, lines), lines)
   }
   if (document.directives?.yaml.explicit === true && document.directives.yaml.version !== '1.2') {
     return brokenDocument([{ offset: 0, message: 'is YAML 1.1: remove the %YAML line, the file is YAML 1.2' }], lines)
   }
   return walkDocument(document, (offset) => positionIn(lines, offset))
+}
+
+/** One fault a line: what comes after it in the line is guesswork of the parser. Too deep is the only fault of its file. */
+function syntaxFaults(errors: readonly YAMLError[], lines: LineCounter): readonly { offset: number; message: string }[] {
+  const tooDeep = errors.find((error) => error.code === 'RESOURCE_EXHAUSTION')
+  const byLine = new Map<number, { offset: number; message: string }>()
+  for (const { code, pos } of tooDeep === undefined ? errors : [tooDeep]) {
+    const { line } = lines.linePos(pos[0])
+    if (!byLine.has(line))
+      byLine.set(line, { offset: pos[0], message: `is not YAML: ${SYNTAX.get(code) ?? 'this cannot be read'}` })
+  }
+  return [...byLine.values()]
 }
 
 function walkDocument(document: Document, positionOf: (offset: number) => Position): SourceDocument {

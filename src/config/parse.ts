@@ -33,13 +33,10 @@ export interface ConfigRemark {
 /** Parses the text of `file`. Throws {@link ConfigError} with every fault at once. */
 export function parseText(text: string, file: string, needs: ConfigNeeds): Config {
   const document = readDocument(text)
-  const names = new Map<number, string>()
+  const names = routeNames(document.value)
   const report = createReport(file, { locate: document.locate, label: (path) => labelOf(withRouteName(path, names)) })
   reportDocument(document, report)
   const { value, replaced, used } = interpolate(document.value, { environment: needs.environment, report: report.add })
-  for (const [index, name] of routeNames(value)) {
-    if (!replaced.has(JSON.stringify(['routes', index, 'name']))) names.set(index, name)
-  }
   const draft = readShape(value, report)
   if (draft === undefined) throw new ConfigError(report.faults())
   const absolute = resolve(file)
@@ -108,13 +105,15 @@ function complete({ config, routes }: Assembly, report: Report): Config {
   return report.faults().length > 0 ? whole : { ...whole, version: versionOf(whole) }
 }
 
-function routeNames(value: unknown): [number, string][] {
+/** Names as they are written: one that comes from the environment is not repeated in faults. */
+function routeNames(value: unknown): ReadonlyMap<number, string> {
   const routes = typeof value === 'object' && value !== null && 'routes' in value ? value.routes : undefined
-  if (!Array.isArray(routes)) return []
-  return routes.flatMap((route: unknown, index): [number, string][] => {
+  if (!Array.isArray(routes)) return new Map()
+  const names = routes.flatMap((route: unknown, index): [number, string][] => {
     const name = typeof route === 'object' && route !== null && 'name' in route ? route.name : undefined
     return typeof name === 'string' && NAME.test(name) ? [[index, name]] : []
   })
+  return new Map(names)
 }
 
 function withRouteName(path: Path, names: ReadonlyMap<number, string>): Path {

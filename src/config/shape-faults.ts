@@ -63,7 +63,7 @@ function unknownKey(path: Path, key: string): string {
   const near = didYouMean(key, keys.keys())
   if (near !== '') return `unknown key${near}`
   const known = [...keys].flatMap(([name, schema]) => (isUnsupported(schema) ? [] : [name]))
-  return known.length > 12 ? 'unknown key, remove it' : `unknown key, remove it: known are ${known.join(', ')}`
+  return known.length > 6 ? 'unknown key, remove it' : `unknown key, remove it: known are ${known.join(', ')}`
 }
 
 function isUnsupported(schema: unknown): boolean {

@@ -104,6 +104,24 @@ export function createArrivals(needs: ArrivalNeeds, config: PublicListenerConfig
   }
 }
 
+/** Stands for a request of which nothing could be read, so that it too has a record. */
+export function unreadable(known: Pick<Arrived, 'id' | 'peer' | 'startedMs'>): Arrived {
+  return {
+    ...known,
+    method: '',
+    target: '',
+    host: '',
+    authority: '',
+    rawHeaders: [],
+    trusted: false,
+    client: known.peer,
+    scheme: 'http',
+    upgrade: false,
+    bodyLength: 0,
+    expectsContinue: false,
+  }
+}
+
 const ALLOW = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
 
 function refused(detail: string): Problem {

@@ -14,7 +14,7 @@ import { isWebSocketUpgrade } from './arrival.ts'
 import { refuseSocket } from './refusal.ts'
 
 export { readBody, writeAnswer } from './answer.ts'
-export { createArrivals, isHandshake } from './arrival.ts'
+export { createArrivals, isHandshake, unreadable } from './arrival.ts'
 export { discardRest, refuse, refuseSocket } from './refusal.ts'
 
 export interface ListenerNeeds {

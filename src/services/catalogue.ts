@@ -35,6 +35,9 @@ export const CATALOGUE = {
   },
 } as const satisfies Record<ServiceName, Record<string, Info>>
 
+/** Names of the endpoints of a service. */
+export type EndpointName<N extends ServiceName> = Extract<keyof (typeof CATALOGUE)[N], string>
+
 const INFOS: ReadonlyMap<string, readonly EndpointInfo[]> = new Map(
   Object.entries(CATALOGUE).map(([service, endpoints]) => [
     service,

@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import type { FieldFault, ProblemKind } from '../problem/problem.ts'
 import { Problem, PROBLEMS } from '../problem/problem.ts'
-import type { Answer, Call, Endpoint, EndpointInfo } from './services.ts'
+import type { Answer, Call, Endpoint } from './services.ts'
 import { headerOf, SERVICE_BODY_BYTES } from './services.ts'
 
 const DEEPEST = 32
@@ -12,18 +12,16 @@ const LONGEST_NAME = 64
 const MEDIA_TYPE = /^application\/json[ \t]*(?:;[ \t]*charset="?utf-8"?[ \t]*)?$/i
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-export interface JsonEndpoint<T> extends EndpointInfo {
-  /** A strict object: keys that it does not name are refused. */
-  readonly body: z.ZodType<T>
-  handle(call: Call, body: T): Promise<Answer> | Answer
-}
-
-/** An endpoint with a JSON body: it is handled only when the body fits the schema. */
-export function jsonEndpoint<T>(endpoint: JsonEndpoint<T>): Endpoint {
+/**
+ * An endpoint with a JSON body: it is handled only when the body fits the schema.
+ *
+ * @param body - a strict object: keys that it does not name are refused
+ */
+export function jsonEndpoint<T>(body: z.ZodType<T>, handle: (call: Call, body: T) => Promise<Answer> | Answer): Endpoint {
   return {
-    ...endpoint,
+    body,
     async handle(call) {
-      return endpoint.handle(call, await readJson(call, endpoint.body))
+      return handle(call, await readJson(call, body))
     },
   }
 }

@@ -11,6 +11,7 @@ import type { z } from 'zod'
 import type { ServiceName } from '../config/config.ts'
 import type { Admitted, Identified } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
+import type { EndpointName } from './catalogue.ts'
 
 export { endpointsOf } from './catalogue.ts'
 
@@ -50,40 +51,37 @@ export interface EndpointInfo {
   readonly bodyBytes?: number
 }
 
-export interface Endpoint extends EndpointInfo {
+/** How an endpoint answers; the catalogue has its method, path and authentication. */
+export interface Endpoint {
   /** Schema of the JSON body, for the documentation of the endpoint; `handle` has it applied already. */
   readonly body?: z.ZodType
   handle(call: Call): Promise<Answer> | Answer
 }
 
-export interface Service {
-  readonly name: ServiceName
-  readonly endpoints: readonly Endpoint[]
+/** A service answers each of its endpoints in the catalogue, and no other. */
+export interface Service<N extends ServiceName = ServiceName> {
+  readonly name: N
+  readonly endpoints: Readonly<Record<EndpointName<N>, Endpoint>>
 }
 
+type AnyService = { readonly [N in ServiceName]: Service<N> }[ServiceName]
+
 export interface Services {
-  /** Endpoints of a service; empty when it is not there. */
-  endpointsOf(name: string): readonly EndpointInfo[]
   /** Answers a request whose route targets a service; rejects with a Problem. */
   serve(admitted: Admitted, io: ServiceIo): Promise<Answer>
 }
 
-/** @throws Error when two services or two endpoints of one have the same name */
-export function createServices(list: readonly Service[]): Services {
-  const services = new Map<
-    string,
-    { readonly infos: readonly EndpointInfo[]; readonly endpoints: ReadonlyMap<string, Endpoint> }
-  >()
+/** @throws Error when a service is there twice */
+export function createServices(list: readonly AnyService[]): Services {
+  const services = new Map<string, ReadonlyMap<string, Endpoint>>()
   for (const { name, endpoints } of list) {
-    const byName = new Map(endpoints.map((endpoint) => [endpoint.name, endpoint]))
-    if (services.has(name) || byName.size !== endpoints.length) throw new Error(`the service ${name} has a name twice`)
-    services.set(name, { infos: Object.freeze(endpoints.map(infoOf)), endpoints: byName })
+    if (services.has(name)) throw new Error(`the service ${name} is there twice`)
+    services.set(name, new Map(Object.entries(endpoints)))
   }
   return {
-    endpointsOf: (name) => services.get(name)?.infos ?? [],
     async serve(admitted, io) {
       const { target } = admitted.route
-      const endpoint = target.kind === 'service' ? services.get(target.service)?.endpoints.get(target.endpoint) : undefined
+      const endpoint = target.kind === 'service' ? services.get(target.service)?.get(target.endpoint) : undefined
       if (endpoint === undefined) throw new Error(`the route ${admitted.route.name} leads to no endpoint`)
       return endpoint.handle({ admitted, io })
     },
@@ -110,10 +108,4 @@ export function headerOf(admitted: Admitted, name: string): string | undefined {
 export function callerOf(admitted: Admitted): Identified {
   if (admitted.principal.kind !== 'identified') throw new Problem('unauthorized')
   return admitted.principal
-}
-
-/** What is authenticated as its route says is also as large as its route says. */
-function infoOf({ name, method, path, auth, bodyBytes }: Endpoint): EndpointInfo {
-  if (auth === 'route' && bodyBytes === undefined) return Object.freeze({ name, method, path, auth })
-  return Object.freeze({ name, method, path, auth, bodyBytes: bodyBytes ?? SERVICE_BODY_BYTES })
 }

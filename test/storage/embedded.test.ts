@@ -43,10 +43,7 @@ function open(directory: string, migrate = true): Promise<Embedded> {
 
 function opened(clock: { now: number }): Promise<Embedded> {
   const directory = join(newFolder(), 'data')
-  return openEmbedded(
-    { nowSeconds: () => clock.now },
-    { sessions: 'embedded', accounts: 'embedded', directory, migrate: true },
-  )
+  return openEmbedded({ nowSeconds: () => clock.now }, { sessions: 'embedded', accounts: 'embedded', directory, migrate: true })
 }
 
 function start(directory: string, prefix: string, rounds: number): ChildProcess {

@@ -72,7 +72,8 @@ function withListeners(yaml: string): string {
   const own = `  public:\n    address: 127.0.0.1:0\n    origin: http://gateway.test\n`
   const admin = `  admin: { address: 127.0.0.1:0 }\n`
   const storage = yaml.includes('storage:') ? '' : 'storage: { directory: ./data }\n'
-  if (yaml.includes('{{public}}')) return `${storage}${yaml.replace('{{public}}', `address: 127.0.0.1:0\n    origin: http://gateway.test`)}${yaml.includes('admin:') ? '' : ''}`
+  if (yaml.includes('{{public}}'))
+    return `${storage}${yaml.replace('{{public}}', `address: 127.0.0.1:0\n    origin: http://gateway.test`)}${yaml.includes('admin:') ? '' : ''}`
   return `listeners:\n${own}${admin}${storage}${yaml}`
 }
 
@@ -83,7 +84,10 @@ export interface Tokens {
 }
 
 /** Registers a new user and logs in. */
-export async function login(url: string, tenant?: string): Promise<Tokens & { readonly email: string; readonly password: string }> {
+export async function login(
+  url: string,
+  tenant?: string,
+): Promise<Tokens & { readonly email: string; readonly password: string }> {
   const email = `user-${crypto.randomUUID()}@example.com`
   const password = 'correct horse battery staple'
   const named = tenant === undefined ? {} : { tenant_id: tenant }

@@ -77,17 +77,17 @@ const LOGIN_SCOPE = ''
 
 const NO_STORE = { 'cache-control': 'no-store' } as const
 
-export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Service {
+export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Service<'accounts'> {
   const throttle = createThrottle({ nowMs: () => needs.nowMs() })
   return {
     name: 'accounts',
-    endpoints: [
-      jsonEndpoint({ name: 'register', method: 'POST', path: '/register', auth: 'public', body: REGISTRATION, handle: register }),
-      jsonEndpoint({ name: 'login', method: 'POST', path: '/login', auth: 'public', body: LOGIN, handle: login }),
-      { name: 'logout', method: 'POST', path: '/logout', auth: 'required', handle: logout },
-      { name: 'logout-all', method: 'POST', path: '/logout-all', auth: 'required', handle: logoutAll },
-      { name: 'me', method: 'GET', path: '/me', auth: 'required', handle: me },
-    ],
+    endpoints: {
+      register: jsonEndpoint(REGISTRATION, register),
+      login: jsonEndpoint(LOGIN, login),
+      logout: { handle: logout },
+      'logout-all': { handle: logoutAll },
+      me: { handle: me },
+    },
   }
 
   async function register(call: Call, body: Registration): Promise<Answer> {

@@ -29,46 +29,51 @@ type Document = 'jwks' | 'metadata' | 'openid'
 
 const CACHE_CONTROL = 'public, max-age=300, stale-while-revalidate=60, stale-if-error=86400'
 
-export function createDiscovery(needs: DiscoveryNeeds, config: DiscoveryConfig): Service {
+export function createDiscovery(needs: DiscoveryNeeds, config: DiscoveryConfig): Service<'discovery'> {
   const metadata = new Map([...config.tenants.values()].map((tenant) => [tenant.id, publish(metadataOf(tenant, config.origin))]))
   const openid = new Map([...config.tenants.values()].map((tenant) => [tenant.id, publish(openidOf(tenant, config.origin))]))
   const keySets = new Map<string, Published>()
   const passport = publish(JSON.stringify({ keys: [needs.passportJwk] }))
   return {
     name: 'discovery',
-    endpoints: [
-      wellKnown('jwks', '/jwks.json', 'jwks'),
-      wellKnown('metadata', '/oauth-authorization-server', 'metadata'),
-      // RFC 8414 §3.1: the path of the issuer comes after the well-known part.
-      wellKnown('metadata-of-tenant', '/oauth-authorization-server/t/{tenant}', 'metadata'),
-      wellKnown('openid', '/openid-configuration', 'openid'),
-      wellKnown('openid-of-tenant', '/openid-configuration/t/{tenant}', 'openid'),
-      get('passport-jwks', '/gatehouse/jwks.json', (call) => answer(call, within(call, '/gatehouse/jwks.json', passport))),
-      // OpenID Connect Discovery §4: the well-known part comes after the path of the issuer.
-      ofTenant('tenant-jwks', '/{tenant}/.well-known/jwks.json', 'jwks'),
-      ofTenant('tenant-metadata', '/{tenant}/.well-known/oauth-authorization-server', 'metadata'),
-      ofTenant('tenant-openid', '/{tenant}/.well-known/openid-configuration', 'openid'),
-    ],
+    endpoints: {
+      jwks: wellKnown('/jwks.json', 'jwks'),
+      metadata: wellKnown('/oauth-authorization-server', 'metadata'),
+      'metadata-of-tenant': wellKnown('/oauth-authorization-server', 'metadata'),
+      openid: wellKnown('/openid-configuration', 'openid'),
+      'openid-of-tenant': wellKnown('/openid-configuration', 'openid'),
+      'passport-jwks': { handle: passportKeys },
+      'tenant-jwks': ofTenant('jwks'),
+      'tenant-metadata': ofTenant('metadata'),
+      'tenant-openid': ofTenant('openid'),
+    },
   }
 
-  /** Under `/.well-known`, and nowhere else: the service is mounted at `/t` too. */
-  function wellKnown(name: string, path: string, document: Document): Endpoint {
-    return get(name, path, (call) => {
-      const named = call.admitted.params.get('tenant')
-      const expected = named === undefined ? path : path.replace('{tenant}', () => named)
-      within(call, expected, undefined)
-      return answer(call, find(document, tenantOf(call.admitted, config.tenants, { path: named }).id))
-    })
+  /** Below `/.well-known`, and nowhere else: the service is mounted at `/t` too. */
+  function wellKnown(path: string, document: Document): Endpoint {
+    return {
+      handle(call) {
+        const named = call.admitted.params.get('tenant')
+        refuseElsewhere(call, named === undefined ? path : `${path}/t/${named}`)
+        return answer(call, find(document, tenantOf(call.admitted, config.tenants, { path: named }).id))
+      },
+    }
   }
 
-  function ofTenant(name: string, path: string, document: Document): Endpoint {
-    return get(name, path, (call) => {
-      if (call.admitted.path.startsWith('/.well-known/')) throw new Problem('no_route')
-      return answer(
-        call,
-        find(document, tenantOf(call.admitted, config.tenants, { path: call.admitted.params.get('tenant') }).id),
-      )
-    })
+  function passportKeys(call: Call): Answer {
+    refuseElsewhere(call, '/gatehouse/jwks.json')
+    return answer(call, passport)
+  }
+
+  /** Below the issuer's own path, and not below `/.well-known`. */
+  function ofTenant(document: Document): Endpoint {
+    return {
+      handle(call) {
+        if (call.admitted.path.startsWith('/.well-known/')) throw new Problem('no_route')
+        const named = call.admitted.params.get('tenant')
+        return answer(call, find(document, tenantOf(call.admitted, config.tenants, { path: named }).id))
+      },
+    }
   }
 
   function find(document: Document, tenant: string): Published {
@@ -99,13 +104,8 @@ function publish(body: string): Published {
   return { body, etag: `"${createHash('sha256').update(body).digest('base64url')}"` }
 }
 
-function get(name: string, path: string, handle: (call: Call) => Answer): Endpoint {
-  return { name, method: 'GET', path, auth: 'public', handle }
-}
-
-function within<T>(call: Call, path: string, value: T): T {
+function refuseElsewhere(call: Call, path: string): void {
   if (!call.admitted.path.endsWith(`/.well-known${path}`)) throw new Problem('no_route')
-  return value
 }
 
 function answer(call: Call, { body, etag }: Published): Answer {

@@ -14,14 +14,8 @@ import { json } from '../services.ts'
 const SHOWN_BYTES = 64 * 1024
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-export function createEcho(): Service {
-  return {
-    name: 'echo',
-    endpoints: [
-      { name: 'root', method: undefined, path: '', auth: 'route', handle: echo },
-      { name: 'below', method: undefined, path: '/*', auth: 'route', handle: echo },
-    ],
-  }
+export function createEcho(): Service<'echo'> {
+  return { name: 'echo', endpoints: { root: { handle: echo }, below: { handle: echo } } }
 }
 
 async function echo({ admitted, io }: Call): Promise<Answer> {
@@ -30,7 +24,7 @@ async function echo({ admitted, io }: Call): Promise<Answer> {
     200,
     {
       method: admitted.method,
-      path: admitted.path,
+      path: admitted.forwardPath,
       query: admitted.query,
       headers: grouped(io.forwardedHeaders()),
       body: described(body),

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Service } from '../services.ts'
+import type { Answer, Service } from '../services.ts'
 import { json } from '../services.ts'
 
 export interface HealthNeeds {
@@ -13,26 +13,12 @@ export interface HealthNeeds {
   isDegraded(): boolean
 }
 
-export function createHealth(needs: HealthNeeds): Service {
-  return {
-    name: 'health',
-    endpoints: [
-      {
-        name: 'health',
-        method: 'GET',
-        path: '',
-        auth: 'public',
-        handle: () =>
-          json(
-            200,
-            {
-              status: needs.isDegraded() ? 'degraded' : 'ok',
-              redis: 'embedded',
-              uptime_seconds: Math.floor(needs.uptimeSeconds()),
-            },
-            { 'cache-control': 'no-store' },
-          ),
-      },
-    ],
+export function createHealth(needs: HealthNeeds): Service<'health'> {
+  return { name: 'health', endpoints: { health: { handle } } }
+
+  function handle(): Answer {
+    const status = needs.isDegraded() ? 'degraded' : 'ok'
+    const facts = { status, redis: 'embedded', uptime_seconds: Math.floor(needs.uptimeSeconds()) }
+    return json(200, facts, { 'cache-control': 'no-store' })
   }
 }

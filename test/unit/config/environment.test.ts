@@ -81,8 +81,9 @@ telemetry: { accessLog: { sample: "\${C}" } }
   })
 })
 
+const admin = (token: string) => `listeners: { admin: { token: ${token} } }`
+
 describe('a secret', () => {
-  const admin = (token: string) => `listeners: { admin: { token: ${token} } }`
   const files = {
     '/etc/gatehouse/token': `${CANARY}\n`,
     '/run/secrets/token': `${CANARY}\r\n`,

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ConfigError, loadConfig, parseConfig } from '../../../src/config/config.ts'
 import { faultsOf, marked, needsOf } from './faults-of.ts'
@@ -23,10 +23,10 @@ const TEXTS: readonly Row[] = [
     'tenants:\n  a:\n    audience: a\n    §audience: b\n',
     'tenants.a.audience: is written twice in this mapping: remove one',
   ],
-  ['has a merge key', 'tenants: { a: {}, b: { §<<: {} } }', 'tenants.b.<<: merge keys are not supported: write the values out'],
+  ['has a merge key', 'tenants: { a: {}, b: { §<<: {} } }', 'tenants.b."<<": merge keys are not supported: write the values out'],
   [
     'has a tag',
-    'tenants: { a: { audience: §!!str 5 } }',
+    'tenants: { a: { audience: !!str §5 } }',
     'tenants.a.audience: tags are not supported: remove what starts with !',
   ],
   [
@@ -52,7 +52,7 @@ describe('a file is refused when it', () => {
   it('unfolds into a bomb of aliases', () => {
     const bomb = [
       'a: &a [x, x]',
-      ...[...'bcdefgh'].map((name, index) => `${name}: &${name} [${`*${'abcdefg'[index]}, `.repeat(9)}]`),
+      ...['ab', 'bc', 'cd', 'de', 'ef'].map(([before, name]) => `${name}: &${name} [${`*${before}, `.repeat(9)}]`),
     ]
     expect(faultsOf(bomb.join('\n')).some((line) => line.endsWith('more than 100 aliases: write the values out'))).toBe(true)
   })
@@ -129,9 +129,7 @@ routes:
   })
 
   it('that is wrong is reported as one line for each fault', () => {
-    const parse = () => parseConfig('a: 1\nworkers: 2\n', 'conf/gateway.yaml', needsOf())
-    expect(parse).toThrow(ConfigError)
-    expect(parse).toThrow(
+    expect(() => parseConfig('a: 1\nworkers: 2\n', 'conf/gateway.yaml', needsOf())).toThrow(
       /^conf\/gateway\.yaml:1:1 a: unknown key, remove it\nconf\/gateway\.yaml:2:10 workers: more than one process is not supported yet, write 1$/,
     )
   })
@@ -165,8 +163,8 @@ describe('more faults, found by the caller,', () => {
 
   it('do not repeat what came from the environment', () => {
     const needs = needsOf({ PATH_OF_C: '/hidden-path' })
-    const inspect = () => [{ path: ['routes', 1], message: 'the path /hidden-path is taken' }]
-    expect(faultsOf(yaml.replace('ecko', 'echo'), { ...needs, inspect })).toEqual([
+    const remarks = [{ path: ['routes', 1], message: 'the path /hidden-path is taken' }]
+    expect(faultsOf(yaml.replace('ecko', 'echo'), { ...needs, inspect: () => remarks })).toEqual([
       '3:5 routes.b: the path ${PATH_OF_C} is taken',
     ])
   })
@@ -250,11 +248,12 @@ describe('whatever stands in a file,', () => {
       'toString',
     )
     const { tree } = fc.letrec((tie) => ({
+      // The first is what is left at the greatest depth.
       tree: fc.oneof(
         { maxDepth: 6 },
-        fc.dictionary(key, tie('tree')),
-        fc.array(tie('tree'), { maxLength: 3 }),
         fc.constantFrom('x', '', 5, null, true, '/a', 'any', 'http://a', 'default', '10s'),
+        fc.dictionary(key, tie('tree'), { maxKeys: 5 }),
+        fc.array(tie('tree'), { maxLength: 3 }),
       ),
     }))
     const file = fc.dictionary(key, tree)

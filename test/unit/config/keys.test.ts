@@ -68,7 +68,10 @@ const UNKNOWN: readonly (readonly [string, string])[] = [
   [`routes: [{ ${ROUTE}, §methods: [GET] }]`, 'routes.r.methods: unknown key, did you mean match.methods?'],
   [`routes: [{ ${ROUTE}, §banana: 1 }]`, 'routes.r.banana: unknown key, remove it'],
   ['telemetry: { §banana: 1 }', 'telemetry.banana: unknown key, remove it: known are accessLog'],
-  ['storage: { §constructor: 1 }', 'storage.constructor: unknown key, did you mean directory?'],
+  [
+    'storage: { §constructor: 1 }',
+    'storage.constructor: unknown key, remove it: known are sessions, accounts, directory, migrate',
+  ],
 ]
 
 describe('a key or value that is', () => {

@@ -147,7 +147,14 @@ describe('health', () => {
 })
 
 describe('echo', () => {
-  const request = { service: 'echo', endpoint: 'below', method: 'PUT', path: '/api/x%20y', query: '?a=1&a=2' } as const
+  const request = {
+    service: 'echo',
+    endpoint: 'below',
+    method: 'PUT',
+    path: '/api/v1/x%20y',
+    forwardPath: '/v1/x%20y',
+    query: '?a=1&a=2',
+  } as const
 
   test('shows what an upstream would have received', async () => {
     const principal = anIdentity({ user: 'usr_9', tenant: 'acme', scopes: ['a', 'b'], session: 's1' })
@@ -155,7 +162,7 @@ describe('echo', () => {
     const answer = await world.ask({ ...request, body: 'grüß', contentType: 'text/plain', principal, forwarded })
     expect(answer).toMatchObject({ status: 200, headers: { 'content-type': 'application/json', 'cache-control': 'no-store' } })
     expect(String('body' in answer ? answer.body : '')).toBe(
-      '{"method":"PUT","path":"/api/x%20y","query":"?a=1&a=2",' +
+      '{"method":"PUT","path":"/v1/x%20y","query":"?a=1&a=2",' +
         '"headers":{"host":"x","x-user-id":"usr_9","accept":["a","b"],"__proto__":"c"},' +
         '"body":{"bytes":6,"text":"grüß"},' +
         '"identity":{"user":"usr_9","tenant":"acme","scopes":["a","b"],"session":"s1"}}',

@@ -1,7 +1,8 @@
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { SERVICE_NAMES } from '../../../src/config/config.ts'
 import { Problem } from '../../../src/problem/problem.ts'
-import { createServices, json } from '../../../src/services/services.ts'
+import { createServices, endpointsOf, json } from '../../../src/services/services.ts'
 import type { World } from './world.ts'
 import { anIdentity, openWorld, refusalOf } from './world.ts'
 
@@ -14,40 +15,36 @@ afterAll(() => world.close())
 const REGISTER = { service: 'accounts', endpoint: 'register' } as const
 
 describe('services', () => {
-  test('tell the router their endpoints', () => {
-    expect(world.services.endpointsOf('accounts')).toEqual([
-      { name: 'register', method: 'POST', path: '/register', auth: 'public', bodyBytes: 65_536 },
-      { name: 'login', method: 'POST', path: '/login', auth: 'public', bodyBytes: 65_536 },
-      { name: 'logout', method: 'POST', path: '/logout', auth: 'required', bodyBytes: 65_536 },
-      { name: 'logout-all', method: 'POST', path: '/logout-all', auth: 'required', bodyBytes: 65_536 },
-      { name: 'me', method: 'GET', path: '/me', auth: 'required', bodyBytes: 65_536 },
-    ])
-    expect(world.services.endpointsOf('health')).toEqual([
-      { name: 'health', method: 'GET', path: '', auth: 'public', bodyBytes: 65_536 },
-    ])
-    expect(world.services.endpointsOf('echo')).toEqual([
-      { name: 'root', method: undefined, path: '', auth: 'route' },
-      { name: 'below', method: undefined, path: '/*', auth: 'route' },
-    ])
-    expect(world.services.endpointsOf('discovery').map((endpoint) => endpoint.path)).toEqual([
-      '/jwks.json',
-      '/oauth-authorization-server',
-      '/oauth-authorization-server/t/{tenant}',
-      '/openid-configuration',
-      '/openid-configuration/t/{tenant}',
-      '/gatehouse/jwks.json',
-      '/{tenant}/.well-known/jwks.json',
-      '/{tenant}/.well-known/oauth-authorization-server',
-      '/{tenant}/.well-known/openid-configuration',
-    ])
-    expect(world.services.endpointsOf('nothing')).toEqual([])
+  test('are there once', () => {
+    const endpoint = { handle: () => json(200, {}) }
+    const service = { name: 'health', endpoints: { health: endpoint } } as const
+    expect(() => createServices([service, service])).toThrow('the service health is there twice')
   })
 
-  test('have each name once', () => {
-    const endpoint = { name: 'a', method: 'GET', path: '', auth: 'public', handle: () => json(200, {}) } as const
-    const service = { name: 'health', endpoints: [endpoint] } as const
-    expect(() => createServices([service, service])).toThrow('has a name twice')
-    expect(() => createServices([{ ...service, endpoints: [endpoint, endpoint] }])).toThrow('has a name twice')
+  test('tell the router who may call them', () => {
+    const said = SERVICE_NAMES.flatMap((name) =>
+      endpointsOf(name).map((info) => `${info.auth} ${info.method ?? 'ANY'} ${name}${info.path}`),
+    )
+    expect(said).toEqual([
+      'public POST accounts/register',
+      'public POST accounts/login',
+      'required POST accounts/logout',
+      'required POST accounts/logout-all',
+      'required GET accounts/me',
+      'public GET discovery/jwks.json',
+      'public GET discovery/oauth-authorization-server',
+      'public GET discovery/oauth-authorization-server/t/{tenant}',
+      'public GET discovery/openid-configuration',
+      'public GET discovery/openid-configuration/t/{tenant}',
+      'public GET discovery/gatehouse/jwks.json',
+      'public GET discovery/{tenant}/.well-known/jwks.json',
+      'public GET discovery/{tenant}/.well-known/oauth-authorization-server',
+      'public GET discovery/{tenant}/.well-known/openid-configuration',
+      'public GET health',
+      'route ANY echo',
+      'route ANY echo/*',
+    ])
+    expect(endpointsOf('nothing')).toEqual([])
   })
 
   test('fail loudly when a route leads to no endpoint of theirs', async () => {
@@ -127,12 +124,8 @@ describe('a body', () => {
 })
 
 describe('bad input', () => {
-  const endpoints = ['accounts', 'discovery', 'health', 'echo']
-
   test('of whatever kind never makes a fault of ours', async () => {
-    const calls = endpoints.flatMap((service) =>
-      world.services.endpointsOf(service).map((info) => ({ service, endpoint: info.name })),
-    )
+    const calls = SERVICE_NAMES.flatMap((service) => endpointsOf(service).map((info) => ({ service, endpoint: info.name })))
     const text = fc.oneof(
       fc.string({ unit: 'binary' }),
       fc.string({ maxLength: 300 }),

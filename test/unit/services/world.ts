@@ -28,6 +28,7 @@ export interface Request {
   readonly endpoint: string
   readonly method?: string
   readonly path?: string
+  readonly forwardPath?: string
   readonly query?: string
   readonly params?: Readonly<Record<string, string>>
   readonly headers?: readonly string[]
@@ -218,9 +219,12 @@ function admittedOf(request: Request): Admitted {
     client: request.client ?? '192.0.2.1',
     scheme: 'http',
     upgrade: false,
+    bodyLength: undefined,
+    expectsContinue: false,
     startedMs: 0,
     route: routeOf(request),
     path: request.path ?? '/auth/x',
+    forwardPath: request.forwardPath ?? request.path ?? '/auth/x',
     query: request.query ?? '',
     params: new Map(Object.entries(request.params ?? {})),
     principal,

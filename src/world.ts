@@ -1,0 +1,39 @@
+/**
+ * The ambient world: clocks, chance and timers. `gateway.ts` hands them to the rooms, which know them by their interfaces
+ * only.
+ *
+ * @module
+ */
+
+/** Wall clock, milliseconds since 1970. */
+export function nowMs(): number {
+  return Date.now()
+}
+
+export function nowSeconds(): number {
+  return Math.floor(Date.now() / 1000)
+}
+
+export function monotonicMs(): number {
+  return performance.now()
+}
+
+export function random(): number {
+  return Math.random()
+}
+
+/** Longest delay that a timer takes; what is due later is planned again then. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+/** Timers do not keep the process alive: the listeners do. */
+export function schedule(delayMs: number, run: () => void): () => void {
+  if (delayMs > LONGEST_TIMER_MS) {
+    let cancel = schedule(LONGEST_TIMER_MS, () => {
+      cancel = schedule(delayMs - LONGEST_TIMER_MS, run)
+    })
+    return () => cancel()
+  }
+  const timer = setTimeout(run, Math.max(delayMs, 0))
+  timer.unref()
+  return () => clearTimeout(timer)
+}
