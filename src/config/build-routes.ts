@@ -3,7 +3,7 @@ import type { WhenStale } from '../exchange/exchange.ts'
 import { refuseEmpty } from './build.ts'
 import type { Build } from './build.ts'
 import { buildHeaderRules, lowerCaseHeaders } from './build-headers.ts'
-import type { IssuerConfig, RouteConfig, TenantConfig, UpstreamConfig } from './config.ts'
+import type { IssuerConfig, RouteConfig, ServiceName, TenantConfig, UpstreamConfig } from './config.ts'
 import type { Path } from './faults.ts'
 import { SERVICES_WITH_OWN_AUTH } from './names.ts'
 import type { Draft, RouteDraft } from './schema.ts'
@@ -110,11 +110,27 @@ function buildTarget(path: Path, draft: RouteDraft, upstreams: readonly string[]
   if (upstream !== undefined) refuseUnknown([...path, 'upstream'], upstream, upstreams, { what: 'upstream', build })
   if (service !== undefined && upstream !== undefined)
     build.report([...path, 'service'], 'a route has one target: remove service or upstream')
-  if (service !== undefined) return { kind: 'service', service }
+  if (service !== undefined) {
+    refuseOnService(path, service, build)
+    return { kind: 'service', service }
+  }
   const elsewhere = build.isFaulty([...path, 'split']) || build.isFaulty([...path, 'service'])
   if (upstream === undefined && !elsewhere)
     build.report([...path, 'upstream'], 'is required: write upstream: NAME or service: NAME')
   return { kind: 'upstream', upstream: upstream ?? '' }
+}
+
+/** What only a request to an upstream has. */
+const UPSTREAM_KEYS: readonly Path[] = [['host'], ['websocket'], ['timeouts', 'response'], ['responseHeaders']]
+/** What a service that says its own authentication leaves no room for. */
+const CALLER_KEYS = ['scopes', 'claims', 'maxAuthAge', 'tenants', 'issuers', 'stripPrefix', 'forwardToken', 'requestHeaders']
+
+function refuseOnService(path: Path, service: ServiceName, build: Build): void {
+  const keys = SERVICES_WITH_OWN_AUTH.has(service) ? [...UPSTREAM_KEYS, ...CALLER_KEYS.map((key) => [key])] : UPSTREAM_KEYS
+  for (const key of keys) {
+    const full = [...path, ...key]
+    if (build.isWritten(full)) build.report(full, `has no effect on the service ${service}: remove it`)
+  }
 }
 
 /** Rules about tokens do nothing where no token is asked for: then the route is more open than it looks. */

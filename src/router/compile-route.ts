@@ -15,7 +15,7 @@ export function compileRoute(written: RouteConfig, endpointsOf: (service: Servic
   if (target.kind === 'upstream') return [freezeRoute(written, { auth: written.auth ?? 'required', target })]
   const { service } = target
   return endpointsOf(service).flatMap((endpoint) => {
-    const path = mountedPath(written.match.path, endpoint.path)
+    const path = mountedPath(written.match.path, endpoint)
     const methods = sharedMethods(written.match.methods, endpoint.method)
     if (path === undefined || methods === undefined) return []
     const auth = endpoint.auth === 'route' ? (written.auth ?? 'required') : endpoint.auth
@@ -31,9 +31,12 @@ export function compileRoute(written: RouteConfig, endpointsOf: (service: Servic
 }
 
 /** Where an endpoint lies; undefined: not under this mount. A mount without `/*` has room for one path only. */
-function mountedPath(mount: string, relative: string): string | undefined {
-  if (mount.endsWith('/*')) return mount.slice(0, -2) + relative || '/'
-  return relative === '' || relative === '/*' ? mount : undefined
+function mountedPath(written: string, { path, under }: Endpoint): string | undefined {
+  const isTree = written.endsWith('/*')
+  const mount = isTree ? written.slice(0, -2) : written
+  if (under !== undefined && !mount.endsWith(under)) return undefined
+  if (isTree) return mount + path || '/'
+  return path === '' || path === '/*' ? mount : undefined
 }
 
 /** What both the route and the endpoint take; undefined: nothing. Empty stands for every method. */

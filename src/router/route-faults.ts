@@ -90,7 +90,7 @@ function findTies(routes: readonly RouteConfig[], endpointsOf: EndpointsOf): rea
     const rivals = new Map<number, Route>()
     for (const route of compileRoute(written, endpointsOf)) {
       for (const other of enter(table, createCandidate(route, index))) {
-        if (!rivals.has(other.index)) rivals.set(other.index, other.route)
+        if (other.index !== index && !rivals.has(other.index)) rivals.set(other.index, other.route)
       }
     }
     return Array.from(rivals.values(), (rival) => ({ path: ['routes', index], message: tieMessage(rival) }))

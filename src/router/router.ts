@@ -29,6 +29,8 @@ export interface Endpoint {
    * everything below it. A `{name}` stands for exactly one segment that is not empty.
    */
   readonly path: string
+  /** The mount it belongs to, by its end, where a service has several; absent: any. */
+  readonly under?: string
   /** Who may call it; `route`: as the route says. */
   readonly auth: Auth | 'route'
   /** Largest body, where it is smaller than the route's. */

@@ -3,6 +3,8 @@ import type { EndpointInfo } from './services.ts'
 
 type Info = Omit<EndpointInfo, 'name'>
 
+const WELL_KNOWN = '/.well-known'
+
 /**
  * Every endpoint of every service, without what it takes to answer it: enough to compile, check and list routes while no
  * service is open. To add one: a row here, a handler of the same name in the service, a test.
@@ -16,17 +18,41 @@ export const CATALOGUE = {
     me: { method: 'GET', path: '/me', auth: 'required' },
   },
   discovery: {
-    jwks: { method: 'GET', path: '/jwks.json', auth: 'public', bodyBytes: 0 },
-    metadata: { method: 'GET', path: '/oauth-authorization-server', auth: 'public', bodyBytes: 0 },
+    jwks: { under: WELL_KNOWN, method: 'GET', path: '/jwks.json', auth: 'public', bodyBytes: 0 },
+    metadata: { under: WELL_KNOWN, method: 'GET', path: '/oauth-authorization-server', auth: 'public', bodyBytes: 0 },
     // RFC 8414 §3.1: the path of the issuer comes after the well-known part.
-    'metadata-of-tenant': { method: 'GET', path: '/oauth-authorization-server/t/{tenant}', auth: 'public', bodyBytes: 0 },
-    openid: { method: 'GET', path: '/openid-configuration', auth: 'public', bodyBytes: 0 },
-    'openid-of-tenant': { method: 'GET', path: '/openid-configuration/t/{tenant}', auth: 'public', bodyBytes: 0 },
-    'passport-jwks': { method: 'GET', path: '/gatehouse/jwks.json', auth: 'public', bodyBytes: 0 },
+    'metadata-of-tenant': {
+      under: WELL_KNOWN,
+      method: 'GET',
+      path: '/oauth-authorization-server/t/{tenant}',
+      auth: 'public',
+      bodyBytes: 0,
+    },
+    openid: { under: WELL_KNOWN, method: 'GET', path: '/openid-configuration', auth: 'public', bodyBytes: 0 },
+    'openid-of-tenant': {
+      under: WELL_KNOWN,
+      method: 'GET',
+      path: '/openid-configuration/t/{tenant}',
+      auth: 'public',
+      bodyBytes: 0,
+    },
+    'passport-jwks': { under: WELL_KNOWN, method: 'GET', path: '/gatehouse/jwks.json', auth: 'public', bodyBytes: 0 },
     // OpenID Connect Discovery §4: the well-known part comes after the path of the issuer.
-    'tenant-jwks': { method: 'GET', path: '/{tenant}/.well-known/jwks.json', auth: 'public', bodyBytes: 0 },
-    'tenant-metadata': { method: 'GET', path: '/{tenant}/.well-known/oauth-authorization-server', auth: 'public', bodyBytes: 0 },
-    'tenant-openid': { method: 'GET', path: '/{tenant}/.well-known/openid-configuration', auth: 'public', bodyBytes: 0 },
+    'tenant-jwks': { under: '/t', method: 'GET', path: '/{tenant}/.well-known/jwks.json', auth: 'public', bodyBytes: 0 },
+    'tenant-metadata': {
+      under: '/t',
+      method: 'GET',
+      path: '/{tenant}/.well-known/oauth-authorization-server',
+      auth: 'public',
+      bodyBytes: 0,
+    },
+    'tenant-openid': {
+      under: '/t',
+      method: 'GET',
+      path: '/{tenant}/.well-known/openid-configuration',
+      auth: 'public',
+      bodyBytes: 0,
+    },
   },
   health: { health: { method: 'GET', path: '', auth: 'public', bodyBytes: 0 } },
   echo: {

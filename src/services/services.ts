@@ -43,6 +43,8 @@ export interface EndpointInfo {
   readonly name: string
   /** Absent: every method. `GET` takes HEAD too. */
   readonly method: string | undefined
+  /** The mount it belongs to, by its end, where a service has several: `/.well-known`, `/t`. Absent: any. */
+  readonly under?: string
   /** Below the mount: empty, `/login`, `/{tenant}/.well-known/jwks.json`, or `/*` for all that is below. */
   readonly path: string
   /** `route`: as the route that mounts the service says. */

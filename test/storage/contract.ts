@@ -140,8 +140,8 @@ export function sessionStoreContract(open: Open): void {
       expect(await backend().sessions.find('beta', '2'.repeat(32))).toBeDefined()
       const { revocations } = await backend().log.snapshot()
       expect(revocations).toEqual([
-        { kind: 'user', tenant: 'acme', id: 'usr_1', epoch: 1, at: NOW + 7, expiresAt: NOW + 902 },
-        { kind: 'user', tenant: 'acme', id: 'usr_1', epoch: 2, at: NOW + 7, expiresAt: NOW + 50 },
+        { kind: 'user', tenant: 'acme', id: 'usr_1', epoch: 1, at: NOW + 6, expiresAt: NOW + 902 },
+        { kind: 'user', tenant: 'acme', id: 'usr_1', epoch: 2, at: NOW + 6, expiresAt: NOW + 50 },
       ])
       expect(await backend().sessions.create(aSession({ id: '3'.repeat(32) }))).toEqual({ epoch: 2 })
       expect(await backend().sessions.create(aSession({ tenant: 'beta', id: '4'.repeat(32) }))).toEqual({ epoch: 0 })

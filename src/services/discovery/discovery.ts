@@ -37,39 +37,21 @@ export function createDiscovery(needs: DiscoveryNeeds, config: DiscoveryConfig):
   return {
     name: 'discovery',
     endpoints: {
-      jwks: wellKnown('/jwks.json', 'jwks'),
-      metadata: wellKnown('/oauth-authorization-server', 'metadata'),
-      'metadata-of-tenant': wellKnown('/oauth-authorization-server', 'metadata'),
-      openid: wellKnown('/openid-configuration', 'openid'),
-      'openid-of-tenant': wellKnown('/openid-configuration', 'openid'),
-      'passport-jwks': { handle: passportKeys },
-      'tenant-jwks': ofTenant('jwks'),
-      'tenant-metadata': ofTenant('metadata'),
-      'tenant-openid': ofTenant('openid'),
+      jwks: show('jwks'),
+      metadata: show('metadata'),
+      'metadata-of-tenant': show('metadata'),
+      openid: show('openid'),
+      'openid-of-tenant': show('openid'),
+      'passport-jwks': { handle: (call) => answer(call, passport) },
+      'tenant-jwks': show('jwks'),
+      'tenant-metadata': show('metadata'),
+      'tenant-openid': show('openid'),
     },
   }
 
-  /** Below `/.well-known`, and nowhere else: the service is mounted at `/t` too. */
-  function wellKnown(path: string, document: Document): Endpoint {
+  function show(document: Document): Endpoint {
     return {
       handle(call) {
-        const named = call.admitted.params.get('tenant')
-        refuseElsewhere(call, named === undefined ? path : `${path}/t/${named}`)
-        return answer(call, find(document, tenantOf(call.admitted, config.tenants, { path: named }).id))
-      },
-    }
-  }
-
-  function passportKeys(call: Call): Answer {
-    refuseElsewhere(call, '/gatehouse/jwks.json')
-    return answer(call, passport)
-  }
-
-  /** Below the issuer's own path, and not below `/.well-known`. */
-  function ofTenant(document: Document): Endpoint {
-    return {
-      handle(call) {
-        if (call.admitted.path.startsWith('/.well-known/')) throw new Problem('no_route')
         const named = call.admitted.params.get('tenant')
         return answer(call, find(document, tenantOf(call.admitted, config.tenants, { path: named }).id))
       },
@@ -102,10 +84,6 @@ interface Published {
 /** A strong validator (RFC 9110 §8.8.3). */
 function publish(body: string): Published {
   return { body, etag: `"${createHash('sha256').update(body).digest('base64url')}"` }
-}
-
-function refuseElsewhere(call: Call, path: string): void {
-  if (!call.admitted.path.endsWith(`/.well-known${path}`)) throw new Problem('no_route')
 }
 
 function answer(call: Call, { body, etag }: Published): Answer {

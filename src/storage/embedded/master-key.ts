@@ -37,7 +37,7 @@ function readMasterKey(file: string): Uint8Array | undefined {
 
 /** Written whole under another name and then linked: two starters agree on one key, and a crash leaves no half of one. */
 function make(file: string): void {
-  const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`
+  const draft = `${file}.${randomBytes(8).toString('hex')}`
   const handle = openSync(draft, 'wx', 0o600)
   try {
     writeSync(handle, `${randomBytes(KEY_BYTES).toString('base64')}\n`)

@@ -96,7 +96,7 @@ function prepare(db: Database) {
 /** A token without epoch goes by its time; one without either is taken for old. */
 function concerns(row: Row, token: TokenFacts): boolean {
   if (token.epoch !== undefined) return token.epoch < integer(row, 'epoch')
-  return token.issuedAt === undefined || token.issuedAt < integer(row, 'revoked_at')
+  return token.issuedAt === undefined || token.issuedAt <= integer(row, 'revoked_at')
 }
 
 function revocationOf(row: Row): Revocation {

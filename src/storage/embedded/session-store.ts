@@ -59,7 +59,7 @@ export function createSessionStore(db: Database, needs: SessionStoreNeeds): Sess
       const epoch = integer(statements.bump.get(tenant, user) ?? {}, 'epoch')
       const expiresAt = rows.reduce((latest, row) => Math.max(latest, integer(row, 'tokens_until')), ending.tokensUntil)
       // `iat` has a grain of one second: a token without an epoch, made in this very second, is taken for an older one.
-      needs.log.append({ kind: 'user', tenant, id: user, epoch, at: needs.nowSeconds() + 1, expiresAt })
+      needs.log.append({ kind: 'user', tenant, id: user, epoch, at: needs.nowSeconds(), expiresAt })
       statements.removeOfUser.run(tenant, user)
       needs.record({ event: 'sessions.ended', tenant, user, reason: ending.reason })
       return rows.filter(isLive).length

@@ -153,10 +153,31 @@ describe('a route is refused for', () => {
     (name) => {
       const rules = `requestHeaders: { set: { ${name}: §a } }, responseHeaders: { remove: [§${name}] }`
       const message = 'belongs to the connection or the framing, which the gateway writes: remove it'
-      const { yaml, faults } = marked(`routes: [{ name: r, match: { path: /a }, auth: public, service: echo, ${rules} }]`, [
+      const route = `{ name: r, match: { path: /a }, auth: public, upstream: u, ${rules} }`
+      const { yaml, faults } = marked(`upstreams: { u: { targets: ["http://a"] } }\nroutes: [${route}]`, [
         `routes.r.requestHeaders.set.${name}: ${message}`,
         `routes.r.responseHeaders.remove.0: ${message}`,
       ])
+      expect(faultsOf(yaml)).toEqual(faults)
+    },
+  )
+
+  it.each(['host: §preserve', 'websocket: §true', 'responseHeaders: §{ remove: [server] }'])(
+    'what only an upstream has, on a service: %s',
+    (rule) => {
+      const message = `routes.r.${rule.split(':')[0]}: has no effect on the service echo: remove it`
+      const { yaml, faults } = marked(`routes: [{ name: r, match: { path: /a }, auth: public, service: echo, ${rule} }]`, [
+        message,
+      ])
+      expect(faultsOf(yaml)).toEqual(faults)
+    },
+  )
+
+  it.each(['scopes: §[a]', 'tenants: §[default]', 'forwardToken: §true', 'stripPrefix: §/a'])(
+    'what a service with its own authentication leaves no room for: %s',
+    (rule) => {
+      const message = `routes.r.${rule.split(':')[0]}: has no effect on the service accounts: remove it`
+      const { yaml, faults } = marked(`routes: [{ name: r, match: { path: /a/* }, service: accounts, ${rule} }]`, [message])
       expect(faultsOf(yaml)).toEqual(faults)
     },
   )

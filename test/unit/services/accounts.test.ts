@@ -313,7 +313,7 @@ describe('a caller', () => {
     expect((await world.storage.log.snapshot()).revocations).toEqual([
       { kind: 'token', tenant: 'acme', id: 'j1', expiresAt: NOW + 86_460 },
       { kind: 'session', tenant: 'acme', id: 's2', expiresAt: NOW + 86_460 },
-      { kind: 'user', tenant: 'acme', id: 'u1', epoch: 1, at: NOW + 1, expiresAt: NOW + 86_460 },
+      { kind: 'user', tenant: 'acme', id: 'u1', epoch: 1, at: NOW, expiresAt: NOW + 86_460 },
     ])
   })
 

@@ -1,3 +1,5 @@
+import { routesOf } from '../../../src/gateway.ts'
+import { testConfig } from '../../support/config.ts'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -121,17 +123,21 @@ describe('discovery', () => {
     expect(refusalOf(await get('tenant-jwks', '/t/default/.well-known/jwks.json', other)).kind).toBe('invalid_request')
   })
 
-  test.each([
-    ['jwks', '/t/jwks.json', {}],
-    ['metadata', '/t/oauth-authorization-server', {}],
-    ['openid', '/t/openid-configuration', {}],
-    ['passport-jwks', '/t/gatehouse/jwks.json', {}],
-    ['openid-of-tenant', '/t/openid-configuration/t/acme', { tenant: 'acme' }],
-    ['metadata-of-tenant', '/t/oauth-authorization-server/t/acme', { tenant: 'acme' }],
-    ['tenant-jwks', '/.well-known/acme/.well-known/jwks.json', { tenant: 'acme' }],
-    ['tenant-openid', '/.well-known/acme/.well-known/openid-configuration', { tenant: 'acme' }],
-  ])('has no %s at %s', async (endpoint, path, params) => {
-    expect(refusalOf(await get(endpoint, path, { params })).kind).toBe('no_route')
+  test('has its documents below the mount that they belong to, and nowhere else', () => {
+    const config = testConfig(`routes:
+  - { name: known, match: { path: /.well-known/* }, service: discovery }
+  - { name: tenants, match: { path: /t/* }, service: discovery }`)
+    expect(routesOf(config).map((route) => route.match.path)).toEqual([
+      '/.well-known/jwks.json',
+      '/.well-known/oauth-authorization-server',
+      '/.well-known/oauth-authorization-server/t/{tenant}',
+      '/.well-known/openid-configuration',
+      '/.well-known/openid-configuration/t/{tenant}',
+      '/.well-known/gatehouse/jwks.json',
+      '/t/{tenant}/.well-known/jwks.json',
+      '/t/{tenant}/.well-known/oauth-authorization-server',
+      '/t/{tenant}/.well-known/openid-configuration',
+    ])
   })
 })
 
