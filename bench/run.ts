@@ -18,6 +18,8 @@ interface Scenario {
   readonly token: 'none' | 'one of many'
   /** Whose CPU time is told. */
   readonly cpu: 'gateway' | 'upstream'
+  /** A number of requests and of connections of its own, in place of a time. */
+  readonly fixed?: { readonly requests: number; readonly connections: number }
 }
 
 const SCENARIOS = {
@@ -40,6 +42,13 @@ const SCENARIOS = {
     url: (people) => `${people.gatewayUrl}/api/small`,
     token: 'one of many',
     cpu: 'gateway',
+  },
+  load: {
+    title: '10,000 requests, 100 connections, token',
+    url: (people) => `${people.gatewayUrl}/api/small`,
+    token: 'one of many',
+    cpu: 'gateway',
+    fixed: { requests: 10_000, connections: 100 },
   },
 } as const satisfies Record<string, Scenario>
 
@@ -105,7 +114,8 @@ function run(name: Name, people: People, seconds: number): Promise<Measured> {
   return measure({
     url: scenario.url(people),
     seconds,
-    connections: Number(values.connections),
+    connections: scenario.fixed?.connections ?? Number(values.connections),
+    ...(scenario.fixed === undefined ? {} : { requests: scenario.fixed.requests }),
     tokens: scenario.token === 'none' ? [] : people.tokens,
     pid: scenario.cpu === 'gateway' ? people.gatewayPid : people.upstreamPid,
   })

@@ -43,9 +43,11 @@ export interface Gateway {
   /**
    * Stops: not ready any more, finishes what is in flight, cuts at `timeouts.drain`.
    *
-   * @returns true when nothing had to be cut
+   * @returns how many connections were cut with an answer under way
    */
-  close(): Promise<boolean>
+  close(): Promise<number>
+  /** Cuts what a close still waits for. */
+  cut(): void
   readonly log: Telemetry['log']
 }
 
@@ -132,7 +134,7 @@ export async function openGateway(config: Config, needs: GatewayNeeds): Promise<
     revocationStalenessMs: revocation.stalenessMs,
     jwksAgesSeconds: () => authenticator.jwksAgeSeconds().map(({ issuer, seconds }) => [issuer, seconds] as const),
   })
-  return { listen, routes: router.routes, close, log: telemetry.log }
+  return { listen, routes: router.routes, close, cut: listener.cut, log: telemetry.log }
 
   function readiness() {
     const facts = {
@@ -152,14 +154,14 @@ export async function openGateway(config: Config, needs: GatewayNeeds): Promise<
     return { public: { host: config.listeners.public.host, port }, admin: adminAddress }
   }
 
-  async function close(): Promise<boolean> {
-    const whole = await listener.drain(upstreams.endTunnels)
+  async function close(): Promise<number> {
+    const cutAnswers = await listener.drain(upstreams.endTunnels)
     authenticator.stop()
     revocation.stop()
     await Promise.all([upstreams.close(), admin.close()])
     storage.close()
     telemetry.stop()
-    return whole
+    return cutAnswers
   }
 }
 

@@ -6,7 +6,7 @@ import type { Load } from './measure.ts'
 const load = JSON.parse(readFileSync(0, 'utf8')) as Load
 const result = await autocannon({
   url: load.url,
-  duration: load.seconds,
+  ...(load.requests === undefined ? { duration: load.seconds } : { amount: load.requests }),
   connections: load.connections,
   ...(load.tokens.length === 0
     ? {}
@@ -14,6 +14,7 @@ const result = await autocannon({
 })
 process.stdout.write(
   JSON.stringify({
+    requests: result['2xx'],
     requestsPerSecond: result['2xx'] / result.duration,
     p50Ms: result.latency.p50,
     p99Ms: result.latency.p99,

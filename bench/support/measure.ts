@@ -5,6 +5,8 @@ import { join } from 'node:path'
 export interface Load {
   readonly url: string
   readonly seconds: number
+  /** Stops after so many, in place of `seconds`. */
+  readonly requests?: number
   readonly connections: number
   /** Sent in rotation; none: anonymous. */
   readonly tokens: readonly string[]
@@ -13,6 +15,8 @@ export interface Load {
 }
 
 export interface Measured {
+  /** Answered with 2xx. */
+  readonly requests: number
   readonly requestsPerSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
@@ -29,7 +33,7 @@ export async function measure(load: Load): Promise<Measured> {
   const before = cpuSeconds(load.pid)
   const result = await cannon(load)
   const cpu = cpuSeconds(load.pid) - before
-  return { ...result, cpuMicrosPerRequest: (cpu * 1e6) / (result.requestsPerSecond * load.seconds) }
+  return { ...result, cpuMicrosPerRequest: (cpu * 1e6) / result.requests }
 }
 
 function cannon(load: Load): Promise<Omit<Measured, 'cpuMicrosPerRequest'>> {

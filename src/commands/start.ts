@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts'
-import { openGateway, type Address } from '../gateway.ts'
+import { openGateway, type Address, type Gateway } from '../gateway.ts'
 
 /** The process, as far as a running gateway needs it. */
 export interface Surroundings {
@@ -7,7 +7,8 @@ export interface Surroundings {
   write(lines: string): void
   /** Words for the person at the terminal. */
   say(text: string): void
-  onStop(stop: () => void): void
+  /** `stop`: finish what is in flight; `cut`: do not wait for it. */
+  onStop(stop: () => void, cut: () => void): void
   /** Faults of ours that nobody caught. */
   onFault(note: (error: unknown) => void): void
 }
@@ -15,31 +16,59 @@ export interface Surroundings {
 /**
  * Runs the gateway until it is told to stop.
  *
- * @returns 0 when everything in flight was finished, 1 when something had to be cut
- * @throws Error when it cannot start
+ * @returns 0, also when something had to be cut: the log tells how much
+ * @throws Error when it cannot start; nothing is left open then
  */
 export async function start(config: Config, around: Surroundings): Promise<number> {
-  const gateway = await openGateway(config, { write: around.write })
-  const stopped = new Promise<void>((resolve) => around.onStop(resolve))
+  const told = Promise.withResolvers<void>()
+  let gateway: Gateway | undefined
+  around.onStop(told.resolve, () => gateway?.cut())
+  gateway = await openGateway(config, { write: around.write })
+  const { log } = gateway
   // A fault outside of any request is a bug of ours. The state it leaves is unknown, but those who are being served did
   // not cause it: it is logged in full and the gateway goes on.
-  around.onFault((error) => gateway.log.error('fault outside of a request', { cause: error }))
-  let addresses
-  try {
-    addresses = await gateway.listen()
-  } catch (error) {
-    await gateway.close()
-    throw error
-  }
-  gateway.log.info('started', { version: config.version, port: addresses.public.port, admin_port: addresses.admin.port })
+  around.onFault((error) => log.error('fault outside of a request', { cause: error }))
+  const addresses = await listen(gateway, config)
+  log.info('started', { version: config.version, port: addresses.public.port, admin_port: addresses.admin.port })
   around.say(greeting(config, addresses))
-  await stopped
-  gateway.log.info('stopping')
-  const whole = await gateway.close()
-  return whole ? 0 : 1
+  await told.promise
+  log.info('stopping')
+  const cut = await gateway.close()
+  if (cut > 0) log.warn('cut what was still in flight', { requests: cut })
+  log.info('stopped')
+  return 0
 }
 
-function greeting(config: Config, addresses: { readonly public: Address; readonly admin: Address }): string {
+async function listen(gateway: Gateway, config: Config): Promise<Addresses> {
+  try {
+    return await gateway.listen()
+  } catch (error) {
+    await gateway.close()
+    throw listenFault(error, config)
+  }
+}
+
+/** What a refused address means to the operator. */
+const LISTEN_FAULTS: ReadonlyMap<string, string> = new Map([
+  ['EADDRINUSE', 'is taken by another process'],
+  ['EADDRNOTAVAIL', 'is not an address of this machine'],
+  ['EACCES', 'is not allowed to this user'],
+])
+
+function listenFault(error: unknown, { listeners }: Config): unknown {
+  if (!(error instanceof Error) || !('code' in error) || !('port' in error) || !('address' in error)) return error
+  const reason = LISTEN_FAULTS.get(String(error.code))
+  if (reason === undefined) return error
+  const isAdmin = error.port === listeners.admin.port && error.address === listeners.admin.host
+  return new Error(`listeners.${isAdmin ? 'admin' : 'public'}.address: ${String(error.address)}:${String(error.port)} ${reason}`)
+}
+
+interface Addresses {
+  readonly public: Address
+  readonly admin: Address
+}
+
+function greeting(config: Config, addresses: Addresses): string {
   const url = `http://localhost:${addresses.public.port}`
   const admin = `http://${addresses.admin.host}:${addresses.admin.port}`
   const hasAccounts = config.routes.some((route) => route.target.kind === 'service' && route.target.service === 'accounts')

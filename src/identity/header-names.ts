@@ -19,9 +19,13 @@ const PROXY_CREDENTIALS = ['proxy-authorization', 'proxy-authenticate', 'proxy-a
 /** Written anew by the forward step from what the parser understood (RFC 9112 §6.3), or answered here (RFC 9110 §10.1.1). */
 const FRAMING = ['content-length', 'host', 'expect']
 const REWRITTEN = ['x-request-id', 'forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host']
-/** Some software takes the path, the method or the client's address from these. */
-const FORWARDING = ['traceparent', 'tracestate', 'x-real-ip', 'x-client-ip', 'true-client-ip', 'x-cluster-client-ip', 'x-http-method-override']
-const FORWARDING_PREFIXES = ['x-forwarded-', 'x-original-', 'x-rewrite-']
+/** Some software takes the path, the method, the user or the client's address from these. */
+const FORWARDING = [
+  ...['traceparent', 'tracestate', 'x-real-ip', 'x-client-ip', 'true-client-ip', 'x-cluster-client-ip', 'cf-connecting-ip'],
+  ...['x-http-method-override', 'x-http-method', 'x-method-override'],
+  ...['remote-user', 'remote-groups', 'remote-name', 'remote-email'],
+]
+const FORWARDING_PREFIXES = ['x-forwarded-', 'x-original-', 'x-rewrite-', 'x-envoy-']
 const CREDENTIALS = ['authorization', 'cookie']
 /** Enough for the names of any honest client; beyond it a name is folded each time. */
 const REMEMBERED_NAMES = 2048

@@ -7,7 +7,7 @@
  * @module
  */
 import type { IdentityConfig } from '../config/config.ts'
-import { foldHeaderName, type Admitted, type Identified } from '../exchange/exchange.ts'
+import { foldHeaderName, type Admitted, type HeaderRules, type Identified } from '../exchange/exchange.ts'
 import { dropOurCookies } from './cookies.ts'
 import { forwardingHeaders } from './forwarding.ts'
 import { createHeaderNames, type HeaderNames } from './header-names.ts'
@@ -46,8 +46,9 @@ export function createIdentity(needs: IdentityNeeds, config: IdentityConfig): Id
   function outgoing(exchange: Admitted): string[] {
     const out: string[] = []
     copyClientHeaders(exchange, names, out)
+    const own = out.length
     forwardingHeaders(exchange, out)
-    for (const [name, value] of exchange.route.requestHeaders.set) out.push(name, value)
+    applyRules(exchange.route.requestHeaders, out, own)
     if (exchange.principal.kind === 'identified') present(exchange.principal, audienceOf(exchange), out)
     return out
   }
@@ -128,6 +129,16 @@ function copyClientHeaders(exchange: Admitted, names: HeaderNames, out: string[]
     }
     out.push(name, value)
   }
+}
+
+/** The route's word over what we wrote from `from` on, so that no field stands there twice. */
+function applyRules({ set, remove }: HeaderRules, out: string[], from: number): void {
+  if (set.size === 0 && remove.size === 0) return
+  for (let index = out.length - 2; index >= from; index -= 2) {
+    const name = out[index] ?? ''
+    if (remove.has(name) || isSet(set, name)) out.splice(index, 2)
+  }
+  for (const [name, value] of set) out.push(name, value)
 }
 
 /** Of the two credential fields, `authorization` and `cookie`, only the second is taken apart. */

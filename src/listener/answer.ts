@@ -14,22 +14,30 @@ export interface WholeAnswer {
  *
  * @throws Problem `payload_too_large` past `limit` octets, `invalid_request` when the client breaks off
  */
-export async function readBody(req: IncomingMessage, limit: number, record: { bytesIn: number }): Promise<Buffer> {
+export function readBody(req: IncomingMessage, limit: number, record: { bytesIn: number }): Promise<Buffer> {
   const chunks: Buffer[] = []
   return new Promise((resolve, reject) => {
-    req.on('data', (chunk: Buffer) => {
+    // Nothing more is heard of a connection that is gone.
+    if (req.destroyed) {
+      brokenOff()
+      return
+    }
+    req.on('data', onData)
+    req.on('end', () => resolve(Buffer.concat(chunks)))
+    req.on('error', brokenOff)
+    req.on('close', brokenOff)
+
+    function onData(chunk: Buffer): void {
       record.bytesIn += chunk.length
       if (record.bytesIn <= limit) {
         chunks.push(chunk)
         return
       }
-      req.removeAllListeners('data')
+      // The rest of the body is for whoever throws it away.
+      req.off('data', onData)
       req.pause()
       reject(new Problem('payload_too_large'))
-    })
-    req.on('end', () => resolve(Buffer.concat(chunks)))
-    req.on('error', brokenOff)
-    req.on('close', brokenOff)
+    }
 
     function brokenOff(): void {
       if (!req.complete) reject(new Problem('invalid_request', { detail: 'the client broke off its request' }))

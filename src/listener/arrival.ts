@@ -52,7 +52,8 @@ export function createArrivals(needs: ArrivalNeeds, config: PublicListenerConfig
   function read(req: IncomingMessage): Arrival {
     const raw = req.rawHeaders
     const facts = factsOf(raw)
-    const { peer, trusted } = addresses.ofSocket(req.socket)
+    const connection = addresses.ofSocket(req.socket)
+    const { peer, trusted } = connection
     const authority = facts.host ?? ''
     const host = hostOf(authority)
     const arrived: Arrived = {
@@ -68,15 +69,18 @@ export function createArrivals(needs: ArrivalNeeds, config: PublicListenerConfig
       scheme: 'http',
       upgrade: 'upgrade' in req && req.upgrade === true,
       bodyLength: facts.codings > 0 ? undefined : Number(facts.length ?? 0),
-      expectsContinue: facts.expect !== undefined,
+      expectsContinue: facts.expect !== undefined && req.httpVersionMinor > 0,
       startedMs: needs.monotonicMs(),
     }
-    return { arrived, fault: findFault(req, facts, host) }
+    const fault = connection.ambiguous ? refused('it came behind one that is') : findFault(req, facts, host)
+    if (fault?.facts.headers === CLOSING) connection.ambiguous = true
+    return { arrived, fault }
   }
 
   function findFault(req: IncomingMessage, facts: Facts, host: string | undefined): Problem | undefined {
-    if (req.rawHeaders.length > config.limits.headers * 2) return new Problem('headers_too_large')
-    if ((req.url ?? '').length > config.limits.urlBytes) return new Problem('uri_too_long')
+    if (req.httpVersionMajor !== 1) return refused('the version is neither HTTP/1.0 nor HTTP/1.1')
+    if (req.rawHeaders.length > config.limits.headers * 2) return new Problem('headers_too_large', { headers: CLOSING })
+    if ((req.url ?? '').length > config.limits.urlBytes) return new Problem('uri_too_long', { headers: CLOSING })
     if (facts.hosts > 1) return refused('more than one Host field')
     if (facts.hosts === 0 && req.httpVersionMinor > 0) return refused('no Host field')
     if (host === undefined) return refused('the Host field is not a host')
@@ -122,10 +126,12 @@ export function unreadable(known: Pick<Arrived, 'id' | 'peer' | 'startedMs'>): A
   }
 }
 
+/** What cannot be read in one way only ends its connection: what follows may be part of it. */
+const CLOSING: Readonly<Record<string, string>> = Object.freeze({ connection: 'close' })
 const ALLOW = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
 
 function refused(detail: string): Problem {
-  return new Problem('invalid_request', { description: `The request is malformed: ${detail}.`, detail })
+  return new Problem('invalid_request', { description: `The request is malformed: ${detail}.`, detail, headers: CLOSING })
 }
 
 function factsOf(raw: readonly string[]): Facts {
@@ -185,7 +191,7 @@ function clientBehind(raw: readonly string[], peer: string, addresses: ClientAdd
 
 /** Whether the parser should hand over the socket: only for a WebSocket; any other upgrade is ignored (RFC 9110 §7.8). */
 export function isWebSocketUpgrade(req: IncomingMessage): boolean {
-  return req.method === 'GET' && req.headers.upgrade?.toLowerCase() === 'websocket'
+  return req.method === 'GET' && req.httpVersion === '1.1' && req.headers.upgrade?.toLowerCase() === 'websocket'
 }
 
 /** Whether the handshake is one of RFC 6455 §4.2.1. */

@@ -3,6 +3,8 @@ import { BlockList, isIP, isIPv6, type Socket } from 'node:net'
 interface Peer {
   readonly peer: string
   readonly trusted: boolean
+  /** Set once a request of the connection could be read in more than one way: nothing behind it is believed. */
+  ambiguous: boolean
 }
 
 export interface ClientAddresses {
@@ -27,7 +29,7 @@ export function createClientAddresses(trustedProxies: readonly string[]): Client
     const known = peers.get(socket)
     if (known !== undefined) return known
     const peer = plain(socket.remoteAddress ?? '')
-    const fresh = { peer, trusted: isTrusted(peer) }
+    const fresh = { peer, trusted: isTrusted(peer), ambiguous: false }
     peers.set(socket, fresh)
     return fresh
   }

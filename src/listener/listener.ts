@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { Server as TcpServer, type AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { PublicListenerConfig } from '../config/config.ts'
 import { Problem, type ProblemKind } from '../problem/problem.ts'
@@ -35,14 +35,22 @@ export interface Listener {
   isDraining(): boolean
   /**
    * Answers what is in flight and what still arrives with `connection: close`, then stops listening. Settles when the last
-   * connection is closed, at the latest after `timeouts.drain`; true when nothing had to be cut.
+   * connection is closed, at the latest after `timeouts.drain`.
+   *
+   * @returns how many connections were cut with an answer under way
    */
-  drain(endTunnels: () => void): Promise<boolean>
+  drain(endTunnels: () => void): Promise<number>
+  /** Stops listening and cuts every connection, which ends a drain at once. */
+  cut(): void
 }
 
 /** How long a draining listener still takes connections, so that load balancers can take it out of their rotation. */
 const LAME_DUCK_MS = 500
 const CHECK_INTERVAL_MS = 500
+/** How often a draining listener looks for connections that have become idle. */
+const IDLE_CHECK_MS = 50
+/** How often a draining listener closes the connections that have become idle. */
+const SWEEP_MS = 50
 
 /** Why the parser gave up, where it is not simply a bad request. */
 const PARSER_PROBLEMS: ReadonlyMap<string, ProblemKind> = new Map([
@@ -68,21 +76,30 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   // The parser would silently drop what is over its count, so the arrival counts.
   server.maxHeadersCount = 0
   server.maxConnections = limits.connections
-  const answering = new WeakMap<Duplex, ServerResponse>()
+  /** Every connection, with the latest answer on it. */
+  const connected = new Map<Duplex, ServerResponse | undefined>()
   let draining = false
+  let stopped = false
+  let cutAnswers = 0
 
-  server.on('connection', ignoreErrors)
+  server.on('connection', onConnection)
   server.on('request', onRequest)
   server.on('checkContinue', onRequest)
   server.on('checkExpectation', onRequest)
   server.on('upgrade', onUpgrade)
   server.on('connect', onConnect)
   server.on('clientError', onClientError)
-  return { listen, connections, isDraining, drain }
+  return { listen, connections, isDraining, drain, cut }
+
+  function onConnection(socket: Duplex): void {
+    connected.set(socket, undefined)
+    socket.on('error', ignore)
+    socket.on('close', () => connected.delete(socket))
+  }
 
   function onRequest(req: IncomingMessage, res: ServerResponse): void {
-    answering.set(req.socket, res)
-    if (draining) res.setHeader('connection', 'close')
+    if (draining && !becomesLast(res, connected.get(req.socket))) return
+    connected.set(req.socket, res)
     void needs.handle(req, res)
   }
 
@@ -97,11 +114,22 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   }
 
   function onClientError(error: Error & { code?: string }, socket: Duplex): void {
-    const res = answering.get(socket)
-    if (socket.destroyed || !socket.writable || error.code === 'ECONNRESET' || res?.headersSent === true) {
+    if (socket.destroyed || !socket.writable || error.code === 'ECONNRESET') {
       socket.destroy()
       return
     }
+    if (unreadable.has(socket)) return
+    unreadable.add(socket)
+    const res = answering.get(socket)
+    if (res === undefined || res.writableFinished) refuseUnread(error, socket)
+    // What cannot be read came behind a whole request: that one gets its answer first.
+    else if (res.req.complete) res.once('close', () => refuseUnread(error, socket))
+    else if (res.headersSent) socket.destroy()
+    else refuseUnread(error, socket)
+  }
+
+  function refuseUnread(error: Error & { code?: string }, socket: Duplex): void {
+    if (!socket.writable) return
     const problem = new Problem(PARSER_PROBLEMS.get(error.code ?? '') ?? 'invalid_request', { detail: error.code ?? error.message })
     refuseSocket(socket, problem, needs.malformed(problem, addressOf(socket)))
   }
@@ -120,7 +148,7 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   }
 
   function connections(): number {
-    return countOf(server)
+    return sockets.size
   }
 
   function isDraining(): boolean {
@@ -129,16 +157,25 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
 
   async function drain(endTunnels: () => void): Promise<boolean> {
     draining = true
+    for (const socket of sockets) closeAfter(answering.get(socket))
     endTunnels()
-    if ((await openConnections(server)) > 0) await wait(LAME_DUCK_MS)
+    if (sockets.size > 0) await wait(LAME_DUCK_MS)
     let cut = false
     const cancel = needs.schedule(Math.max(timeouts.drainMs - LAME_DUCK_MS, 0), () => {
-      cut = true
-      server.closeAllConnections()
+      cut = sockets.size > 0
+      for (const socket of sockets) socket.destroy()
     })
-    await new Promise<void>((resolve) => {
+    let closed = false
+    const stopped = new Promise<void>((resolve) => {
       server.close(() => resolve())
+    }).finally(() => {
+      closed = true
     })
+    // An answer that had begun before the drain promised to keep its connection; that ends when it is idle.
+    while (!closed) {
+      server.closeIdleConnections()
+      await Promise.race([stopped, wait(IDLE_CHECK_MS)])
+    }
     cancel()
     return !cut
   }
@@ -150,8 +187,8 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   }
 }
 
-function ignoreErrors(socket: Duplex): void {
-  socket.on('error', ignore)
+function closeAfter(res: ServerResponse | undefined): void {
+  if (res !== undefined && !res.headersSent) res.setHeader('connection', 'close')
 }
 
 /** An error of a connection is told by its request or by `clientError`; unheard, it would end the process. */
@@ -159,14 +196,4 @@ function ignore(): void {}
 
 function addressOf(socket: Duplex): string {
   return 'remoteAddress' in socket && typeof socket.remoteAddress === 'string' ? socket.remoteAddress : ''
-}
-
-function countOf(server: Server): number {
-  return '_connections' in server && typeof server._connections === 'number' ? server._connections : 0
-}
-
-function openConnections(server: Server): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)))
-  })
 }

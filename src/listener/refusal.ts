@@ -11,9 +11,18 @@ export function refuse(res: ServerResponse, problem: Problem, requestId: string)
     res.destroy()
     return
   }
+  if (leavesMuch(res.req)) res.setHeader('connection', 'close')
   const answer = describeProblem(problem, requestId)
   res.writeHead(answer.status, answer.headers)
   res.end(answer.body)
+}
+
+/**
+ * Whether reading on is not worth the connection: more is announced than is thrown away, or the client waits for a 100
+ * and may never send the body, so that what comes next could be either (RFC 9110 §10.1.1).
+ */
+function leavesMuch(req: IncomingMessage): boolean {
+  return req.headers.expect !== undefined || Number(req.headers['content-length'] ?? 0) > DISCARD_BYTES
 }
 
 /** The same on a bare socket: after an upgrade, or where the parser gave up. Ends the socket. */
@@ -21,7 +30,7 @@ export function refuseSocket(socket: Duplex, problem: Problem, requestId: string
   if (!socket.writable) return
   const answer = describeProblem(problem, requestId)
   let head = `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ''}\r\n`
-  for (const name in answer.headers) head += `${name}: ${answer.headers[name]}\r\n`
+  for (const name in answer.headers) if (name !== 'connection') head += `${name}: ${answer.headers[name]}\r\n`
   socket.once('finish', () => socket.destroy())
   socket.end(`${head}connection: close\r\n\r\n${answer.body}`)
 }

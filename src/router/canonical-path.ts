@@ -27,6 +27,9 @@ const REFUSED_WHEN_ENCODED = '\\;%?#'
 const KIND = kindsOfCharacters()
 const DECODED = spellingsOfBytes()
 
+/** A character in more bytes than it needs (RFC 3629 §3): lenient decoders find a dot or a slash in it. */
+const OVERLONG = /%(?:C[01]|E0%[89]|F0%8)/
+
 /** Those of {@link BARE} and the slash, encoded: the only characters that can reach us in two spellings. */
 const OTHER_SPELLING = /%(?:2[146-9A-CF]|3[AD]|40|5[BD])/g
 
@@ -42,6 +45,7 @@ export function canonicalPath(raw: string): string {
   if (isPlain(raw)) return raw
   if (raw.charCodeAt(0) !== SLASH_CODE) throw new Problem('ambiguous_path')
   const decoded = decode(raw)
+  if (OVERLONG.test(decoded)) throw new Problem('ambiguous_path')
   const path = resolveSegments(decoded)
   if (!path.includes('%2F')) return path
   const split = path.replaceAll('%2F', '/')

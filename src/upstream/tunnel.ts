@@ -10,12 +10,14 @@ import { closeFrameForClient, closeFrameForUpstream, createFrameFollower, type C
 import type { Destination, ForwardRecord, TunnelIo, UpstreamNeeds } from './upstream.ts'
 
 /** A WebSocket that is open: both of its ends. */
-export interface LiveTunnel {
+interface LiveTunnel {
   end(reason: CloseReason): void
 }
 
 export interface Tunnels {
   open(to: Destination, exchange: Admitted, fields: string[], io: TunnelIo, record: ForwardRecord): Promise<void>
+  /** Ends those that are open, and from now on each as soon as it opens. */
+  endAll(reason: CloseReason): void
 }
 
 /** How long an end may take to come between two frames before its socket is cut. */
@@ -24,19 +26,24 @@ const CLOSE_GRACE_MS = 1000
 const DEFAULT_PORTS = { http: 80, https: 443 } as const
 
 /** Raw tunnels by http-proxy-3: after the upstream's 101 the octets pass as they are, in both directions. */
-export function createTunnels(needs: UpstreamNeeds, live: Set<LiveTunnel>): Tunnels {
-  return { open }
+export function createTunnels(needs: UpstreamNeeds): Tunnels {
+  const live = new Set<LiveTunnel>()
+  let ending: CloseReason | undefined
+  return { open, endAll }
 
   function open(to: Destination, exchange: Admitted, fields: string[], io: TunnelIo, record: ForwardRecord): Promise<void> {
     return new Promise((resolve, reject) => {
       const { req, socket } = io
       let failure: Problem | undefined
+      let request: ClientRequest | undefined
       let answered = false
       const startedMs = needs.monotonicMs()
       const proxy = new ProxyServer(tunnelOptions(to))
       req.url = to.basePath + exchange.forwardPath + exchange.query
       req.headers = requestHeaders(fields, to, exchange)
       proxy.on('proxyReqWs', onRequest)
+      // Not earlier: whoever listens to the upstream's socket before the library pipes it takes its first octets away.
+      proxy.on('open', (upstreamSocket) => hold(exchange, socket, upstreamSocket))
       proxy.on('error', onError)
       socket.on('close', settle)
       if (socket.destroyed) {
@@ -45,34 +52,39 @@ export function createTunnels(needs: UpstreamNeeds, live: Set<LiveTunnel>): Tunn
       }
       proxy.ws(req, clientSocket(socket), io.head)
 
-      function onRequest(request: ClientRequest): void {
+      function onRequest(given: ClientRequest): void {
+        request = given
         const waitMs = exchange.route.responseTimeoutMs ?? to.upstream.timeouts.responseMs
-        const cancel = needs.schedule(waitMs, () => request.destroy(timedOut()))
+        const cancel = needs.schedule(waitMs, () => given.destroy(timedOut()))
+        given.once('close', cancel)
         // Before the library's own listeners: what it is about to pass on is cleaned first.
-        request.prependOnceListener('upgrade', (answer: IncomingMessage, upstreamSocket: Socket) => {
+        given.prependOnceListener('upgrade', (answer: IncomingMessage, upstreamSocket: Socket) => {
           cancel()
-          answered = true
-          cleanAnswer(answer, exchange.id, 'Upgrade')
-          record.status = 101
-          noteHead()
-          hold(exchange, socket, upstreamSocket)
+          if (answer.headers.upgrade?.toLowerCase() !== 'websocket') {
+            onError(new Error('the upstream switched to another protocol'))
+            upstreamSocket.destroy()
+            return
+          }
+          noteHead(101)
+          cleanAnswer(answer, exchange, 'Upgrade')
         })
-        request.prependOnceListener('response', (answer: IncomingMessage) => {
+        given.prependOnceListener('response', (answer: IncomingMessage) => {
           cancel()
-          answered = true
-          cleanAnswer(answer, exchange.id, 'close')
-          record.status = answer.statusCode ?? 502
-          noteHead()
+          noteHead(answer.statusCode ?? 502)
+          cleanAnswer(answer, exchange, 'close')
+          paceAnswer(answer, socket, record)
         })
       }
 
-      function noteHead(): void {
+      function noteHead(status: number): void {
+        answered = true
+        record.status = status
         record.upstreamMs = needs.monotonicMs() - startedMs
         needs.answered(to.upstream.name, record.upstreamMs / 1000)
       }
 
       function onError(error: Error): void {
-        if (answered) {
+        if (answered || failure !== undefined) {
           record.aborted = true
           return
         }
@@ -83,18 +95,28 @@ export function createTunnels(needs: UpstreamNeeds, live: Set<LiveTunnel>): Tunn
       }
 
       function settle(): void {
-        if (failure === undefined) resolve()
+        if (failure !== undefined) return
+        if (!answered) {
+          record.aborted = true
+          request?.destroy()
+        }
+        resolve()
       }
     })
   }
 
+  function endAll(reason: CloseReason): void {
+    ending = reason
+    for (const one of live) one.end(reason)
+  }
+
   /** Keeps the tunnel only as long as the token that opened it. */
-  function hold(exchange: Admitted, client: Duplex, upstream: Socket): void {
+  function hold(exchange: Admitted, client: Duplex, upstream: Duplex): void {
     const toClient = createFrameFollower()
     const toUpstream = createFrameFollower()
     upstream.on('data', toClient.follow)
     client.on('data', toUpstream.follow)
-    let ending = false
+    let ended = false
     const tunnel: LiveTunnel = { end }
     live.add(tunnel)
     const { principal } = exchange
@@ -103,10 +125,12 @@ export function createTunnels(needs: UpstreamNeeds, live: Set<LiveTunnel>): Tunn
       live.delete(tunnel)
       forget?.()
     })
+    if (client.destroyed) upstream.destroy()
+    if (ending !== undefined) end(ending)
 
     function end(reason: CloseReason): void {
-      if (ending) return
-      ending = true
+      if (ended) return
+      ended = true
       endBetweenFrames(client, upstream, toClient, closeFrameForClient(reason))
       endBetweenFrames(upstream, client, toUpstream, closeFrameForUpstream(reason))
       needs.schedule(CLOSE_GRACE_MS, () => {

@@ -13,7 +13,7 @@ import type { UpstreamConfig } from '../config/config.ts'
 import type { Admitted, Identified } from '../exchange/exchange.ts'
 import type { Problem } from '../problem/problem.ts'
 import { exchangeMessages } from './forward.ts'
-import { createTunnels, type LiveTunnel } from './tunnel.ts'
+import { createTunnels } from './tunnel.ts'
 
 /** What the forward step notes of a request as it goes. */
 export interface ForwardRecord {
@@ -52,7 +52,7 @@ export interface Upstreams {
    * @throws Problem before the upstream's 101
    */
   tunnel(exchange: Admitted, fields: string[], io: TunnelIo, record: ForwardRecord): Promise<void>
-  /** Ends all WebSockets with 1001 (RFC 6455 §7.4.1). */
+  /** Ends all WebSockets with 1001 (RFC 6455 §7.4.1), those too that are just being opened. */
   endTunnels(): void
   close(): Promise<void>
 }
@@ -89,7 +89,8 @@ export function createUpstreams(needs: UpstreamNeeds, configs: Iterable<Upstream
     upstreams.set(config.name, roundRobin(destinations))
   }
   const live = new Set<LiveTunnel>()
-  const tunnels = createTunnels(needs, live)
+  let ending = false
+  const tunnels = createTunnels(needs, live, () => ending)
   return { forward, tunnel, endTunnels, close }
 
   function forward(exchange: Admitted, fields: string[], io: HttpIo, record: ForwardRecord): Promise<void> {
@@ -110,7 +111,8 @@ export function createUpstreams(needs: UpstreamNeeds, configs: Iterable<Upstream
   }
 
   function endTunnels(): void {
-    for (const one of live) one.end('goingAway')
+    ending = true
+    tunnels.endAll('goingAway')
   }
 
   async function close(): Promise<void> {
