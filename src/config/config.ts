@@ -51,24 +51,34 @@ export interface Config {
   readonly version: string
   readonly listeners: { readonly public: PublicListenerConfig; readonly admin: AdminListenerConfig }
   readonly storage: {
-    readonly sessions: 'embedded'
+    readonly sessions: SessionStorageConfig
     readonly accounts: 'embedded'
     /** Absolute path. */
     readonly directory: string
     readonly migrate: boolean
   }
-  /** 32 bytes; absent on embedded storage, which then keeps one of its own. */
-  readonly masterKey?: Uint8Array
+  /** 32 bytes each; the first one seals, the others still open. Empty on embedded storage, which then keeps one of its own. */
+  readonly masterKeys: readonly Uint8Array[]
   /** By id. Has `default` always. */
   readonly tenants: ReadonlyMap<string, TenantConfig>
   /** By name. */
   readonly issuers: ReadonlyMap<string, IssuerConfig>
+  /** Services that may create and revoke sessions, get tokens of their own or introspect others; by id. */
+  readonly clients: ReadonlyMap<string, ClientConfig>
   readonly revocation: RevocationConfig
   readonly identity: IdentityConfig
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>
   readonly routes: readonly RouteConfig[]
   readonly telemetry: { readonly accessLog: { /** 0 to 1. */ readonly sample: number } }
 }
+
+/** Where sessions, signing keys and revocations are kept. */
+export type SessionStorageConfig =
+  | { readonly kind: 'embedded' }
+  /** `url` may carry user name and password: it is a secret. */
+  | { readonly kind: 'redis'; readonly url: string }
+  | { readonly kind: 'cluster'; readonly urls: readonly string[] }
+  | { readonly kind: 'sentinel'; readonly urls: readonly string[]; readonly name: string }
 
 export interface PublicListenerConfig {
   readonly host: string
@@ -109,8 +119,19 @@ export interface TenantConfig {
   readonly issuer: string
   readonly audience: string
   readonly signing: SigningAlgorithm
-  readonly accessToken: { readonly lifetimeSeconds: number }
-  readonly refreshToken: { readonly lifetimeSeconds: number; readonly idleSeconds: number }
+  readonly accessToken: {
+    readonly lifetimeSeconds: number
+    /** Share by which each lifetime is cut at random, 0 to 0.05, so that fleets do not refresh in step. */
+    readonly jitter: number
+  }
+  readonly refreshToken: {
+    readonly lifetimeSeconds: number
+    readonly idleSeconds: number
+    readonly rotation: boolean
+    readonly graceSeconds: number
+  }
+  readonly sessionsPerUser: number
+  readonly keys: { readonly rotateEverySeconds: number; readonly publishBeforeSeconds: number }
   readonly registration: 'open' | 'closed'
   readonly clockSkewSeconds: number
   readonly throttle: { readonly loginPerMinute: number }
@@ -157,6 +178,17 @@ export interface IssuerConfig {
   readonly maxLifetimeSeconds: number
   /** Names of the claims that carry each fact. */
   readonly claims: { readonly user: string; readonly scope: string; readonly session: string; readonly token: string }
+}
+
+export interface ClientConfig {
+  readonly id: string
+  readonly tenant: string
+  /** The shared secret, at least 16 bytes; absent where the client proves itself by a key. */
+  readonly secret?: Uint8Array
+  /** Public keys for `private_key_jwt` (RFC 7523 §2.2), from a JWKS file; absent where there is a secret. */
+  readonly keys?: readonly Readonly<Record<string, unknown>>[]
+  /** `sessions:write`, `sessions:read`, `tokens:introspect`, and what client_credentials may ask for. */
+  readonly scopes: readonly string[]
 }
 
 export interface RevocationConfig {

@@ -82,7 +82,7 @@ export const routes = mapping({
   }).prefault({}),
   upstream: plainText('the name of an upstream').optional().describe('Where requests are forwarded.'),
   split: unsupported(),
-  service: choice(SERVICE_NAMES, ['sessions', 'oauth', 'usernames', 'graphql'])
+  service: choice(SERVICE_NAMES, ['usernames', 'graphql'])
     .optional()
     .describe('A built-in service that answers instead of an upstream.'),
 })

@@ -123,6 +123,8 @@ export interface Identified {
   readonly epoch?: number
   /** Seconds since 1970 (RFC 7519 NumericDate). */
   readonly issuedAt?: number
+  /** `kid` of the key that signed it; only the gateway's own tokens have one here. */
+  readonly keyId?: string
   readonly expiresAt: number
   readonly authTime?: number
   /** How long past `expiresAt` the token is still taken, seconds. */

@@ -31,20 +31,30 @@ export type Revocation =
       readonly at: number
       readonly expiresAt: number
     }
+  /** All tokens of a tenant that were issued at or before `at`. */
+  | { readonly kind: 'tenant'; readonly tenant: string; readonly at: number; readonly expiresAt: number }
+  /** All tokens that a key of the tenant signed, by `kid`; the key leaves the verifiers too. */
+  | { readonly kind: 'key'; readonly tenant: string; readonly id: string; readonly expiresAt: number }
 
 /** A stretch of the log: what it says, and the position to read on from. */
 export interface LogSlice {
-  readonly position: number
+  /** Opaque: what the log gave is given back to it. */
+  readonly position: string
   readonly revocations: readonly Revocation[]
+  /** Whether the end of the log was reached, so that what is known is fresh. */
+  readonly complete: boolean
 }
 
 /** The ordered log of revocations. Storage implements it. */
 export interface RevocationLog {
   /** Every revocation that is still alive, as of `position`. Rejects when the log cannot be read. */
   snapshot(): Promise<LogSlice>
-  /** What was appended after `position`, oldest first, at most a bounded batch. Rejects when the log cannot be read. */
-  readAfter(position: number): Promise<LogSlice>
-  /** Calls `wake` soon after something was appended by this process; returns the way to stop it. */
+  /**
+   * What was appended after `position`, oldest first, at most a bounded batch. Where the log cannot go on from there (it was
+   * trimmed, lost a write or was put back from a copy), a snapshot instead. Rejects when the log cannot be read.
+   */
+  readAfter(position: string): Promise<LogSlice>
+  /** Calls `wake` soon after something was appended, by this process or another; returns the way to stop it. */
   onAppend(wake: () => void): () => void
 }
 
@@ -56,6 +66,8 @@ export interface TokenFacts {
   readonly tokenId?: string
   readonly epoch?: number
   readonly issuedAt?: number
+  /** `kid` of the key that signed it, for the gateway's own tokens. */
+  readonly keyId?: string
 }
 
 /** Asks the store itself about one token. Storage implements it. */
