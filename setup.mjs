@@ -12,13 +12,15 @@ import { fileURLToPath } from 'node:url'
 const root = dirname(fileURLToPath(import.meta.url))
 const stamp = join(root, 'node_modules', '.gatehouse-setup')
 /** Program → Debian package. */
-const TEST_PROGRAMS = { nginx: 'nginx-light', python3: 'python3', curl: 'curl' }
+const TEST_PROGRAMS = { nginx: 'nginx-light', python3: 'python3', curl: 'curl', 'redis-server': 'redis-server' }
 
 installPackages()
 if (process.argv[2] === 'test') installPrograms()
 
 function installPackages() {
-  const wanted = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+  const wanted = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && nodeRuns()) return
   say('installing the packages of package-lock.json and the pinned Node')
   // Not `npm ci`: the lock file holds the binaries of the platforms it was made on, and `ci` insists on those of all.

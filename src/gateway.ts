@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
 import { createAdmin } from './admin/admin.ts'
+import { audited } from './audited.ts'
 import { createAuthenticator } from './authenticator/authenticator.ts'
+import { openBuiltIns } from './built-ins.ts'
 import { describeConfig, type Config } from './config/config.ts'
 import type { Identified, Route } from './exchange/exchange.ts'
 import { createIdentity } from './identity/identity.ts'
@@ -17,16 +18,13 @@ import { createPolicy } from './policy/policy.ts'
 import type { Problem } from './problem/problem.ts'
 import { createRevocation, type RevocationRoom } from './revocation/revocation.ts'
 import { createRouter, findRouteFaults, type RouteFault } from './router/router.ts'
-import { argon2id, createAccounts, createPasswords } from './services/accounts/accounts.ts'
-import { createDiscovery } from './services/discovery/discovery.ts'
-import { createEcho } from './services/echo/echo.ts'
-import { createHealth } from './services/health/health.ts'
-import { createServices, endpointsOf, type Services } from './services/services.ts'
-import { createSessions, type Sessions } from './services/sessions/sessions.ts'
-import { openEmbedded, openMasterKey, type Embedded } from './storage/embedded/embedded.ts'
+import { openApiDocument } from './services/openapi/openapi.ts'
+import { endpointsOf } from './services/services.ts'
+import { openAudit, type AuditRecord } from './storage/audit/audit.ts'
+import { enforced, openStores, type Stores } from './stores.ts'
 import { createTargets } from './targets.ts'
 import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts'
-import { openTenants, type Tenants } from './tenants/tenants.ts'
+import { createTenantCalls, openKeys } from './upkeep.ts'
 import { createUpstreams } from './upstream/upstream.ts'
 import { monotonicMs, nowMs, nowSeconds, random, schedule } from './world.ts'
 
@@ -60,16 +58,39 @@ export interface Address {
 export async function openGateway(config: Config, needs: GatewayNeeds): Promise<Gateway> {
   const startedMs = monotonicMs()
   const telemetry = createTelemetry({ write: needs.write, nowMs, monotonicMs, random, schedule }, config)
-  const masterKey = config.masterKey ?? openMasterKey(config.storage.directory)
-  const storage = await openEmbedded({ nowSeconds }, config.storage)
-  const tenants = await openTenants({ store: storage.keys, masterKey, nowSeconds }, config.tenants).catch((error: unknown) => {
-    storage.close()
+  const stores = await openStores(
+    { nowSeconds, up: (isUp) => telemetry.log.warn(isUp ? 'Redis is there again' : 'Redis is away') },
+    config.storage,
+  )
+  try {
+    const audit = openAudit({ nowMs, schedule, writable: (state, cause) => noteAudit(telemetry, state, cause) }, config.storage)
+    try {
+      return await assemble(config, { telemetry, stores, audit, startedMs })
+    } catch (error) {
+      audit.close()
+      throw error
+    }
+  } catch (error) {
+    await stores.close()
     throw error
-  })
+  }
+}
+
+interface Opened {
+  readonly telemetry: Telemetry
+  readonly stores: Stores
+  readonly audit: AuditRecord
+  readonly startedMs: number
+}
+
+async function assemble(config: Config, { telemetry, stores, audit, startedMs }: Opened): Promise<Gateway> {
   const revocation = createRevocation(
-    { log: storage.log, lookup: storage.log, nowMs, monotonicMs, random, schedule, events: telemetry.events.revocation },
+    { log: stores.log, lookup: stores.log, nowMs, monotonicMs, random, schedule, events: telemetry.events.revocation },
     config.revocation,
   )
+  const sessions = enforced(audited(stores.sessions, audit.record), revocation.synced)
+  const told = { record: audit.record, reachable: (state: 'up' | 'down', cause?: unknown) => noteKeys(telemetry, state, cause) }
+  const tenants = await openKeys(config, { keys: stores.keys, sessions }, told)
   const authenticator = createAuthenticator(
     {
       fetch: globalThis.fetch,
@@ -83,7 +104,20 @@ export async function openGateway(config: Config, needs: GatewayNeeds): Promise<
     },
     config,
   )
-  const services = openServices(config, { tenants, storage, revocation, telemetry, startedMs })
+  const publish = (tenant: string): void => {
+    stores.publish(`tenant:${tenant}`, tenants.jwks(tenant)).catch((cause: unknown) => noteUnpublished(telemetry, cause))
+  }
+  for (const tenant of config.tenants.keys()) publish(tenant)
+  tenants.onKeysChanged((tenant) => {
+    authenticator.keysChanged(tenant)
+    publish(tenant)
+  })
+  // A key that was revoked elsewhere is refused already; here it leaves the published set and the verifiers too.
+  revocation.onRevoked((one) => void (one.kind === 'key' && tenants.reload(one.tenant)))
+  const { services, users } = openBuiltIns(
+    { stores: { ...stores, sessions }, tenants, authenticator, revocation, telemetry, record: audit.record, startedMs },
+    config,
+  )
   const router = createRouter(config.routes, endpointsOf)
   const upstreams = createUpstreams(
     {
@@ -125,10 +159,13 @@ export async function openGateway(config: Config, needs: GatewayNeeds): Promise<
       scrape: telemetry.scrape,
       routes: () => router.routes.map(describeRoute),
       config: () => describeConfig(config),
+      tenants: createTenantCalls({ tenants, users, sessions, record: audit.record }, config),
+      openApi: () => openApiDocument(router.routes, config.listeners.public.origin),
     },
     config.listeners.admin,
   )
   telemetry.observe({
+    ...(stores.redis() === 'embedded' ? {} : { redisUp: () => stores.redis() === 'up' }),
     connections: listener.connections,
     revocationEntries: revocation.entries,
     revocationStalenessMs: revocation.stalenessMs,
@@ -150,16 +187,19 @@ export async function openGateway(config: Config, needs: GatewayNeeds): Promise<
   async function listen(): Promise<{ readonly public: Address; readonly admin: Address }> {
     const adminAddress = await admin.listen()
     await Promise.all([authenticator.start(), revocation.start()])
+    tenants.start()
     const { port } = await listener.listen()
     return { public: { host: config.listeners.public.host, port }, admin: adminAddress }
   }
 
   async function close(): Promise<number> {
     const cutAnswers = await listener.drain(upstreams.endTunnels)
+    tenants.stop()
     authenticator.stop()
     revocation.stop()
     await Promise.all([upstreams.close(), admin.close()])
-    storage.close()
+    audit.close()
+    await stores.close()
     telemetry.stop()
     return cutAnswers
   }
@@ -175,58 +215,18 @@ export function findRouteFaultsOf(config: Config): readonly RouteFault[] {
   return findRouteFaults(config.routes, endpointsOf)
 }
 
-interface ServiceParts {
-  readonly tenants: Tenants
-  readonly storage: Embedded
-  readonly revocation: RevocationRoom
-  readonly telemetry: Telemetry
-  readonly startedMs: number
+function noteAudit({ log }: Telemetry, state: 'up' | 'down', cause?: unknown): void {
+  if (state === 'up') log.info('the audit record is written again')
+  else log.error('the audit record cannot be written', { cause })
 }
 
-function openServices(config: Config, parts: ServiceParts): Services {
-  const { tenants, storage, revocation, telemetry, startedMs } = parts
-  const sessions = createSessions(
-    { store: storage.sessions, tokens: tenants, nowSeconds, randomBytes, count: telemetry.events.sessions.event },
-    config,
-  )
-  return createServices([
-    createAccounts(
-      {
-        accounts: storage.accounts,
-        sessions: endedEverywhere(sessions, revocation),
-        passwords: createPasswords({ derive: argon2id, randomBytes, cores: availableParallelism() }),
-        nowSeconds,
-        nowMs: monotonicMs,
-        randomBytes,
-      },
-      config,
-    ),
-    createDiscovery(
-      { jwks: tenants.jwks, passportJwk: tenants.passport.publicJwk },
-      { ...config, origin: config.listeners.public.origin },
-    ),
-    createHealth({
-      uptimeSeconds: () => (monotonicMs() - startedMs) / 1000,
-      isDegraded: () => revocation.stalenessMs() > config.revocation.maxStalenessMs,
-    }),
-    createEcho(),
-  ])
+function noteUnpublished({ log }: Telemetry, cause: unknown): void {
+  log.warn('public keys were not put into Redis', { cause })
 }
 
-/** An ending is answered when it is in force here: the next request with the token is refused. */
-function endedEverywhere(sessions: Sessions, revocation: RevocationRoom): Sessions {
-  return {
-    create: sessions.create,
-    async end(principal, reason) {
-      await sessions.end(principal, reason)
-      await revocation.synced()
-    },
-    async endAll(principal, reason) {
-      const count = await sessions.endAll(principal, reason)
-      await revocation.synced()
-      return count
-    },
-  }
+function noteKeys({ log }: Telemetry, state: 'up' | 'down', cause?: unknown): void {
+  if (state === 'up') log.info('the stored signing keys are read again')
+  else log.error('the stored signing keys cannot be read, those that are known go on', { cause })
 }
 
 /** Calls `end` once the token is over: expired, or revoked. */

@@ -41,20 +41,43 @@ const RULES: Readonly<Record<string, Rule>> = {
   storage: {
     rooms: HALL,
     types: ['revocation', 'services', 'tenants'],
-    packages: [],
+    packages: ['ioredis'],
     node: ['sqlite', 'fs', 'fs/promises', 'path', 'crypto', 'perf_hooks'],
   },
   admin: { rooms: HALL, packages: [], node: ['http', 'net', 'crypto'] },
   'pipeline.ts': { rooms: HALL, types: ANY_ROOM, packages: [], node: ['http', 'stream'] },
   'world.ts': { rooms: [], packages: [], node: [] },
   'targets.ts': { rooms: [...HALL, 'listener'], types: ANY_ROOM, packages: [], node: ['http', 'stream'] },
+  'stores.ts': {
+    rooms: [...HALL, 'storage', 'world.ts'],
+    types: ['revocation', 'services', 'tenants'],
+    packages: [],
+    node: [],
+  },
+  'audited.ts': { rooms: [], types: ['services', 'storage'], packages: [], node: [] },
+  'built-ins.ts': {
+    rooms: [...HALL, 'authenticator', 'services', 'world.ts'],
+    types: ['revocation', 'stores.ts', 'telemetry', 'tenants'],
+    packages: [],
+    node: ['crypto', 'os'],
+  },
+  'upkeep.ts': {
+    rooms: [...HALL, 'storage', 'tenants', 'stores.ts', 'world.ts'],
+    types: ['admin', 'services'],
+    packages: [],
+    node: [],
+  },
   'gateway.ts': {
-    rooms: [...ANY_ROOM, 'pipeline.ts', 'targets.ts', 'world.ts'],
+    rooms: [...ANY_ROOM, 'audited.ts', 'built-ins.ts', 'pipeline.ts', 'stores.ts', 'targets.ts', 'upkeep.ts', 'world.ts'],
     packages: [],
     node: ['http', 'stream', 'crypto', 'net', 'fs', 'fs/promises', 'os', 'perf_hooks'],
   },
-  commands: { rooms: [...HALL, 'gateway.ts'], packages: [], node: ['fs', 'util'] },
-  'main.ts': { rooms: ['commands', 'gateway.ts', ...HALL], packages: [], node: ['process', 'util', 'fs', 'url', 'path'] },
+  commands: { rooms: [...HALL, 'gateway.ts', 'upkeep.ts'], packages: [], node: ['fs', 'util', 'crypto'] },
+  'main.ts': {
+    rooms: ['commands', 'gateway.ts', ...HALL],
+    packages: [],
+    node: ['process', 'module', 'util', 'fs', 'url', 'path'],
+  },
 }
 
 interface Import {

@@ -1,9 +1,11 @@
 /**
- * The operator's side door: how the gateway is, what it counts, which routes and which configuration it runs.
+ * The operator's side door: how the gateway is, what it counts, which routes and which configuration it runs; and what
+ * operators change: signing keys, users, the tokens of a tenant.
  *
- * It has a listener of its own, reads only, and never shares a path, a port or a token with the public one. Off the
- * loopback interface it always has a token; on it without one, it answers only those who name it by a loopback name, so
- * that no web page can reach it by a name of its own (DNS rebinding).
+ * It has a listener of its own and never shares a path, a port or a token with the public one. Off the loopback interface
+ * it always has a token; on it without one, it answers only those who name it by a loopback name, so that no web page can
+ * reach it by a name of its own (DNS rebinding), and changes something only for those who send a header that no web page
+ * can (CSRF).
  *
  * @module
  */
@@ -12,7 +14,12 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { AdminListenerConfig } from '../config/config.ts'
 import { Problem, describeProblem } from '../problem/problem.ts'
+import { readReason } from './body.ts'
 import { createGuard } from './guard.ts'
+import { findTenantCall } from './tenant-calls.ts'
+import type { ChangingCall, TenantCalls } from './tenant-calls.ts'
+
+export type { Act, TenantCalls } from './tenant-calls.ts'
 
 export interface Readiness {
   readonly status: 'ready' | 'degraded' | 'starting' | 'draining'
@@ -28,6 +35,9 @@ export interface AdminNeeds {
   routes(): unknown
   /** Anything that JSON can say; without secrets. */
   config(): unknown
+  /** The OpenAPI document of what the gateway answers itself. */
+  openApi(): unknown
+  readonly tenants: TenantCalls
   /** Told of faults of ours behind a 500. */
   failed?(cause: unknown): void
 }
@@ -48,9 +58,10 @@ interface Answer {
 type Endpoint = () => Answer | Promise<Answer>
 
 const JSON_TYPE = 'application/json; charset=utf-8'
-const METHODS = 'GET, HEAD'
+const READING = 'GET, HEAD'
 /** For probes, which carry no token. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz'])
+const NO_PATH = { description: 'The admin listener has no such path.' } as const
 const SAFETY_HEADERS = {
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
@@ -98,23 +109,34 @@ export function createAdmin(needs: AdminNeeds, config: AdminListenerConfig): Adm
   async function serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
     requests += 1
     const requestId = `admin-${requests}`
-    // None of the endpoints takes a body, so nothing waits for the rest of one.
+    // Few of the endpoints take a body, and nothing waits for the rest of one.
     if (hasBody(req)) res.shouldKeepAlive = false
     try {
-      write(req, res, await answer(req))
+      write(req, res, await answer(req, requestId))
     } catch (thrown) {
       refuse(req, res, Problem.from(thrown), requestId)
     }
   }
 
-  function answer(req: IncomingMessage): Answer | Promise<Answer> {
+  function answer(req: IncomingMessage, requestId: string): Answer | Promise<Answer> {
     guard.checkHost(req.rawHeaders)
     const path = pathOf(req.url ?? '')
     if (!OPEN_PATHS.has(path)) guard.checkToken(req.rawHeaders)
-    const endpoint = endpoints.get(path)
-    if (endpoint === undefined) throw new Problem('no_route', { description: 'The admin listener has no such path.' })
-    if (req.method !== 'GET' && req.method !== 'HEAD') throw new Problem('method_not_allowed', { headers: { allow: METHODS } })
+    const call = findTenantCall(needs.tenants, path)
+    const endpoint = call?.method === 'GET' ? async () => json(200, await call.run()) : endpoints.get(path)
+    if (call?.method === 'POST') {
+      if (req.method !== 'POST') throw new Problem('method_not_allowed', { headers: { allow: 'POST' } })
+      guard.checkChange(req.rawHeaders)
+      return change(req, requestId, call)
+    }
+    if (endpoint === undefined) throw new Problem('no_route', NO_PATH)
+    if (req.method !== 'GET' && req.method !== 'HEAD') throw new Problem('method_not_allowed', { headers: { allow: READING } })
     return endpoint()
+  }
+
+  async function change(req: IncomingMessage, requestId: string, call: ChangingCall): Promise<Answer> {
+    const reason = (await readReason(req)) ?? 'operator'
+    return json(200, await call.run({ actor: 'admin', reason, ip: req.socket.remoteAddress ?? '', requestId }))
   }
 
   function refuse(req: IncomingMessage, res: ServerResponse, problem: Problem, requestId: string): void {
@@ -132,6 +154,7 @@ function createEndpoints(needs: AdminNeeds): ReadonlyMap<string, Endpoint> {
     ['/metrics', async () => ({ status: 200, ...(await needs.scrape()) })],
     ['/routes', () => json(200, needs.routes())],
     ['/config', () => json(200, needs.config())],
+    ['/openapi.json', () => json(200, needs.openApi())],
   ])
 }
 

@@ -7,10 +7,16 @@ export interface Guard {
   /** Against DNS rebinding, where no token protects. */
   checkHost(rawHeaders: readonly string[]): void
   checkToken(rawHeaders: readonly string[]): void
+  /** Before something is changed: against web pages, where no token protects. */
+  checkChange(rawHeaders: readonly string[]): void
 }
 
 const ASK_FOR_TOKEN = { description: 'Send the admin token: Authorization: Bearer <token>.' } as const
 const WRONG_HOST = { description: 'Without a token, the admin listener answers only to localhost.' } as const
+
+const ASK_FOR_HEADER = {
+  description: 'Send the header x-gatehouse-admin: 1, which no web page can, or configure a token.',
+} as const
 
 export function createGuard(config: AdminListenerConfig): Guard {
   const { token } = config
@@ -23,11 +29,16 @@ export function createGuard(config: AdminListenerConfig): Guard {
         if (name === undefined || (name !== configured && !isLoopback(name))) throw new Problem('access_denied', WRONG_HOST)
       },
       checkToken: () => undefined,
+      checkChange(rawHeaders) {
+        const marks = values(rawHeaders, 'x-gatehouse-admin')
+        if (marks.length !== 1 || marks[0] !== '1') throw new Problem('access_denied', ASK_FOR_HEADER)
+      },
     }
   }
   const expected = digest(token)
   return {
     checkHost: () => undefined,
+    checkChange: () => undefined,
     checkToken(rawHeaders) {
       const authorizations = values(rawHeaders, 'authorization')
       const credentials = authorizations.length === 1 ? bearer(authorizations[0] ?? '') : undefined

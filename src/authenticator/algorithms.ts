@@ -37,6 +37,12 @@ export function isAlgorithm(value: unknown): value is JwsAlgorithm {
   return typeof value === 'string' && NAMES.has(value)
 }
 
+/** RFC 9864 §2.2: `Ed25519` is what `EdDSA` with that curve is called now, and there is no other curve here. */
+export function algorithmOf(name: unknown): JwsAlgorithm | undefined {
+  if (name === 'Ed25519') return 'EdDSA'
+  return isAlgorithm(name) ? name : undefined
+}
+
 export const ALGORITHM_NAMES: readonly JwsAlgorithm[] = Object.keys(ALGORITHMS).filter(isAlgorithm)
 
 /** RSA padding of an algorithm, as node:crypto takes it. */

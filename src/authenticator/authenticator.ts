@@ -9,7 +9,7 @@
  */
 import type { Config } from '../config/config.ts'
 import { ANONYMOUS } from '../exchange/exchange.ts'
-import type { Authenticated, Routed } from '../exchange/exchange.ts'
+import type { Authenticated, Identified, Routed } from '../exchange/exchange.ts'
 import type { Problem } from '../problem/problem.ts'
 import { areWellTyped, identify, judgeClaims } from './claims.ts'
 import { NO_AUTHORIZATION, REPEATED_AUTHORIZATION, bearerToken, findAuthorization } from './extractor.ts'
@@ -23,6 +23,9 @@ import type { CompactToken } from './token.ts'
 import { createTrust } from './trust.ts'
 import type { TrustedIssuer } from './trust.ts'
 import { findSigner } from './verifier.ts'
+
+export type { JwtVerifier, VerifiedJwt } from './jwt-verifier.ts'
+export { createJwtVerifier } from './jwt-verifier.ts'
 
 /** A public key of a tenant of the gateway, as it is published (RFC 7517 §4), with the members of its type besides. */
 export interface PublicJwk {
@@ -69,6 +72,8 @@ export interface Authenticator {
    * refusals; throws or rejects with a {@link Problem}.
    */
   authenticate(exchange: Routed): Authenticated | Promise<Authenticated>
+  /** The same for a token that stands elsewhere than in a header. Throws or rejects with a {@link Problem}. */
+  verify(token: string): Identified | Promise<Identified>
   /**
    * Loads every key. Waits for the first attempt at each issuer, at most its timeout, and goes on without those that
    * fail; rejects when the key file of an issuer cannot be used.
@@ -84,7 +89,6 @@ export interface Authenticator {
 
 /** A token that is not in the cache, on its way. */
 interface Attempt {
-  readonly exchange: Routed
   readonly cacheKey: string
   readonly token: CompactToken
   readonly claims: JsonObject
@@ -98,7 +102,7 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Pick<Conf
   const monotonicMs = needs.monotonicMs?.bind(needs) ?? needs.nowMs.bind(needs)
   const trust = createTrust({ ...needs, monotonicMs }, config)
   const cache = createTokenCache(needs.cacheEntries ?? DEFAULT_CACHE_ENTRIES)
-  return { authenticate, start, stop, keysChanged, jwksAgeSeconds }
+  return { authenticate, verify, start, stop, keysChanged, jwksAgeSeconds }
 
   function authenticate(exchange: Routed): Authenticated | Promise<Authenticated> {
     if (exchange.route.auth === 'public') return anonymous(exchange, 'public')
@@ -109,9 +113,15 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Pick<Conf
       if (exchange.route.auth === 'optional') return anonymous(exchange, 'no_token')
       throw refused(undefined, 'no_token')
     }
+    const principal = verify(token)
+    if (principal instanceof Promise) return principal.then((verified) => ({ ...exchange, principal: verified }))
+    return { ...exchange, principal }
+  }
+
+  function verify(token: string): Identified | Promise<Identified> {
     if (token.length > MAX_TOKEN_LENGTH) throw refused(undefined, 'too_large')
     const key = cacheKey(token)
-    return fromCache(exchange, key) ?? verify(exchange, token, key)
+    return fromCache(key) ?? judge(token, key)
   }
 
   function anonymous(exchange: Routed, reason: string): Authenticated {
@@ -119,12 +129,12 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Pick<Conf
     return { ...exchange, principal: ANONYMOUS }
   }
 
-  function fromCache(exchange: Routed, key: string): Authenticated | undefined {
+  function fromCache(key: string): Identified | undefined {
     const known = cache.get(key)
     if (known !== undefined && known.issuer.keys.holds(known.key)) {
       const { principal } = known
       events.cache('hit')
-      if (principal.expiresAt + principal.skewSeconds > needs.nowMs() / 1000) return accepted(exchange, known.principal)
+      if (principal.expiresAt + principal.skewSeconds > needs.nowMs() / 1000) return accepted(principal)
       cache.delete(key)
       throw refused(principal.tenant, 'expired')
     }
@@ -133,7 +143,7 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Pick<Conf
     return undefined
   }
 
-  function verify(exchange: Routed, text: string, key: string): Authenticated | Promise<Authenticated> {
+  function judge(text: string, key: string): Identified | Promise<Identified> {
     const startedMs = monotonicMs()
     const token = readCompact(text)
     if (typeof token === 'string') throw refused(undefined, token)
@@ -146,10 +156,10 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Pick<Conf
     if (!issuer.algorithms.has(token.algorithm)) throw refused(issuer.tenant, 'algorithm')
     const refusal = judgeClaims(token, claims, issuer, needs.nowMs() / 1000)
     if (refusal !== undefined) throw refused(issuer.tenant, refusal)
-    return verifySignature({ exchange, cacheKey: key, token, claims, issuer, startedMs })
+    return verifySignature({ cacheKey: key, token, claims, issuer, startedMs })
   }
 
-  function verifySignature(attempt: Attempt): Authenticated | Promise<Authenticated> {
+  function verifySignature(attempt: Attempt): Identified | Promise<Identified> {
     const { token, issuer } = attempt
     const candidates = issuer.keys.candidates(token.kid, token.algorithm)
     if (candidates !== undefined) return tryKeys(attempt, candidates)
@@ -162,13 +172,13 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Pick<Conf
     })
   }
 
-  function tryKeys(attempt: Attempt, keys: readonly VerificationKey[]): Authenticated | Promise<Authenticated> {
+  function tryKeys(attempt: Attempt, keys: readonly VerificationKey[]): Identified | Promise<Identified> {
     if (keys.length === 0) throw refused(attempt.issuer.tenant, 'key_mismatch')
     const signer = findSigner(attempt.token, keys)
     return signer instanceof Promise ? signer.then((key) => conclude(attempt, key)) : conclude(attempt, signer)
   }
 
-  function conclude(attempt: Attempt, key: VerificationKey | undefined): Authenticated {
+  function conclude(attempt: Attempt, key: VerificationKey | undefined): Identified {
     const { token, claims, issuer } = attempt
     events.validationSeconds(Math.max(0, monotonicMs() - attempt.startedMs) / 1000)
     if (key === undefined) throw refused(issuer.tenant, 'signature')
@@ -176,12 +186,12 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Pick<Conf
     if (typeof principal === 'string') throw refused(issuer.tenant, principal)
     cache.set(attempt.cacheKey, { principal, issuer, key })
     events.validated(principal.tokenType, principal.algorithm)
-    return accepted(attempt.exchange, principal)
+    return accepted(principal)
   }
 
-  function accepted(exchange: Routed, principal: Authenticated['principal'] & { readonly tenant: string }): Authenticated {
+  function accepted(principal: Identified): Identified {
     events.decided(principal.tenant, 'accepted', 'ok')
-    return { ...exchange, principal }
+    return principal
   }
 
   function refused(tenant: string | undefined, reason: Refusal): Problem {

@@ -87,6 +87,7 @@ export function identify(token: CompactToken, claims: JsonObject, issuer: Truste
     ...(tokenId === undefined ? {} : { tokenId }),
     ...(issuer.kind === 'own' && typeof epoch === 'number' ? { epoch } : {}),
     ...(typeof iat === 'number' ? { issuedAt: iat } : {}),
+    ...(issuer.kind === 'own' && token.kid !== undefined ? { keyId: token.kid } : {}),
     expiresAt: typeof exp === 'number' ? exp : 0,
     ...(isNumericDate(authTime) ? { authTime } : {}),
     skewSeconds: issuer.skewSeconds,
@@ -100,13 +101,15 @@ export function identify(token: CompactToken, claims: JsonObject, issuer: Truste
 function judgeOwn(claims: JsonObject, tenant: string): Refusal | undefined {
   if (claims['tenant_id'] !== tenant) return 'tenant'
   if (claims['token_type'] !== 'access') return 'token_type'
-  const epoch = claims['uv']
-  if (typeof epoch !== 'number' || !Number.isSafeInteger(epoch) || epoch < 0) return 'epoch'
   if (claims['jti'] === undefined) return 'token_id'
   if (claims['iat'] === undefined) return 'issued_at'
-  // RFC 9068 §2.2: where a service acts for itself, the subject is the client, and there is no session.
-  if (claims['sid'] === undefined && claims['sub'] !== claims['client_id']) return 'session'
-  return undefined
+  const epoch = claims['uv']
+  if (claims['sid'] === undefined) {
+    // RFC 9068 §2.2: where a service acts for itself, the subject is the client; it has no session, and no epoch either.
+    if (claims['sub'] !== claims['client_id']) return 'session'
+    if (epoch === undefined) return undefined
+  }
+  return typeof epoch === 'number' && Number.isSafeInteger(epoch) && epoch >= 0 ? undefined : 'epoch'
 }
 
 function claimOf(claims: JsonObject, name: string): unknown {

@@ -1,7 +1,7 @@
 import { createPublicKey, createSecretKey, hash } from 'node:crypto'
 import type { KeyObject, VerifyKeyObjectInput } from 'node:crypto'
 import type { JwsAlgorithm } from '../config/config.ts'
-import { ALGORITHMS, ALGORITHM_NAMES, isAlgorithm, paddingOf } from './algorithms.ts'
+import { ALGORITHMS, ALGORITHM_NAMES, algorithmOf, paddingOf } from './algorithms.ts'
 import type { AlgorithmFacts } from './algorithms.ts'
 import { decodeBase64url } from './base64url.ts'
 import { isJsonObject } from './json.ts'
@@ -72,12 +72,13 @@ const FIELD_BYTES: ReadonlyMap<string, number> = new Map([
  */
 export function importKey(jwk: unknown, symmetric: 'secret' | 'published'): VerificationKey | DropReason {
   if (!isJsonObject(jwk)) return 'not_an_object'
-  const { kty, kid, use, alg, crv } = membersOf(jwk)
+  const { kty, kid, use, alg: named, crv } = membersOf(jwk)
+  const alg = algorithmOf(named)
   if (kid !== undefined && typeof kid !== 'string') return 'kid'
   if (use !== undefined && use !== 'sig') return 'use'
   const operations = jwk['key_ops']
   if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify'))) return 'key_ops'
-  if (alg !== undefined && !isAlgorithm(alg)) return 'alg'
+  if (named !== undefined && alg === undefined) return 'alg'
   if (kty === 'oct' && symmetric === 'published') return 'symmetric'
   if (PRIVATE_MEMBERS.some((name) => Object.hasOwn(jwk, name))) return 'private'
   if (kty !== 'RSA' && kty !== 'EC' && kty !== 'OKP' && kty !== 'oct') return 'kty'

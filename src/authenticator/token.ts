@@ -1,5 +1,5 @@
 import type { JwsAlgorithm } from '../config/config.ts'
-import { isAlgorithm } from './algorithms.ts'
+import { algorithmOf } from './algorithms.ts'
 import { isBase64url } from './base64url.ts'
 import { parseSegment } from './json.ts'
 import type { JsonObject } from './json.ts'
@@ -37,11 +37,12 @@ export function readCompact(token: string): CompactToken | Refusal {
   const { alg, kid, typ } = readable(header)
   const refusal = judgeHeader(header)
   if (refusal !== undefined) return refusal
-  if (!isAlgorithm(alg)) return 'algorithm'
+  const algorithm = algorithmOf(alg)
+  if (algorithm === undefined) return 'algorithm'
   if (kid !== undefined && !isKid(kid)) return 'kid'
   if (typ !== undefined && typeof typ !== 'string') return 'type'
   return {
-    algorithm: alg,
+    algorithm,
     kid,
     type: typ === undefined ? undefined : mediaType(typ),
     signed: token.slice(0, second),

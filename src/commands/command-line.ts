@@ -3,12 +3,17 @@
  *
  * @module
  */
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig, type Config } from '../config/config.ts'
 import { findRouteFaultsOf } from '../gateway.ts'
+import { verifyAudit } from './audit.ts'
 import { check } from './check.ts'
+import { createClient } from './clients.ts'
+import { keys } from './keys.ts'
 import { routes } from './routes.ts'
+import { UsageError } from './usage.ts'
 import { start, type Surroundings } from './start.ts'
 
 /** The process, as far as commands need it. What they print goes where log lines go. */
@@ -18,28 +23,47 @@ export interface CommandProcess extends Surroundings {
 
 const USAGE = `gatehouse COMMAND [--config FILE]
 
-  start     runs the gateway (the default)
-  check     reads the configuration and reports every fault
-  routes    lists each route and who may use it
+  start                                runs the gateway (the default)
+  check                                reads the configuration and reports every fault
+  routes                               lists each route and who may use it
+  keys list --tenant T                 shows the signing keys of a tenant
+  keys rotate --tenant T               makes the next key sign, or publishes one that will
+  keys retire --tenant T --kid K       ends a key at once, and every token that it signed (--reason TEXT)
+  clients create --tenant T --scopes S makes the secret of a client and what to add to the configuration (--id NAME)
+  audit verify                         walks the audit record of this machine (--head SEQ:HASH, which it must hold)
 
   --config FILE   the configuration; default: GATEHOUSE_CONFIG, else ./gateway.yaml
-  --json          machine-readable output (check, routes)
+  --json          machine-readable output (all but start)
   --help, --version
 
 Exit codes: 0 fine, 1 it ran and failed, 2 wrong usage or an invalid configuration.
 `
 
+type Values = ReturnType<typeof parse>['values']
+type Option = Exclude<keyof Values, 'config' | 'json' | 'help' | 'version'>
+
 interface Command {
-  readonly takesJson: boolean
-  run(config: Config, json: boolean, around: CommandProcess): number | Promise<number>
+  readonly takesJson?: false
+  readonly needs?: readonly Option[]
+  readonly takes?: readonly Option[]
+  run(config: Config, values: Values, around: CommandProcess): number | Promise<number>
 }
 
-const COMMANDS: ReadonlyMap<string, Command> = new Map([
+const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['start', { takesJson: false, run: (config, _, around) => start(config, around) }],
-  ['check', { takesJson: true, run: (config, json, around) => print(check(config, json), around) }],
-  ['routes', { takesJson: true, run: (config, json, around) => print(routes(config, json), around) }],
+  ['check', { run: (config, { json }, around) => print(check(config, json), around) }],
+  ['routes', { run: (config, { json }, around) => print(routes(config, json), around) }],
+  ['keys list', { needs: ['tenant'], run: runKeys('list') }],
+  ['keys rotate', { needs: ['tenant'], takes: ['reason'], run: runKeys('rotate') }],
+  ['keys retire', { needs: ['tenant', 'kid'], takes: ['reason'], run: runKeys('retire') }],
+  ['clients create', { needs: ['tenant', 'scopes'], takes: ['id'], run: runClients }],
+  ['audit verify', { takes: ['head'], run: runAudit }],
 ])
-const LATER: ReadonlySet<string> = new Set(['explain', 'diff', 'keys', 'clients', 'migrate', 'audit', 'doctor'])
+const LATER: ReadonlySet<string> = new Set(['explain', 'diff', 'migrate', 'doctor'])
+/** First words of commands that have two. */
+const GROUPS: ReadonlySet<string> = new Set(
+  [...COMMANDS.keys()].flatMap((name) => (name.includes(' ') ? name.split(' ', 1) : [])),
+)
 
 /**
  * Runs one command.
@@ -50,7 +74,7 @@ const LATER: ReadonlySet<string> = new Set(['explain', 'diff', 'keys', 'clients'
 export async function runCommand(args: readonly string[], around: CommandProcess): Promise<number> {
   let parsed
   try {
-    parsed = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS })
+    parsed = parse(args)
   } catch (error) {
     // Commands of later releases have options of their own, which are no fault of the user's.
     const later = args.find((one) => LATER.has(one))
@@ -59,23 +83,70 @@ export async function runCommand(args: readonly string[], around: CommandProcess
   const { values, positionals } = parsed
   if (values.help) return print(USAGE, around)
   if (values.version) return print(`${version()}\n`, around)
-  const [name = 'start', ...rest] = positionals
-  if (LATER.has(name)) return refuseUsage(notYet(name), around)
+  const [first = 'start', second, ...more] = positionals
+  if (LATER.has(first)) return refuseUsage(notYet(first), around)
+  const name = GROUPS.has(first) && second !== undefined ? `${first} ${second}` : first
+  const rest = name === first && second !== undefined ? [second, ...more] : more
   const command = COMMANDS.get(name)
-  if (command === undefined) return refuseUsage(`unknown command: ${name}`, around)
+  if (command === undefined)
+    return refuseUsage(GROUPS.has(first) ? `${first}: write ${inGroup(first)}` : `unknown command: ${name}`, around)
   if (rest.length > 0) return refuseUsage(`${name} takes no argument: ${rest.join(' ')}`, around)
-  if (values.json && !command.takesJson) return refuseUsage(`${name} takes no --json`, around)
-  if (values.config === '') return refuseUsage('--config needs the name of a file', around)
+  const fault = faultOfOptions(name, command, values)
+  if (fault !== undefined) return refuseUsage(fault, around)
   const file = values.config ?? (around.environment['GATEHOUSE_CONFIG'] || './gateway.yaml')
-  return withConfig(file, around, (config) => command.run(config, values.json, around))
+  return withConfig(file, around, (config) => command.run(config, values, around))
+}
+
+function inGroup(group: string): string {
+  return [...COMMANDS.keys()].filter((name) => name.startsWith(`${group} `)).join(', ')
+}
+
+function parse(args: readonly string[]) {
+  return parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS })
+}
+
+function faultOfOptions(name: string, { takesJson, needs = [], takes = [] }: Command, values: Values): string | undefined {
+  if (values.json && takesJson === false) return `${name} takes no --json`
+  if (values.config === '') return '--config needs the name of a file'
+  const missing = needs.find((option) => values[option] === undefined || values[option] === '')
+  if (missing !== undefined) return `${name} needs --${missing}`
+  const extra = COMMAND_OPTIONS.find(
+    (option) => values[option] !== undefined && !needs.includes(option) && !takes.includes(option),
+  )
+  return extra === undefined ? undefined : `${name} takes no --${extra}`
+}
+
+function runKeys(action: 'list' | 'rotate' | 'retire'): Command['run'] {
+  return async (config, { tenant = '', kid, reason, json }, around) => {
+    const given = { tenant, json, ...(kid !== undefined && { kid }), ...(reason !== undefined && { reason }) }
+    return print(await keys(action, config, given), around)
+  }
+}
+
+function runClients(config: Config, { tenant = '', scopes = '', id, json }: Values, around: CommandProcess): number {
+  return print(createClient(config, { tenant, scopes, json, ...(id !== undefined && { id }) }, randomBytes), around)
+}
+
+function runAudit(config: Config, { head, json }: Values, around: CommandProcess): number {
+  const { text, code } = verifyAudit(config, head, json)
+  print(text, around)
+  return code
 }
 
 const OPTIONS = {
   config: { type: 'string' },
+  tenant: { type: 'string' },
+  kid: { type: 'string' },
+  reason: { type: 'string' },
+  scopes: { type: 'string' },
+  id: { type: 'string' },
+  head: { type: 'string' },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
   version: { type: 'boolean', default: false },
 } as const
+
+const COMMAND_OPTIONS: readonly Option[] = ['tenant', 'kid', 'reason', 'scopes', 'id', 'head']
 
 /** A faulty configuration is wrong usage: all its faults, and exit code 2. */
 async function withConfig(
@@ -91,6 +162,7 @@ async function withConfig(
       around.say(`${error.message}\n`)
       return 2
     }
+    if (error instanceof UsageError) return refuseUsage(error.message, around)
     around.say(`gatehouse: ${reasonsOf(error).join(': ')}\n`)
     return 1
   }

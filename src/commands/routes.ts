@@ -1,20 +1,16 @@
 import type { Config } from '../config/config.ts'
 import type { Route } from '../exchange/exchange.ts'
 import { routesOf } from '../gateway.ts'
+import { table } from './table.ts'
 
 /** Each route as it is enforced: what it matches, who may use it, in words, and where it leads. Public ones are marked. */
 export function routes(config: Config, json: boolean): string {
   const rows = routesOf(config).map(describe)
   if (json) return `${JSON.stringify(rows, null, 2)}\n`
-  const table = [HEADINGS, ...rows.map((row) => [row.mark, row.name, row.match, row.authentication, row.target])]
-  const widths = HEADINGS.map((_, column) => Math.max(...table.map((cells) => cells[column]?.length ?? 0)))
-  const lines = table.map((cells) =>
-    cells
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
+  return table(
+    HEADINGS,
+    rows.map((row) => [row.mark, row.name, row.match, row.authentication, row.target]),
   )
-  return `${lines.join('\n')}\n`
 }
 
 const HEADINGS = ['', 'ROUTE', 'MATCHES', 'AUTHENTICATION', 'TARGET']

@@ -1,15 +1,16 @@
 import type { Build } from './build.ts'
 import { readSecret } from './build.ts'
+import { buildClients } from './build-clients.ts'
 import { buildIdentity } from './build-identity.ts'
 import { buildIssuers } from './build-issuers.ts'
 import { buildRoutes } from './build-routes.ts'
+import { buildMasterKeys, buildSessionStorage } from './build-storage.ts'
 import { buildTenants } from './build-tenants.ts'
 import { buildUpstreams } from './build-upstreams.ts'
 import type { AdminListenerConfig, Config, PublicListenerConfig, RouteConfig } from './config.ts'
 import { isLoopback } from './names.ts'
 import { gatewaySchema } from './schema.ts'
 import type { Draft } from './schema.ts'
-import { parseMasterKey } from './secrets.ts'
 import type { Item } from './shapes.ts'
 
 /** The configuration but for its routes and version, and the routes with their indices. */
@@ -27,7 +28,7 @@ export function assemble(draft: Draft, file: string, build: Build): Assembly {
   const identity = buildIdentity(draft.identity, build)
   const { maxStaleness, whenStale, breaker } = draft.revocation
   const revocation = { maxStalenessMs: maxStaleness, whenStale }
-  const masterKey = buildMasterKey(draft, build)
+  const sessions = buildSessionStorage(draft.storage.sessions, build)
   const routes = buildRoutes(
     draft.routes,
     { tenants, issuers, upstreams, owned: identity.owned, bodyBytes: publicListener.limits.bodyBytes, revocation },
@@ -36,10 +37,11 @@ export function assemble(draft: Draft, file: string, build: Build): Assembly {
   const config = {
     file,
     listeners: { public: publicListener, admin: buildAdminListener(draft.listeners.admin, build) },
-    storage: { ...draft.storage, directory: build.resolve(draft.storage.directory) },
-    ...(masterKey !== undefined && { masterKey }),
+    storage: { ...draft.storage, sessions, directory: build.resolve(draft.storage.directory) },
+    masterKeys: buildMasterKeys(draft.masterKey, sessions, build),
     tenants,
     issuers,
+    clients: buildClients(draft.clients, tenants, build),
     revocation: {
       ...revocation,
       breaker: { timeoutMs: breaker.timeout, errorThreshold: breaker.errorThreshold, resetAfterMs: breaker.resetAfter },
@@ -80,16 +82,6 @@ function buildAdminListener(draft: Draft['listeners']['admin'], build: Build): A
   if (token === undefined) return { host, port }
   if (!/^[\x21-\x7e]+$/.test(token)) build.report(path, 'the token must be visible ASCII without spaces')
   return { host, port, token }
-}
-
-function buildMasterKey(draft: Draft, build: Build): Uint8Array | undefined {
-  if (draft.masterKey === undefined) return undefined
-  const text = readSecret(draft.masterKey, ['masterKey'], build)
-  if (text === undefined) return undefined
-  const key = parseMasterKey(text)
-  if (key === undefined)
-    build.report(['masterKey'], 'the key must be 32 bytes in base64 or hex: make one with openssl rand -base64 32')
-  return key
 }
 
 function defaultTenant(): Draft['tenants'][string] {

@@ -1,5 +1,6 @@
 import type { TenantConfig } from './config.ts'
 import type { Build } from './build.ts'
+import type { Path } from './faults.ts'
 import type { TenantDraft } from './schema.ts'
 
 /** The tenants, `default` among them, none of which shares a host or an issuer with another. */
@@ -19,17 +20,30 @@ export function buildTenants(
 }
 
 function buildTenant(id: string, draft: TenantDraft, origin: string, build: Build): TenantConfig {
-  const { lifetime, idle } = draft.refreshToken
+  const { lifetime, idle, grace, rotation } = draft.refreshToken
   const path = ['tenants', id, 'refreshToken', 'idle']
   if (idle > lifetime && build.isWritten(path)) build.report(path, 'must not be longer than lifetime')
+  refuseGraceWithoutRotation(['tenants', id, 'refreshToken', 'grace'], rotation, build)
+  const { rotateEvery, publishBefore } = draft.keys
+  if (rotateEvery < 2 * publishBefore) {
+    const key = build.isWritten(['tenants', id, 'keys', 'rotateEvery']) ? 'rotateEvery' : 'publishBefore'
+    build.report(['tenants', id, 'keys', key], 'rotateEvery must be at least twice as long as publishBefore')
+  }
   return {
     id,
     hosts: [...new Set(draft.hosts.map((item) => item.value))],
     issuer: draft.issuer ?? `${origin}/t/${id}`,
     audience: draft.audience,
     signing: draft.signing,
-    accessToken: { lifetimeSeconds: draft.accessToken.lifetime },
-    refreshToken: { lifetimeSeconds: lifetime, idleSeconds: Math.min(idle, lifetime) },
+    accessToken: { lifetimeSeconds: draft.accessToken.lifetime, jitter: draft.accessToken.jitter },
+    refreshToken: {
+      lifetimeSeconds: lifetime,
+      idleSeconds: Math.min(idle, lifetime),
+      rotation,
+      graceSeconds: grace,
+    },
+    sessionsPerUser: draft.sessionsPerUser,
+    keys: { rotateEverySeconds: rotateEvery, publishBeforeSeconds: publishBefore },
     registration: draft.registration,
     clockSkewSeconds: draft.clockSkew,
     throttle: { loginPerMinute: draft.throttle.login },
@@ -59,4 +73,8 @@ function refuseSharedIssuers(tenants: ReadonlyMap<string, TenantConfig>, build: 
       build.report(['tenants', at, 'issuer'], `is the issuer of tenants.${other} too: each tenant has its own`)
     owners.set(issuer, owner ?? id)
   }
+}
+
+function refuseGraceWithoutRotation(path: Path, rotation: boolean, build: Build): void {
+  if (!rotation && build.isWritten(path)) build.report(path, 'has no effect without rotation: remove it')
 }

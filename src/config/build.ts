@@ -7,6 +7,8 @@ export interface Build {
   readonly report: (path: Path, message: string) => void
   /** Whether the file says anything at `path`, as against a default. */
   readonly isWritten: (path: Path) => boolean
+  /** What stands at `path`, before the environment was put into it. It may hold a secret by mistake. */
+  readonly written: (path: Path) => unknown
   /** Whether something at `path` or inside it has a fault already. */
   readonly isFaulty: (path: Path) => boolean
   /** Whether the string at `path` took a value from the environment, and must not be repeated. */

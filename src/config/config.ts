@@ -8,13 +8,13 @@
 import { resolve } from 'node:path'
 import type { Auth, HeaderRules, WhenStale } from '../exchange/exchange.ts'
 import { describe } from './describe.ts'
-import { SERVICE_NAMES } from './names.ts'
+import { JWKS_MAX_AGE_SECONDS, SERVICE_NAMES } from './names.ts'
 import { fileFault, parseText } from './parse.ts'
 import type { ConfigNeeds } from './parse.ts'
 
 export { ConfigError, formatFault } from './faults.ts'
 export type { ConfigNeeds, ConfigRemark } from './parse.ts'
-export { SERVICE_NAMES }
+export { JWKS_MAX_AGE_SECONDS, SERVICE_NAMES }
 
 /**
  * Reads and parses a configuration file.

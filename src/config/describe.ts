@@ -28,6 +28,7 @@ export function freeze<T>(value: T): T {
 /** Keys in order, so that equal configurations are equal text. */
 function plain(value: unknown, path: readonly string[], hide: Hide): unknown {
   if (value instanceof Uint8Array) return hide(value)
+  if (typeof value === 'string' && isStorageUrl(path)) return withoutCredentials(value, hide)
   if (typeof value === 'string') return isSecret(path) ? hide(value) : value
   if (typeof value !== 'object' || value === null) return value
   if (value instanceof URL) return value.href
@@ -50,6 +51,18 @@ function isSecret(path: readonly string[]): boolean {
   if (first === 'upstreams') return third === 'tls' && path[3] === 'key'
   const inHeaders = first === 'routes' && (path.at(-2) === 'set' || (second === 'match' && third === 'headers'))
   return inHeaders && SECRET_HEADER.test(path.at(-1) ?? '')
+}
+
+function isStorageUrl([first, second, third]: readonly string[]): boolean {
+  return first === 'storage' && second === 'sessions' && (third === 'url' || third === 'urls')
+}
+
+/** `redis://[redacted]@host:6379/0`: which server it is, is worth knowing. */
+function withoutCredentials(url: string, hide: Hide): string {
+  const at = url.lastIndexOf('@')
+  if (at === -1) return url
+  const start = url.indexOf('//') + 2
+  return `${url.slice(0, start)}${String(hide(url.slice(start, at)))}${url.slice(at)}`
 }
 
 function sha256(data: string | Uint8Array): string {

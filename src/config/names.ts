@@ -4,7 +4,13 @@ import { foldHeaderName } from '../exchange/exchange.ts'
 export const SERVICE_NAMES = ['accounts', 'sessions', 'oauth', 'discovery', 'health', 'echo'] as const
 
 /** Services that say, endpoint by endpoint, who may call them; a route to one of them says no `auth`. */
-export const SERVICES_WITH_OWN_AUTH: ReadonlySet<string> = new Set(['accounts', 'discovery', 'health'])
+export const SERVICES_WITH_OWN_AUTH: ReadonlySet<string> = new Set(['accounts', 'sessions', 'oauth', 'discovery', 'health'])
+
+/**
+ * How long others may keep a JWKS of ours: its `max-age`, seconds. A key is published at least twice as long before it signs,
+ * and this long after the last token of it.
+ */
+export const JWKS_MAX_AGE_SECONDS = 300
 
 /** Name of an issuer, an upstream or a route: it stands in logs, metric labels and the paths of faults. */
 export const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/

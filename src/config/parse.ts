@@ -84,6 +84,7 @@ function createBuild(file: string, needs: ConfigNeeds, source: Source): Build {
   return {
     report: report.add,
     isWritten: document.has,
+    written: (path) => valueAt(document.value, path),
     isFaulty: report.touches,
     isInterpolated: (path) => replaced.has(JSON.stringify(path)),
     lineOf: (path) => document.locate(path, 'value').line,
@@ -98,6 +99,15 @@ function createBuild(file: string, needs: ConfigNeeds, source: Source): Build {
       }
     },
   }
+}
+
+function valueAt(root: unknown, path: Path): unknown {
+  let value = root
+  for (const step of path) {
+    const isContainer = typeof value === 'object' && value !== null && Object.hasOwn(value, step)
+    value = isContainer ? Object.entries(value ?? {}).find(([key]) => key === String(step))?.[1] : undefined
+  }
+  return value
 }
 
 function complete({ config, routes }: Assembly, report: Report): Config {

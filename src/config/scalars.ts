@@ -149,10 +149,11 @@ function parseSize(value: string): number | undefined {
 }
 
 /** `50%` as 0.5. */
-export function percentage() {
-  return text<number>('must be a percentage from 0% to 100%, such as 50%', '^(100|[0-9]{1,2}(\\.[0-9]{1,6})?)%$', (value) => {
+export function percentage(most = 100) {
+  const must = `must be a percentage from 0% to ${most}%, such as ${most / 2}%`
+  return text<number>(must, '^(100|[0-9]{1,2}(\\.[0-9]{1,6})?)%$', (value) => {
     const [, digits] = /^(\d{1,3}(?:\.\d{1,6})?)%$/.exec(value) ?? []
-    return digits !== undefined && Number(digits) <= 100 ? Number(digits) / 100 : undefined
+    return digits !== undefined && Number(digits) <= most ? Number(digits) / 100 : undefined
   })
 }
 

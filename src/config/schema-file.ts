@@ -4,6 +4,7 @@ import { gatewaySchema } from './schema.ts'
 /** What must be said, by the path of its mapping; the grammar itself asks for it later, to report all faults at once. */
 const REQUIRED: Readonly<Record<string, readonly string[]>> = {
   'properties.issuers.additionalProperties': ['issuer', 'tenant', 'audiences', 'algorithms'],
+  'properties.clients.additionalProperties': ['tenant', 'scopes'],
   'properties.upstreams.additionalProperties': ['targets'],
   'properties.routes.items': ['match'],
   'properties.routes.items.properties.match': ['path'],

@@ -1,8 +1,9 @@
 import { z } from 'zod'
-import { address, headerName, host, httpIssuer, jwksUri, origin, targetUrl, trustedNetwork } from './addresses.ts'
+import { address, headerName, host, jwksUri, origin, targetUrl, trustedNetwork } from './addresses.ts'
 import { NAME, TENANT_ID } from './names.ts'
-import { choice, duration, flag, integer, percentage, plainText, rate, seconds, size } from './scalars.ts'
+import { choice, duration, flag, integer, percentage, plainText, seconds, size } from './scalars.ts'
 import { routes } from './schema-routes.ts'
+import { client, masterKey, revocation, sessionsPlace, tenant } from './schema-tenants.ts'
 import { secret } from './secrets.ts'
 import { list, mapping, named, storage, unsupported, workers } from './shapes.ts'
 
@@ -46,28 +47,6 @@ const listeners = mapping({
   })
     .prefault({})
     .describe('The listener for operators: /healthz, /readyz, /metrics, /routes, /config.'),
-})
-
-const tenant = mapping({
-  hosts: list(host('exact')).prefault([]).describe('Requests to these hosts belong to this tenant.'),
-  issuer: httpIssuer().optional().describe('`iss` of its tokens. Default: the public origin + /t/<tenant>.'),
-  audience: plainText('an audience').prefault('api').describe('`aud` of its tokens.'),
-  signing: choice(['RS256', 'ES256', 'EdDSA']).prefault('RS256').describe('How its tokens are signed.'),
-  accessToken: mapping({ lifetime: seconds('60s', '12h').prefault('15m').describe('Life of an access token.') }).prefault({}),
-  refreshToken: mapping({
-    lifetime: seconds('60s', '3650d').prefault('30d').describe('Life of a session.'),
-    idle: seconds('60s', '3650d').prefault('14d').describe('A session that is not used this long ends.'),
-    rotation: unsupported(),
-    grace: unsupported(),
-  }).prefault({}),
-  sessionsPerUser: unsupported(),
-  keys: unsupported(),
-  registration: choice(['open', 'closed']).prefault('open').describe('Whether anyone may register an account.'),
-  clockSkew: seconds('0s', '120s').prefault('2s').describe('How long past their expiry its tokens are still taken.'),
-  throttle: mapping({
-    login: rate().prefault('20/m').describe('Logins of one IP address (a /64 for IPv6).'),
-    usernames: unsupported(),
-  }).prefault({}),
 })
 
 const issuer = mapping({
@@ -130,21 +109,6 @@ const upstream = mapping({
     .describe('For https:// targets.'),
 })
 
-const revocation = mapping({
-  maxStaleness: duration('1ms', '1d').prefault('10s').describe('How old the local copy of the revocations may be.'),
-  whenStale: choice(['deny', 'allow', 'verify', 'safe-methods'])
-    .prefault('deny')
-    .describe('What happens to a token when the copy is older.'),
-  breaker: mapping({
-    timeout: duration('1ms', '1m').prefault('50ms').describe('Longest wait for one look-up.'),
-    errorThreshold: percentage().prefault('50%').describe('Share of failures that opens the breaker.'),
-    resetAfter: duration('1ms', '1h').prefault('1s').describe('When an open breaker tries again.'),
-  })
-    .prefault({})
-    .describe('Guards the look-ups of whenStale: verify.'),
-  legacyChannel: unsupported(),
-})
-
 const identity = mapping({
   headers: mapping({
     user: headerName().prefault('x-user-id'),
@@ -166,19 +130,23 @@ export const gatewaySchema = mapping({
   listeners: listeners.prefault({}).describe('Where the gateway listens.'),
   workers: workers().prefault(1).describe('Processes.'),
   storage: mapping({
-    sessions: storage(['redis', 'rediss']).prefault('embedded').describe('Where sessions and revocations are.'),
+    sessions: sessionsPlace.prefault('embedded').describe('Where sessions, signing keys and revocations are.'),
     accounts: storage(['postgres', 'postgresql', 'mysql']).prefault('embedded').describe('Where accounts are.'),
     directory: plainText('the path of a folder')
       .prefault('./data')
       .describe('Folder of embedded storage, relative to this file.'),
     migrate: flag().prefault(true).describe('Applies pending migrations at start.'),
   }).prefault({}),
-  masterKey: secret()
+  masterKey: masterKey
     .optional()
-    .describe('Seals signing keys at rest: 32 bytes in base64 or hex. Default: one is made in storage.directory.'),
+    .describe(
+      'Seals signing keys at rest: 32 bytes in base64 or hex; of a list the first one seals and all open. Default, on embedded storage alone: one is made in storage.directory.',
+    ),
   tenants: named(TENANT_ID, TENANT_RULE, tenant).prefault({}).describe('Tenants by id; `default` is there always.'),
   issuers: named(NAME, NAME_RULE, issuer).prefault({}).describe('Tokens made elsewhere that are accepted.'),
-  clients: unsupported(),
+  clients: named(NAME, NAME_RULE, client)
+    .prefault({})
+    .describe('Services that may create and revoke sessions, get tokens of their own or introspect others, by id.'),
   revocation: revocation.prefault({}),
   identity: identity.prefault({}),
   upstreams: named(NAME, NAME_RULE, upstream).prefault({}).describe('Servers that requests are forwarded to, by name.'),
@@ -196,4 +164,5 @@ export type Draft = z.output<typeof gatewaySchema>
 export type IssuerDraft = Draft['issuers'][string]
 export type UpstreamDraft = Draft['upstreams'][string]
 export type TenantDraft = Draft['tenants'][string]
+export type ClientDraft = Draft['clients'][string]
 export type RouteDraft = Draft['routes'][number]['value']

@@ -32,9 +32,8 @@ function faultsOf(issue: z.core.$ZodIssue, base: Path, root: unknown): ShapeFaul
     case 'unrecognized_keys':
       return issue.keys.map((key) => ({ path: [...path, key], message: unknownKey(path, key), at: 'key' }))
     case 'invalid_union': {
-      // Every union of the grammar is a scalar first and a mapping or list second.
       const value = valueAt(root, path)
-      const branch = issue.errors[typeof value === 'object' && value !== null ? 1 : 0] ?? []
+      const branch = issue.errors[meansSecond(value, issue.errors[1]) ? 1 : 0] ?? []
       const faults = branch.flatMap((inner) => faultsOf(inner, path, root))
       return faults.length > 0 ? faults : [{ path, message: 'cannot be used here', at: 'value' }]
     }
@@ -47,6 +46,14 @@ function faultsOf(issue: z.core.$ZodIssue, base: Path, root: unknown): ShapeFaul
     default:
       return [{ path, message: 'cannot be used here', at: 'value' }]
   }
+}
+
+/** Every union of the grammar is a scalar first and a mapping or list second. A secret is a scalar that looks like a mapping. */
+function meansSecond(value: unknown, second: readonly z.core.$ZodIssue[] | undefined): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const [issue] = second ?? []
+  const wantsList = issue?.code === 'invalid_type' && issue.expected === 'array' && issue.path.length === 0
+  return Array.isArray(value) || !wantsList
 }
 
 function wrongType(expected: string, value: unknown): string {

@@ -47,13 +47,12 @@ export function workers() {
   })
 }
 
-/** `storage.sessions` and `storage.accounts`. */
+/** `storage.accounts`. */
 export function storage(later: readonly string[]) {
   return scalar<'embedded'>({ const: 'embedded' }, (value) => {
     if (value === 'embedded') return { value }
     const scheme = typeof value === 'string' ? /^([a-z]{2,10}):\/\//.exec(value)?.[1] : undefined
     if (scheme !== undefined && later.includes(scheme)) return { fault: `${scheme}:// is not supported yet, write embedded` }
-    if (later.includes('redis') && typeof value === 'object') return { fault: 'redis:// is not supported yet, write embedded' }
     return { fault: 'must be embedded' }
   })
 }

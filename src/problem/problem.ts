@@ -120,6 +120,24 @@ export const PROBLEMS = {
     title: 'Unknown tenant',
     description: 'There is no tenant of this name.',
   },
+  session_not_found: {
+    status: 404,
+    error: 'invalid_request',
+    title: 'Unknown session',
+    description: 'You have no live session of this id. GET /sessions lists those that you have.',
+  },
+  key_not_found: {
+    status: 404,
+    error: 'invalid_request',
+    title: 'Unknown key',
+    description: 'The tenant has no key of this id that is in use. List its keys.',
+  },
+  user_not_found: {
+    status: 404,
+    error: 'invalid_request',
+    title: 'Unknown user',
+    description: 'The tenant has no user of this id.',
+  },
   no_route: {
     status: 404,
     error: 'no_route',
@@ -137,6 +155,12 @@ export const PROBLEMS = {
     error: 'invalid_request',
     title: 'Request timed out',
     description: 'The request did not arrive in time. Send it again.',
+  },
+  rotation_too_early: {
+    status: 409,
+    error: 'invalid_request',
+    title: 'Rotation too early',
+    description: 'The next key was not published long enough for everyone to know it.',
   },
   email_taken: {
     status: 409,
@@ -303,6 +327,12 @@ export interface ProblemAnswer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
+}
+
+/** What a refusal says in an answer of another form: the stable code, and what to do. */
+export function describeRefusal(problem: Problem): { readonly error: string; readonly error_description: string } {
+  const row: Row = PROBLEMS[problem.kind]
+  return { error: row.error, error_description: problem.facts.description ?? row.description }
 }
 
 /** The answer for a problem: `application/problem+json` (RFC 9457), with the Bearer challenge on 401 and 403. */

@@ -34,7 +34,7 @@ type FeedNeeds = Pick<RevocationNeeds, 'log' | 'monotonicMs' | 'random' | 'sched
 export function createFeed(needs: FeedNeeds, apply: (revocation: Revocation) => void): Feed {
   let state: 'idle' | 'reading' | 'stopped' = 'idle'
   /** Where the next read goes on; absent: with a snapshot. */
-  let position: number | undefined
+  let position: string | undefined
   let confirmedMs = Number.NEGATIVE_INFINITY
   let failures = 0
   let wokenMs: number | undefined
@@ -122,9 +122,8 @@ export function createFeed(needs: FeedNeeds, apply: (revocation: Revocation) => 
     if (noticedMs !== undefined && slice.revocations.length > 0) noteLag(noticedMs)
     if (failures > 0) needs.events.feed('up')
     failures = 0
-    // Backwards: the log was put back from a copy. What is known stays, and the rest is loaded again.
-    position = from !== undefined && slice.position < from ? undefined : slice.position
-    if (from !== undefined && (slice.revocations.length > 0 || slice.position !== from)) {
+    position = slice.position
+    if (!slice.complete) {
       wantsMore = true
       return
     }

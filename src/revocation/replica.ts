@@ -24,6 +24,10 @@ interface TenantFacts {
   readonly tokens: Map<string, number>
   readonly sessions: Map<string, number>
   readonly users: Map<string, UserFact>
+  readonly keys: Map<string, number>
+  /** Tokens issued up to `at` are revoked until `expiresAt`; both 0 when none are. */
+  at: number
+  expiresAt: number
 }
 
 export function createReplica(): Replica {
@@ -35,11 +39,12 @@ export function createReplica(): Replica {
   function add(revocation: Revocation): boolean {
     let facts = tenants.get(revocation.tenant)
     if (facts === undefined) {
-      facts = { tokens: new Map(), sessions: new Map(), users: new Map() }
+      facts = { tokens: new Map(), sessions: new Map(), users: new Map(), keys: new Map(), at: 0, expiresAt: 0 }
       tenants.set(revocation.tenant, facts)
     }
     if (revocation.kind === 'user') return addUser(facts.users, revocation)
-    const expiries = revocation.kind === 'token' ? facts.tokens : facts.sessions
+    if (revocation.kind === 'tenant') return addTenant(facts, revocation)
+    const expiries = expiriesOf(facts, revocation.kind)
     const known = expiries.get(revocation.id)
     if (known !== undefined && known >= revocation.expiresAt) return false
     expiries.set(revocation.id, revocation.expiresAt)
@@ -51,6 +56,8 @@ export function createReplica(): Replica {
     if (facts === undefined) return false
     if (token.tokenId !== undefined && facts.tokens.has(token.tokenId)) return true
     if (token.session !== undefined && facts.sessions.has(token.session)) return true
+    if (token.keyId !== undefined && facts.keys.has(token.keyId)) return true
+    if (facts.expiresAt !== 0 && isNotAfter(token, facts.at)) return true
     const user = facts.users.get(token.user)
     return user !== undefined && isOlder(token, user)
   }
@@ -81,6 +88,8 @@ export function createReplica(): Replica {
         if (user.expiresAt < sweepSeconds) facts.users.delete(id)
         yield
       }
+      yield* walkExpiries(facts.keys)
+      if (facts.expiresAt < sweepSeconds) facts.at = facts.expiresAt = 0
       if (size(facts) === 0) tenants.delete(tenant)
     }
   }
@@ -98,16 +107,32 @@ export function covers(revocation: Revocation, token: TokenFacts): boolean {
   if (revocation.tenant !== token.tenant) return false
   if (revocation.kind === 'token') return revocation.id === token.tokenId
   if (revocation.kind === 'session') return revocation.id === token.session
+  if (revocation.kind === 'key') return revocation.id === token.keyId
+  if (revocation.kind === 'tenant') return isNotAfter(token, revocation.at)
   return revocation.id === token.user && isOlder(token, revocation)
 }
 
-/**
- * By epoch where the token has one. Else by time, whose grain is a second: a token of the same second may be older, and
- * one that does not say when it was issued may be too.
- */
+/** By epoch where the token has one, else by time. */
 function isOlder(token: TokenFacts, user: { readonly epoch: number; readonly at: number }): boolean {
   if (token.epoch !== undefined) return token.epoch < user.epoch
-  return token.issuedAt === undefined || token.issuedAt <= user.at
+  return isNotAfter(token, user.at)
+}
+
+/** The grain of `iat` is a second: a token of the same second may be older, and one that does not say when it was issued may be too. */
+function isNotAfter(token: TokenFacts, at: number): boolean {
+  return token.issuedAt === undefined || token.issuedAt <= at
+}
+
+function expiriesOf(facts: TenantFacts, kind: 'token' | 'session' | 'key'): Map<string, number> {
+  if (kind === 'token') return facts.tokens
+  return kind === 'session' ? facts.sessions : facts.keys
+}
+
+function addTenant(facts: TenantFacts, { at, expiresAt }: Revocation & { readonly kind: 'tenant' }): boolean {
+  const isNew = at > facts.at || expiresAt > facts.expiresAt
+  facts.at = Math.max(at, facts.at)
+  facts.expiresAt = Math.max(expiresAt, facts.expiresAt)
+  return isNew
 }
 
 function addUser(users: Map<string, UserFact>, { id, epoch, at, expiresAt }: Revocation & { readonly kind: 'user' }): boolean {
@@ -124,5 +149,5 @@ function addUser(users: Map<string, UserFact>, { id, epoch, at, expiresAt }: Rev
 }
 
 function size(facts: TenantFacts): number {
-  return facts.tokens.size + facts.sessions.size + facts.users.size
+  return facts.tokens.size + facts.sessions.size + facts.users.size + facts.keys.size + (facts.expiresAt === 0 ? 0 : 1)
 }

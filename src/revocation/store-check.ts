@@ -63,6 +63,6 @@ export function createStoreCheck(needs: StoreNeeds, config: RevocationConfig['br
 }
 
 /** Everything that the answer depends on; a list as JSON can be read in one way only. */
-function keyOf({ tenant, user, session, tokenId, epoch, issuedAt }: TokenFacts): string {
-  return JSON.stringify([tenant, user, session ?? null, tokenId ?? null, epoch ?? null, issuedAt ?? null])
+function keyOf({ tenant, user, session, tokenId, epoch, issuedAt, keyId }: TokenFacts): string {
+  return JSON.stringify([tenant, user, session ?? null, tokenId ?? null, epoch ?? null, issuedAt ?? null, keyId ?? null])
 }

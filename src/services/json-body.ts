@@ -26,6 +26,25 @@ export function jsonEndpoint<T>(body: z.ZodType<T>, handle: (call: Call, body: T
   }
 }
 
+/**
+ * An endpoint with a JSON body that finds out itself who calls, before it reads anything of the body.
+ *
+ * @param identify - throws a Problem for whoever may not call
+ */
+export function guardedJsonEndpoint<T, C>(
+  body: z.ZodType<T>,
+  identify: (call: Call) => Promise<C>,
+  handle: (call: Call, body: T, caller: C) => Promise<Answer>,
+): Endpoint {
+  return {
+    body,
+    async handle(call) {
+      const caller = await identify(call)
+      return handle(call, await readJson(call, body), caller)
+    },
+  }
+}
+
 async function readJson<T>(call: Call, schema: z.ZodType<T>): Promise<T> {
   const type = headerOf(call.admitted, 'content-type')
   if (type === undefined || type.length > 100 || !MEDIA_TYPE.test(type)) throw new Problem('unsupported_media_type')

@@ -30,9 +30,39 @@ const SID = /^[0-9a-f]{32}$/
  * Makes and reads refresh tokens: `gwr_` + base64url(version ‖ key id ‖ bucket ‖ sid ‖ generation ‖ MAC).
  *
  * The MAC is HMAC-SHA-256 cut to 128 bits under a key of the tenant, so a token that nobody minted dies before the store,
- * and one of another tenant is as good as random bytes.
+ * and one of another tenant is as good as random bytes. The first master key mints, every one reads.
  */
-export function createRefreshTokens(masterKey: Uint8Array, tenants: readonly string[]): RefreshTokens {
+export function createRefreshTokens(masterKeys: readonly Uint8Array[], tenants: readonly string[]): RefreshTokens {
+  const minters = masterKeys.map((masterKey) => createMinter(masterKey, tenants))
+  const [first] = minters
+  if (first === undefined) throw new TypeError('a master key is needed')
+  return { mint: first.mint, read }
+
+  function read(tenant: string, token: string): RefreshToken | undefined {
+    const bytes = bytesOf(token)
+    if (bytes === undefined) return undefined
+    for (const minter of minters) {
+      const found = minter.read(tenant, bytes)
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+}
+
+/** The bytes of what has the form of a refresh token. */
+function bytesOf(token: string): Buffer | undefined {
+  if (token.length > LONGEST || !token.startsWith(PREFIX)) return undefined
+  const bytes = Buffer.from(token.slice(PREFIX.length), 'base64url')
+  // Buffer reads over what is not base64url: one token has one spelling.
+  return bytes.length <= FIXED_BYTES + MAC_BYTES || PREFIX + bytes.toString('base64url') !== token ? undefined : bytes
+}
+
+interface Minter {
+  mint(tenant: string, sid: string, generation: number, bucket?: number): string
+  read(tenant: string, bytes: Buffer): RefreshToken | undefined
+}
+
+function createMinter(masterKey: Uint8Array, tenants: readonly string[]): Minter {
   const keyId = derive(masterKey, 'gatehouse: refresh token key id', 1)[0] ?? 0
   const keys = new Map(
     tenants.map((tenant) => [tenant, derive(masterKey, `gatehouse: refresh tokens, version 1: ${tenant}`, 32)]),
@@ -50,11 +80,7 @@ export function createRefreshTokens(masterKey: Uint8Array, tenants: readonly str
     return PREFIX + Buffer.concat([content, mac(tenant, content)]).toString('base64url')
   }
 
-  function read(tenant: string, token: string): RefreshToken | undefined {
-    if (token.length > LONGEST || !token.startsWith(PREFIX)) return undefined
-    const bytes = Buffer.from(token.slice(PREFIX.length), 'base64url')
-    // Buffer reads over what is not base64url: one token has one spelling.
-    if (bytes.length <= FIXED_BYTES + MAC_BYTES || PREFIX + bytes.toString('base64url') !== token) return undefined
+  function read(tenant: string, bytes: Buffer): RefreshToken | undefined {
     const content = bytes.subarray(0, -MAC_BYTES)
     if (!timingSafeEqual(mac(tenant, content), bytes.subarray(-MAC_BYTES))) return undefined
     if (content[0] !== VERSION || content[1] !== keyId) return undefined

@@ -1,22 +1,31 @@
 /**
- * The gateway's own signing keys: one key pair for each tenant and one for passports.
+ * The gateway's own signing keys: those of each tenant and those of passports, from the day they are published to the day
+ * no token of theirs is left.
  *
- * Keys are made on the first start and kept as sealed text by whoever implements {@link KeyStore}. A private key never
- * leaves this room: what is returned signs, or is public.
+ * next → current → previous → retired, and revoked. Every process reads the sets again each second and does what is due; of
+ * several one wins. A key is published before it signs and as long as its tokens live, so no valid token is ever refused:
+ * a process that cannot read the sets stops signing before others forget the key it signs with.
+ *
+ * Sets are kept as sealed text by whoever implements {@link KeyStore}. A private key never leaves this room: what is returned
+ * signs, or is public.
  *
  * @module
  */
-import { sign as signBytes } from 'node:crypto'
-import { SignJWT } from 'jose'
 import type { SigningAlgorithm, TenantConfig } from '../config/config.ts'
 import { Problem } from '../problem/problem.ts'
-import type { KeySet, SigningKey } from './key-set.ts'
-import { openKeySet } from './key-set.ts'
+import { openOwner } from './owner.ts'
+import type { Owner } from './owner.ts'
+import type { KeyEvent, TenantKeys } from './tenant-keys.ts'
+import { createTenantKeys } from './tenant-keys.ts'
+import type { KeyPolicy } from './key-life.ts'
 import type { RefreshToken } from './refresh-token.ts'
 import { createRefreshTokens } from './refresh-token.ts'
 import { createSeal } from './seal.ts'
 
+export type { KeyState } from './key-record.ts'
+export type { Act } from './key-keeper.ts'
 export type { RefreshToken } from './refresh-token.ts'
+export type { KeyEvent, KeyFacts, KeyRotation, TenantKeys } from './tenant-keys.ts'
 
 /** Keeps sealed key sets by owner: `tenant:ID` or `gateway`. Storage implements it. */
 export interface KeyStore {
@@ -47,91 +56,167 @@ export type Claims = Readonly<Record<string, unknown>>
 
 /** Every method that takes a tenant throws `tenant_not_found` for one that is not configured. */
 export interface Tenants {
-  /** Signs a JWT with the tenant's current key; `typ` as in RFC 7515 §4.1.9, for instance `at+jwt`. */
+  /**
+   * Signs a JWT with the tenant's current key; `typ` as in RFC 7515 §4.1.9, for instance `at+jwt`. Rejects with
+   * `storage_unavailable` while the stored keys were not heard of for minutes.
+   */
   sign(tenant: string, claims: Claims, typ: string): Promise<string>
   /** Keys that verify the tenant's tokens, current first. */
   publicKeys(tenant: string): readonly PublicJwk[]
   /** The same as a JWKS document (RFC 7517 §5). */
   jwks(tenant: string): string
   /** A refresh token: opaque to its holder, `gwr_` + base64url. `sid` is 32 lower-case hex digits, `generation` counts from 0. */
-  mintRefreshToken(tenant: string, sid: string, generation: number): string
-  /** What a refresh token of this tenant says; undefined for anything else, without a look into any store. */
+  mintRefreshToken(tenant: string, sid: string, generation: number, bucket?: number): string
+  /** What the refresh token says; undefined for anything that was not minted here for this tenant. */
   readRefreshToken(tenant: string, token: string): RefreshToken | undefined
   /** The gateway's own word to upstreams. */
   readonly passport: {
     /** An ES256 JWT, made at once: it is on the path of each request. */
     sign(claims: Claims): string
+    /** The key that signs now. */
     readonly publicJwk: PublicJwk
+    /** Every key that verifies, as a JWKS document. */
+    jwks(): string
   }
+  /** For operators. */
+  readonly keys: TenantKeys
+  /** Begins to read the stored sets again each second and to do what is due. */
+  start(): void
+  stop(): void
+  /** Reads the stored sets again now: all, or that of one tenant. Never rejects: what cannot be read stays as it is. */
+  reload(tenant?: string): Promise<void>
+  /** Tells of each tenant whose published keys are others now; returns the way to stop that. */
+  onKeysChanged(listener: (tenant: string) => void): () => void
 }
 
 export interface TenantsNeeds {
   readonly store: KeyStore
-  /** 32 bytes. */
-  readonly masterKey: Uint8Array
+  /** 32 bytes each, newest first; the first one seals and mints, all open and read. */
+  readonly masterKeys: readonly Uint8Array[]
   /** Whole seconds since 1970. */
   nowSeconds(): number
+  /** From 0, below 1; spreads the reads of many gateways. */
+  random(): number
+  /** Runs once after the delay; returns the way to cancel. */
+  schedule(delayMs: number, run: () => void): () => void
+  /** Writes the revocation of a key to the ordered log, so that every gateway drops it. `tokensUntil`: seconds since 1970. */
+  revokeKey(tenant: string, kid: string, ending: { readonly reason: string; readonly tokensUntil: number }): Promise<void>
+  /** Told of what happens to keys, for the audit record. */
+  record?(event: KeyEvent): void
+  /** The stored keys cannot be read, or can be again; told once for each change. */
+  reachable?(state: 'up' | 'down', cause?: unknown): void
 }
 
+const PASSPORTS = 'gateway'
+/** Longest life of a passport that can be configured, and a minute for clocks that differ. */
+const PASSPORT_POLICY: KeyPolicy = Object.freeze({
+  alg: 'ES256',
+  rotateEverySeconds: 90 * 86_400,
+  publishBeforeSeconds: 86_400,
+  tokenSeconds: 3660,
+})
+const POLL_MS = 1000
+/** With many tenants the sets are read less often. */
+const POLL_MS_FOR_EACH = 10
+
 /**
- * Opens the key set of every tenant, making those that are missing. A tenant whose configured algorithm changed gets a
- * new current key and keeps the old one as previous.
+ * Opens the key set of every tenant, making those that are missing.
  *
  * @throws KeySetError when a stored set was sealed by another master key, tampered with, or belongs to another owner
  */
 export async function openTenants(needs: TenantsNeeds, tenants: ReadonlyMap<string, TenantConfig>): Promise<Tenants> {
-  const seal = createSeal(needs.masterKey)
-  const open = (owner: string, algorithm: SigningAlgorithm): Promise<KeySet> =>
-    openKeySet({ store: needs.store, seal, nowSeconds: () => needs.nowSeconds() }, owner, algorithm)
-  const [passportKeys, ...opened] = await Promise.all([
-    open('gateway', 'ES256'),
-    ...[...tenants.values()].map(async (tenant) => issuerOf(tenant.id, await open(`tenant:${tenant.id}`, tenant.signing))),
+  const seal = createSeal(needs.masterKeys)
+  const refreshTokens = createRefreshTokens(needs.masterKeys, [...tenants.keys()])
+  const listeners = new Set<(tenant: string) => void>()
+  const open = (name: string, policy: KeyPolicy, tenant?: string): Promise<Owner> =>
+    openOwner({ ...pick(needs), seal, changed: () => tenant !== undefined && tell(tenant) }, { name, policy, tenant })
+  const [passports, ...opened] = await Promise.all([
+    open(PASSPORTS, PASSPORT_POLICY),
+    ...[...tenants.values()].map((tenant) => open(`tenant:${tenant.id}`, policyOf(tenant), tenant.id)),
   ])
-  const issuers = new Map(opened.map((issuer) => [issuer.id, issuer]))
-  const refreshTokens = createRefreshTokens(needs.masterKey, [...tenants.keys()])
+  const owners = new Map([...tenants.keys()].flatMap((id, index) => (opened[index] ? [[id, opened[index]] as const] : [])))
+  const poll = createPoll(needs, [passports, ...opened])
   return {
-    sign: async (tenant, claims, typ) => signJwt(of(tenant).current, claims, typ),
-    publicKeys: (tenant) => of(tenant).publicKeys,
-    jwks: (tenant) => of(tenant).jwks,
-    mintRefreshToken: (tenant, sid, generation) => refreshTokens.mint(of(tenant).id, sid, generation),
-    readRefreshToken: (tenant, token) => refreshTokens.read(of(tenant).id, token),
-    passport: createPassport(passportKeys.current),
-  }
-
-  function of(tenant: string): Issuer {
-    const issuer = issuers.get(tenant)
-    if (issuer === undefined) throw new Problem('tenant_not_found')
-    return issuer
-  }
-}
-
-interface Issuer {
-  readonly id: string
-  readonly current: SigningKey
-  readonly publicKeys: readonly PublicJwk[]
-  readonly jwks: string
-}
-
-function issuerOf(id: string, keys: KeySet): Issuer {
-  const publicKeys = Object.freeze([keys.current.publicJwk, ...keys.others])
-  return { id, current: keys.current, publicKeys, jwks: JSON.stringify({ keys: publicKeys }) }
-}
-
-function signJwt(key: SigningKey, claims: Claims, typ: string): Promise<string> {
-  const { alg, kid } = key.publicJwk
-  return new SignJWT({ ...claims }).setProtectedHeader({ alg, kid, typ }).sign(key.privateKey)
-}
-
-function createPassport(key: SigningKey): Tenants['passport'] {
-  const { alg, kid } = key.publicJwk
-  const header = `${Buffer.from(JSON.stringify({ alg, typ: 'JWT', kid })).toString('base64url')}.`
-  // RFC 7518 §3.4 wants R ‖ S, not the DER that is the default.
-  const signer = { key: key.privateKey, dsaEncoding: 'ieee-p1363' } as const
-  return {
-    publicJwk: key.publicJwk,
-    sign(claims) {
-      const input = header + Buffer.from(JSON.stringify(claims)).toString('base64url')
-      return `${input}.${signBytes('sha256', Buffer.from(input), signer).toString('base64url')}`
+    sign: async (tenant, claims, typ) => of(tenant).signer().sign(claims, typ),
+    publicKeys: (tenant) => of(tenant).published().publicKeys,
+    jwks: (tenant) => of(tenant).published().jwks,
+    mintRefreshToken: refreshTokens.mint,
+    readRefreshToken: refreshTokens.read,
+    passport: createPassport(passports),
+    keys: createTenantKeys(needs, of),
+    start: poll.start,
+    stop: poll.stop,
+    reload: (tenant) => poll.run(tenant === undefined ? undefined : of(tenant)),
+    onKeysChanged(listener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
     },
   }
+
+  function of(tenant: string): Owner {
+    const owner = owners.get(tenant)
+    if (owner === undefined) throw new Problem('tenant_not_found')
+    return owner
+  }
+
+  function tell(tenant: string): void {
+    for (const listener of listeners) listener(tenant)
+  }
+}
+
+function policyOf({ signing, keys, accessToken, clockSkewSeconds }: TenantConfig): KeyPolicy {
+  return { alg: signing, ...keys, tokenSeconds: Math.ceil(accessToken.lifetimeSeconds + clockSkewSeconds) }
+}
+
+function createPassport(owner: Owner): Tenants['passport'] {
+  return {
+    // Not refused when the store was not heard of: a passport lives for seconds, and nobody but us would be the worse.
+    sign: (claims) => owner.published().signer.signNow(claims, 'JWT'),
+    get publicJwk() {
+      return owner.current()
+    },
+    jwks: () => owner.published().jwks,
+  }
+}
+
+interface Poll {
+  start(): void
+  stop(): void
+  run(one?: Owner): Promise<void>
+}
+
+function createPoll(needs: TenantsNeeds, owners: readonly Owner[]): Poll {
+  const everyMs = Math.max(POLL_MS, POLL_MS_FOR_EACH * owners.length)
+  let cancel: (() => void) | undefined
+  let running = false
+  let isDown = false
+  return { start, stop, run }
+
+  function start(): void {
+    running = true
+    plan()
+  }
+
+  function stop(): void {
+    running = false
+    cancel?.()
+  }
+
+  function plan(): void {
+    if (running) cancel = needs.schedule(everyMs * (0.75 + needs.random() / 2), () => void run().then(plan))
+  }
+
+  async function run(one?: Owner): Promise<void> {
+    const results = await Promise.allSettled((one === undefined ? owners : [one]).map((owner) => owner.refresh()))
+    const failed = results.find((result) => result.status === 'rejected')
+    if (failed === undefined && one !== undefined) return
+    if (isDown === (failed !== undefined)) return
+    isDown = failed !== undefined
+    if (failed === undefined) needs.reachable?.('up')
+    else needs.reachable?.('down', failed.reason)
+  }
+}
+
+function pick({ store, nowSeconds, record }: TenantsNeeds): Pick<TenantsNeeds, 'store' | 'nowSeconds' | 'record'> {
+  return { store, nowSeconds: () => nowSeconds(), ...(record !== undefined && { record }) }
 }

@@ -7,22 +7,19 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Revocation } from '../../src/revocation/revocation.ts'
 import type { Embedded } from '../../src/storage/embedded/embedded.ts'
 import { openEmbedded, openMasterKey } from '../../src/storage/embedded/embedded.ts'
 import { openDatabase } from '../../src/storage/embedded/database.ts'
 import { migrateDown, migrateUp } from '../../src/storage/embedded/migrations.ts'
 import { ACCOUNT_MIGRATIONS } from '../../src/storage/embedded/migrations/accounts.ts'
 import { SESSION_MIGRATIONS } from '../../src/storage/embedded/migrations/sessions.ts'
-import {
-  accountStoreContract,
-  anAccount,
-  aSession,
-  keyStoreContract,
-  NOW,
-  revocationLogContract,
-  sessionStoreContract,
-} from './contract.ts'
+import { accountStoreContract, anAccount, aSession, keyStoreContract, NOW } from './contract.ts'
+import { revocationLogContract } from './log-contract.ts'
+import { sessionStoreContract } from './session-contract.ts'
 
+const USER = { tenant: 'acme', user: 'usr_1' } as const
+const LIMITS = { sessionsPerUser: 10_000 } as const
 const folders: string[] = []
 const children: ChildProcess[] = []
 
@@ -38,12 +35,16 @@ afterEach(() => {
 })
 
 function open(directory: string, migrate = true): Promise<Embedded> {
-  return openEmbedded({ nowSeconds: () => NOW }, { sessions: 'embedded', accounts: 'embedded', directory, migrate })
+  return openEmbedded({ nowSeconds: () => NOW }, { directory, migrate })
 }
 
 function opened(clock: { now: number }): Promise<Embedded> {
   const directory = join(newFolder(), 'data')
-  return openEmbedded({ nowSeconds: () => clock.now }, { sessions: 'embedded', accounts: 'embedded', directory, migrate: true })
+  return openEmbedded({ nowSeconds: () => clock.now }, { directory, migrate: true })
+}
+
+function idsOf(revocation: Revocation): readonly string[] {
+  return revocation.kind === 'tenant' ? [] : [revocation.id]
 }
 
 function start(directory: string, prefix: string, rounds: number): ChildProcess {
@@ -55,11 +56,11 @@ function start(directory: string, prefix: string, rounds: number): ChildProcess 
 
 async function expectAll(directory: string, acknowledged: readonly string[]): Promise<void> {
   const storage = await open(directory)
-  const revoked = new Set((await storage.log.snapshot()).revocations.map((entry) => entry.id))
+  const revoked = new Set((await storage.log.snapshot()).revocations.flatMap(idsOf))
   const ended = new Set(acknowledged.filter((line) => line.startsWith('ended ')).map((line) => line.slice(6)))
   for (const line of acknowledged) {
     const [kind = '', id = ''] = line.split(' ')
-    const found = await storage.sessions.find('acme', id)
+    const found = await storage.sessions.find({ ...USER, id })
     if (kind === 'ended') expect({ id, found, revoked: revoked.has(id) }).toEqual({ id, found: undefined, revoked: true })
     // The last one may have been ended without time to say so.
     if (kind === 'session' && !ended.has(id)) expect(found !== undefined || revoked.has(id)).toBe(true)
@@ -88,7 +89,7 @@ describe('embedded storage', () => {
 
   test('makes its directory and files for the owner alone', async () => {
     const storage = await open(directory)
-    await storage.sessions.create(aSession())
+    await storage.sessions.create(aSession(), LIMITS)
     expect(statSync(directory).mode & 0o777).toBe(0o700)
     for (const name of ['sessions.db', 'sessions.db-wal', 'accounts.db']) {
       expect(statSync(join(directory, name)).mode & 0o777).toBe(0o600)
@@ -98,13 +99,16 @@ describe('embedded storage', () => {
 
   test('holds after a restart what it held before', async () => {
     const first = await open(directory)
-    await first.sessions.create(aSession())
-    await first.sessions.revokeToken({ tenant: 'acme', id: 't1' }, { reason: 'test', tokensUntil: NOW + 10 })
+    await first.sessions.create(aSession(), LIMITS)
+    await first.sessions.revoke(
+      { kind: 'token', tenant: 'acme', user: 'usr_1', id: 't1' },
+      { reason: 'test', tokensUntil: NOW + 10 },
+    )
     await first.accounts.create(anAccount())
     const snapshot = await first.log.snapshot()
     first.close()
     const second = await open(directory)
-    expect(await second.sessions.find('acme', aSession().id)).toBeDefined()
+    expect(await second.sessions.find({ ...USER, id: aSession().id })).toBeDefined()
     expect(await second.accounts.findById('acme', 'usr_1')).toEqual(anAccount())
     expect(await second.log.snapshot()).toEqual(snapshot)
     second.close()
@@ -113,31 +117,31 @@ describe('embedded storage', () => {
   test('records each end with its reason', async () => {
     const storage = await open(directory)
     const ending = { reason: 'logout', tokensUntil: NOW + 10 }
-    await storage.sessions.create(aSession())
+    await storage.sessions.create(aSession(), LIMITS)
     await storage.sessions.end({ tenant: 'acme', user: 'usr_1', id: aSession().id }, ending)
     await storage.sessions.endAll({ tenant: 'acme', user: 'usr_1' }, { ...ending, reason: 'logout-all' })
-    await storage.sessions.revokeToken({ tenant: 'acme', id: 't1' }, ending)
+    await storage.sessions.revoke({ kind: 'token', tenant: 'acme', user: 'usr_1', id: 't1' }, ending)
     const rows = await storage.audit.readAfter(0)
     expect(rows).toEqual([
       { position: 1, at: NOW, event: 'session.ended', tenant: 'acme', user: 'usr_1', subject: aSession().id, reason: 'logout' },
       { position: 2, at: NOW, event: 'sessions.ended', tenant: 'acme', user: 'usr_1', reason: 'logout-all' },
-      { position: 3, at: NOW, event: 'token.revoked', tenant: 'acme', subject: 't1', reason: 'logout' },
+      { position: 3, at: NOW, event: 'token.revoked', tenant: 'acme', user: 'usr_1', subject: 't1', reason: 'logout' },
     ])
     storage.close()
   })
 
   test('does all of an end or nothing of it', async () => {
     const storage = await open(directory)
-    await storage.sessions.create(aSession())
+    await storage.sessions.create(aSession(), LIMITS)
     const saboteur = new DatabaseSync(join(directory, 'sessions.db'))
     saboteur.exec("CREATE TRIGGER no_audit BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END")
     const ref = { tenant: 'acme', user: 'usr_1', id: aSession().id }
     const ending = { reason: 'logout', tokensUntil: NOW + 10 }
     await expect(storage.sessions.end(ref, ending)).rejects.toThrow('no')
     await expect(storage.sessions.endAll(ref, ending)).rejects.toThrow('no')
-    expect(await storage.sessions.find('acme', ref.id)).toBeDefined()
-    expect(await storage.log.snapshot()).toEqual({ position: 0, revocations: [] })
-    expect(await storage.sessions.create(aSession({ id: 'a'.repeat(32) }))).toEqual({ epoch: 0 })
+    expect(await storage.sessions.find(ref)).toBeDefined()
+    expect(await storage.log.snapshot()).toEqual({ position: '0', revocations: [], complete: true })
+    expect(await storage.sessions.create(aSession({ id: 'a'.repeat(32) }), LIMITS)).toEqual({ epoch: 0, bucket: 0, evicted: [] })
     saboteur.exec('DROP TRIGGER no_audit')
     saboteur.close()
     expect(await storage.sessions.end(ref, ending)).toBe(true)
@@ -149,11 +153,11 @@ describe('embedded storage', () => {
     const holder = new DatabaseSync(join(directory, 'sessions.db'))
     holder.exec('BEGIN IMMEDIATE')
     const refused = { kind: 'storage_unavailable', facts: { headers: { 'retry-after': '1' } } }
-    await expect(storage.sessions.create(aSession())).rejects.toMatchObject(refused)
+    await expect(storage.sessions.create(aSession(), LIMITS)).rejects.toMatchObject(refused)
     holder.exec('ROLLBACK')
     holder.close()
-    expect(await storage.sessions.find('acme', aSession().id)).toBeUndefined()
-    expect(await storage.sessions.create(aSession())).toEqual({ epoch: 0 })
+    expect(await storage.sessions.find({ ...USER, id: aSession().id })).toBeUndefined()
+    expect(await storage.sessions.create(aSession(), LIMITS)).toEqual({ epoch: 0, bucket: 0, evicted: [] })
     storage.close()
   })
 
@@ -162,18 +166,53 @@ describe('embedded storage', () => {
     storage.close()
     storage.close()
     const refused = { kind: 'storage_unavailable' }
-    await expect(storage.sessions.create(aSession())).rejects.toMatchObject(refused)
-    await expect(storage.sessions.find('acme', 'x')).rejects.toMatchObject(refused)
+    await expect(storage.sessions.create(aSession(), LIMITS)).rejects.toMatchObject(refused)
+    await expect(storage.sessions.find({ ...USER, id: 'x' })).rejects.toMatchObject(refused)
     await expect(storage.accounts.create(anAccount())).rejects.toMatchObject(refused)
     await expect(storage.accounts.findById('acme', 'x')).rejects.toMatchObject(refused)
     await expect(storage.log.snapshot()).rejects.toMatchObject(refused)
-    await expect(storage.log.readAfter(0)).rejects.toMatchObject(refused)
+    await expect(storage.log.readAfter('0')).rejects.toMatchObject(refused)
     await expect(storage.keys.load('gateway')).rejects.toMatchObject(refused)
   })
 
-  test('refuses to read on in a log that is behind its reader', async () => {
+  test.each(['7', '', 'x', '-1', '1e1', '9'.repeat(30)])(
+    'answers with all that is alive where it cannot go on from %j',
+    async (position) => {
+      const storage = await open(directory)
+      await storage.sessions.revoke({ kind: 'key', tenant: 'acme', id: 'k1' }, { reason: 'test', tokensUntil: NOW + 10 })
+      const all = await storage.log.snapshot()
+      expect(all).toEqual({
+        position: '1',
+        revocations: [{ kind: 'key', tenant: 'acme', id: 'k1', expiresAt: NOW + 10 }],
+        complete: true,
+      })
+      expect(await storage.log.readAfter(position)).toEqual(all)
+      storage.close()
+    },
+  )
+
+  test('says that a batch is not all there is', async () => {
     const storage = await open(directory)
-    await expect(storage.log.readAfter(7)).rejects.toThrow('behind the position')
+    const db = new DatabaseSync(join(directory, 'sessions.db'))
+    db.exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+      INSERT INTO revocations (kind, tenant_id, id, revoked_at, expires_at) SELECT 'token', 'acme', 't' || i, ${NOW}, ${NOW + 10} FROM n`)
+    db.close()
+    const first = await storage.log.readAfter('0')
+    expect([first.position, first.revocations.length, first.complete]).toEqual(['1000', 1_000, false])
+    const second = await storage.log.readAfter(first.position)
+    expect([second.position, second.revocations.length, second.complete]).toEqual(['1500', 500, true])
+    storage.close()
+  })
+
+  test('disables an account and enables it again, in its tenant only', async () => {
+    const storage = await open(directory)
+    await storage.accounts.create(anAccount())
+    expect(await storage.accounts.setStatus('beta', 'usr_1', 'disabled')).toBe(false)
+    expect((await storage.accounts.findById('acme', 'usr_1'))?.status).toBe('active')
+    expect(await storage.accounts.setStatus('acme', 'usr_1', 'disabled')).toBe(true)
+    expect((await storage.accounts.findById('acme', 'usr_1'))?.status).toBe('disabled')
+    expect(await storage.accounts.setStatus('acme', 'usr_1', 'active')).toBe(true)
+    expect(await storage.accounts.findById('acme', 'usr_1')).toEqual(anAccount())
     storage.close()
   })
 
@@ -218,9 +257,38 @@ describe('migrations of embedded storage', () => {
     db.close()
   })
 
+  test('keep sessions, revocations and the last position given, on the way up and down', () => {
+    const db = openDatabase(join(newFolder(), 'sessions.db'))
+    migrateUp(db, SESSION_MIGRATIONS.slice(0, 1), true, needs)
+    db.script(`
+      INSERT INTO sessions VALUES ('acme', '${'a'.repeat(32)}', 'u1', '', '{}', 0, 3, '', '', 1, 2, 3, 4, 5);
+      INSERT INTO revocations (kind, tenant_id, id, epoch, revoked_at, expires_at) VALUES
+        ('token', 'acme', 't1', NULL, 1, 9), ('user', 'acme', 'u1', 4, 1, 9), ('session', 'acme', 's1', NULL, 1, 9);
+      DELETE FROM revocations WHERE id = 's1';
+    `)
+    migrateUp(db, SESSION_MIGRATIONS, true, needs)
+    expect(db.prepare('SELECT id, generation, rotated_at, client_id FROM sessions').all()).toEqual([
+      { id: 'a'.repeat(32), generation: 3, rotated_at: null, client_id: 'gatehouse' },
+    ])
+    const add = db.prepare(
+      'INSERT INTO revocations (kind, tenant_id, id, revoked_at, expires_at) VALUES (?, ?, ?, 1, 9) RETURNING seq',
+    )
+    expect(add.get('key', 'acme', 'k1')).toEqual({ seq: 4 })
+    expect(add.get('tenant', 'acme', '')).toEqual({ seq: 5 })
+    migrateDown(db, SESSION_MIGRATIONS, 1)
+    expect(db.prepare('SELECT seq, kind, id, epoch FROM revocations').all()).toEqual([
+      { seq: 1, kind: 'token', id: 't1', epoch: null },
+      { seq: 2, kind: 'user', id: 'u1', epoch: 4 },
+    ])
+    expect(add.get('token', 'acme', 't2')).toEqual({ seq: 6 })
+    db.close()
+  })
+
   test('are not applied unless allowed, and the pending ones are named', async () => {
     const directory = newFolder()
-    await expect(open(directory, false)).rejects.toThrow('lacks the migrations 0001_sessions, and storage.migrate is false')
+    await expect(open(directory, false)).rejects.toThrow(
+      'lacks the migrations 0001_sessions, 0002_rotation, and storage.migrate is false',
+    )
     const storage = await open(directory)
     storage.close()
     const again = await open(directory, false)
@@ -291,13 +359,13 @@ describe('several processes on one directory', () => {
     const rounds = 60
     const writers = ['a', 'b'].map((prefix) => start(directory, prefix, rounds))
     for (const writer of writers) writer.stdout?.resume()
-    let position = 0
+    let position = '0'
     const seen: string[] = []
     const read = async (): Promise<void> => {
       const slice = await storage.log.readAfter(position)
-      expect(slice.position).toBeGreaterThanOrEqual(position)
+      expect(Number(slice.position)).toBeGreaterThanOrEqual(Number(position))
       position = slice.position
-      seen.push(...slice.revocations.map((entry) => entry.id))
+      seen.push(...slice.revocations.flatMap(idsOf))
     }
     while (writers.some((writer) => writer.exitCode === null && writer.signalCode === null)) {
       await read()

@@ -4,11 +4,11 @@ import { aSession, anAccount } from './contract.ts'
 
 const [, , directory = '', prefix = '0', rounds = '1000000'] = process.argv
 const nowSeconds = (): number => 1_800_000_000
-const storage = await openEmbedded({ nowSeconds }, { sessions: 'embedded', accounts: 'embedded', directory, migrate: true })
+const storage = await openEmbedded({ nowSeconds }, { directory, migrate: true })
 
 for (let i = 0; i < Number(rounds); i++) {
   const id = prefix + i.toString(16).padStart(31, '0')
-  await storage.sessions.create(aSession({ id }))
+  await storage.sessions.create(aSession({ id }), { sessionsPerUser: 10_000 })
   console.log(`session ${id}`)
   if (i % 3 === 0) {
     await storage.sessions.end({ tenant: 'acme', user: 'usr_1', id }, { reason: 'test', tokensUntil: nowSeconds() + 900 })

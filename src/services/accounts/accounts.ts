@@ -21,8 +21,12 @@ import type { Passwords } from './passwords.ts'
 import type { Outcome } from './throttle.ts'
 import { createThrottle } from './throttle.ts'
 
+export type { UserDirectory } from './directory.ts'
+export { createUserDirectory } from './directory.ts'
 export type { Argon2Cost, Passwords, PasswordsNeeds } from './passwords.ts'
 export { argon2id, createPasswords } from './passwords.ts'
+
+export type AccountStatus = 'active' | 'disabled'
 
 /** A person of one tenant. */
 export interface Account {
@@ -40,6 +44,8 @@ export interface Account {
   readonly displayName?: string
   /** PHC string. */
   readonly passwordHash: string
+  /** Who is disabled cannot log in, and has no sessions. */
+  readonly status: AccountStatus
   /** Whole seconds since 1970. */
   readonly createdAt: number
 }
@@ -52,6 +58,19 @@ export interface AccountStore {
   findById(tenant: string, id: string): Promise<Account | undefined>
   findByEmail(tenant: string, folded: string): Promise<Account | undefined>
   findByUsername(tenant: string, folded: string): Promise<Account | undefined>
+  /** False when there is no such account. */
+  setStatus(tenant: string, id: string, status: AccountStatus): Promise<boolean>
+}
+
+/** Something that happened to an account, in the words of OWASP's logging vocabulary, for the audit record. */
+export interface AccountEvent {
+  readonly event: 'authn_login_success' | 'authn_login_fail' | 'user_created'
+  readonly tenant: string
+  /** Absent where the name that was given is nobody's. */
+  readonly user?: string
+  readonly reason?: string
+  readonly ip: string
+  readonly requestId: string
 }
 
 export interface AccountsNeeds {
@@ -63,6 +82,7 @@ export interface AccountsNeeds {
   /** Monotonic, milliseconds. */
   nowMs(): number
   randomBytes(size: number): Buffer
+  record?(event: AccountEvent): void
 }
 
 export interface AccountsConfig {
@@ -100,10 +120,12 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
       emailFolded: foldEmail(body.email),
       ...(body.username === undefined ? {} : { username: { shown: body.username, folded: foldUsername(body.username) } }),
       passwordHash: await needs.passwords.hash(body.password),
+      status: 'active',
       createdAt: needs.nowSeconds(),
     }
     const outcome = await needs.accounts.create(account)
     if (outcome !== 'created') throw new Problem(outcome)
+    needs.record?.({ event: 'user_created', user: account.id, ...circumstances(call, tenant) })
     return json(201, { user: shown(account) }, NO_STORE)
   }
 
@@ -116,7 +138,6 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
       scope: LOGIN_SCOPE,
       device: headerOf(call.admitted, 'user-agent') ?? '',
       ip: call.admitted.client,
-      authTime: needs.nowSeconds(),
       clientId: CLIENT_ID,
     })
     return json(200, pair, NO_STORE)
@@ -129,7 +150,14 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
     try {
       const account = await accountOf(tenant.id, body)
       const isRight = await needs.passwords.verify(body.password, account?.passwordHash)
-      outcome = isRight && account !== undefined ? 'passed' : 'failed'
+      outcome = isRight && account?.status === 'active' ? 'passed' : 'failed'
+      const reason = isRight ? 'user disabled' : 'wrong name or password'
+      needs.record?.({
+        event: outcome === 'passed' ? 'authn_login_success' : 'authn_login_fail',
+        ...(account !== undefined && { user: account.id }),
+        ...(outcome === 'failed' && { reason }),
+        ...circumstances(call, tenant),
+      })
       if (outcome === 'passed' && account !== undefined) return account
       throw new Problem('bad_credentials')
     } finally {
@@ -179,4 +207,8 @@ function shown(account: Account) {
     display_name: account.displayName ?? null,
     created_at: new Date(account.createdAt * 1_000).toISOString(),
   }
+}
+
+function circumstances({ admitted }: Call, tenant: TenantConfig): Pick<AccountEvent, 'tenant' | 'ip' | 'requestId'> {
+  return { tenant: tenant.id, ip: admitted.client, requestId: admitted.id }
 }

@@ -9,7 +9,9 @@ import { json } from '../services.ts'
 export interface HealthNeeds {
   /** Seconds since the gateway started. */
   uptimeSeconds(): number
-  /** Whether something that the gateway needs is not there at present. */
+  /** Whether the storage of sessions answers, where it is Redis. */
+  redis(): 'up' | 'down' | 'embedded'
+  /** Whether something else that the gateway needs is not there at present. */
   isDegraded(): boolean
 }
 
@@ -17,8 +19,9 @@ export function createHealth(needs: HealthNeeds): Service<'health'> {
   return { name: 'health', endpoints: { health: { handle } } }
 
   function handle(): Answer {
-    const status = needs.isDegraded() ? 'degraded' : 'ok'
-    const facts = { status, redis: 'embedded', uptime_seconds: Math.floor(needs.uptimeSeconds()) }
+    const redis = needs.redis()
+    const status = redis === 'down' || needs.isDegraded() ? 'degraded' : 'ok'
+    const facts = { status, redis, uptime_seconds: Math.floor(needs.uptimeSeconds()) }
     return json(200, facts, { 'cache-control': 'no-store' })
   }
 }

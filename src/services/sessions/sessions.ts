@@ -9,127 +9,34 @@
 import type { IssuerConfig, TenantConfig } from '../../config/config.ts'
 import type { Identified } from '../../exchange/exchange.ts'
 import { Problem } from '../../problem/problem.ts'
+import { issue } from './issue.ts'
+import { longestTokenLife, newSession } from './lifetimes.ts'
+import { createRefreshing } from './refreshing.ts'
+import { standingOf } from './standing.ts'
+import type { SessionRecord, SessionRef, SessionStore, UserRef } from './store.ts'
 
-/** A user within a tenant. */
-export interface UserRef {
-  readonly tenant: string
-  readonly user: string
-}
-
-export interface SessionRef extends UserRef {
-  readonly id: string
-}
-
-/** A session as it begins. All times in whole seconds since 1970. */
-export interface NewSession extends SessionRef {
-  readonly scope: string
-  readonly metadata: Readonly<Record<string, string>>
-  /** User agent, at most 256 characters. */
-  readonly device: string
-  readonly ip: string
-  readonly createdAt: number
-  readonly expiresAt: number
-  /** When it ends unless it is used before. */
-  readonly idleExpiresAt: number
-  /** No access token of it is taken after this: the latest expiry and the clock skew. */
-  readonly tokensUntil: number
-}
-
-export interface SessionRecord extends NewSession {
-  /** The user's epoch when the session was made. */
-  readonly epoch: number
-  /** Of the refresh token that is good now; the first is 0. */
-  readonly generation: number
-  readonly lastUsedAt: number
-}
-
-/** Why something ends, and until when at least its tokens must be remembered as revoked. */
-export interface Ending {
-  readonly reason: string
-  /** Whole seconds since 1970. */
-  readonly tokensUntil: number
-}
-
-/** What is presented of a refresh token that was found authentic, and what becomes of its session if it is good. */
-export interface RotationRequest {
-  readonly tenant: string
-  /** Part of the store that holds the session, as the token says. */
-  readonly bucket: number
-  readonly id: string
-  /** Generation that the token carries. */
-  readonly generation: number
-  /** For how long the parent of the newest token still gets that same token, seconds. 0: never. */
-  readonly graceSeconds: number
-  /** Without rotation the generation stays and only the use is noted. */
-  readonly rotation: 'on' | 'off'
-  /** Whole seconds since 1970; a store with a clock of its own corrects it to within 2 s. */
-  readonly now: number
-  /** Seconds until the session ends unless it is used again. */
-  readonly idleSeconds: number
-  /** No access token that this refresh makes is taken after this, whole seconds since 1970. */
-  readonly tokensUntil: number
-  /** Why the session ends, should the token be an old one. */
-  readonly reuseReason: string
-}
-
-/**
- * What one atomic step made of a refresh token: p is its generation, g the stored one.
- *
- * `rotated`: p = g, now g + 1. `retried`: p = g − 1 within the grace, the same successor again, nothing moves. `healed`: p is
- * ahead of g by at most 2, because the store lost a write; rolled forward. `reused`: anything else; the session is ended and
- * revoked. `epoch`: all sessions of the user were ended since; removed. `unknown`: there is no live session of this id.
- */
-export type Rotation =
-  | { readonly outcome: 'rotated' | 'retried' | 'healed'; readonly session: SessionRecord }
-  | { readonly outcome: 'reused' | 'epoch'; readonly user: string }
-  | { readonly outcome: 'unknown' }
-
-/** What is revoked besides a session or all of a user's. */
-export type Revocable =
-  /** One token by its `jti`; `user` finds the part of the store. */
-  | { readonly kind: 'token'; readonly tenant: string; readonly user: string; readonly id: string }
-  /** All tokens of the tenant that were issued up to now. */
-  | { readonly kind: 'tenant'; readonly tenant: string }
-  /** All tokens that this key of the tenant signed, by `kid`. */
-  | { readonly kind: 'key'; readonly tenant: string; readonly id: string }
-
-/**
- * Keeps sessions. Storage implements it; each method is one atomic step that does all or nothing, or rejects with
- * `storage_unavailable`. An ending writes its revocations to the ordered log in the same step.
- */
-export interface SessionStore {
-  /**
-   * Records a session and reads the user's epoch in the same step, so that no revoke-all slips in between. Of more than
-   * `sessionsPerUser` live sessions the least recently used are ended, with reason `evicted`.
-   */
-  create(
-    session: NewSession,
-    limits: { readonly sessionsPerUser: number },
-  ): Promise<{ readonly epoch: number; readonly bucket: number; readonly evicted: readonly string[] }>
-  /** One use of a refresh token. */
-  rotate(request: RotationRequest): Promise<Rotation>
-  /** The session, if it has not ended or expired. */
-  find(session: SessionRef): Promise<SessionRecord | undefined>
-  /** The session that a refresh token names, if it has not ended or expired. */
-  findByToken(token: { readonly tenant: string; readonly bucket: number; readonly id: string }): Promise<SessionRecord | undefined>
-  /** Live sessions of a user, most recently used first. */
-  list(user: UserRef): Promise<readonly SessionRecord[]>
-  /** Ends a session of this user and revokes its tokens; false when there was no live one. */
-  end(session: SessionRef, ending: Ending): Promise<boolean>
-  /** Ends all sessions of a user by a new epoch; returns how many were live. */
-  endAll(user: UserRef, ending: Ending): Promise<number>
-  /** Ends all sessions of a user but this one, each with a revocation of its own; returns how many were live. */
-  endOthers(session: SessionRef, ending: Ending): Promise<number>
-  /** Revokes something that is not a session. */
-  revoke(what: Revocable, ending: Ending): Promise<void>
-}
+export { createSessionEndpoints } from './endpoints.ts'
+export type { SessionEndpointsNeeds } from './endpoints.ts'
+export type {
+  Ending,
+  NewSession,
+  Revocable,
+  Rotation,
+  RotationRequest,
+  SessionRecord,
+  SessionRef,
+  SessionStore,
+  UserRef,
+} from './store.ts'
 
 /** RFC 6749 §5.1, and when the refresh token ends, and the session. */
 export interface TokenPair {
   readonly access_token: string
   readonly refresh_token: string
   readonly token_type: 'Bearer'
+  /** Seconds. */
   readonly expires_in: number
+  /** Seconds until the session ends unless it is used. */
   readonly refresh_expires_in: number
   readonly session_id: string
   readonly scope: string
@@ -141,32 +48,79 @@ export interface SessionRequest extends UserRef {
   /** User agent as sent; cut to 256 characters. */
   readonly device: string
   readonly ip: string
-  /** When the user proved who they are, seconds since 1970. */
-  readonly authTime: number
+  /** Who asked for it: a client, or the gateway itself. */
   readonly clientId: string
 }
 
+export interface RefreshRequest {
+  readonly token: string
+  /** Absent where the request names no tenant: the token tells then. */
+  readonly tenant?: string | undefined
+  /** Scope of the access token where it shall be less than the session's. */
+  readonly scope?: string
+  /** May refuse by throwing, with the session at hand and before anything moves. */
+  inspect?(session: SessionRecord): void
+}
+
+/** What a user, or a token of theirs, ends: the token's own expiry is kept in mind where there is one. */
+export type Whose = UserRef & Partial<Pick<Identified, 'expiresAt' | 'skewSeconds'>>
+
+/** Every method rejects with `storage_unavailable` where the store does, and nothing is half done then. */
 export interface Sessions {
-  /** Begins a session. */
+  /**
+   * Begins a session.
+   *
+   * @throws Problem `tenant_not_found`; `access_denied` for a user who is disabled, `invalid_request` for one that is none
+   */
   create(request: SessionRequest): Promise<TokenPair>
+  /** New tokens for a refresh token. @throws Problem `invalid_token` for whatever is not the newest one of a live session */
+  refresh(request: RefreshRequest): Promise<TokenPair>
+  /** The live session of an authentic refresh token, whatever its generation; `invalid_token` for one that is not authentic. */
+  findByToken(token: string, tenant?: string): Promise<{ readonly tenant: string; readonly session: SessionRecord | undefined }>
+  find(session: SessionRef): Promise<SessionRecord | undefined>
+  /** Live sessions, most recently used first. */
+  list(user: UserRef): Promise<readonly SessionRecord[]>
   /** Ends what a token stands for: its session, else the token alone. */
   end(principal: Identified, reason: string): Promise<void>
-  /** Ends every session of the token's user; returns how many were live. */
-  endAll(principal: Identified, reason: string): Promise<number>
+  /** Ends one session of a user; false when there was no live one. */
+  endSession(session: SessionRef, reason: string): Promise<boolean>
+  /** Ends every session of a user; returns how many were live. */
+  endAll(user: Whose, reason: string): Promise<number>
+  /** Ends every session of a user but this one; returns how many were live. */
+  endOthers(session: SessionRef, reason: string): Promise<number>
+  /** Revokes a token alone; its session goes on. @throws Problem `invalid_request` for one without an id */
+  revokeToken(principal: Identified, reason: string): Promise<void>
+  /** Revokes every token of a tenant that was issued up to now; its sessions go on. @throws Problem `tenant_not_found` */
+  revokeTenant(tenant: string, reason: string): Promise<void>
+}
+
+/** Who has an account here. */
+export interface Users {
+  /** `unknown`: not one of the account directory, as users of foreign issuers are. */
+  status(tenant: string, user: string): Promise<'active' | 'disabled' | 'unknown'>
 }
 
 export interface SessionsNeeds {
   readonly store: SessionStore
+  readonly users: Users
   readonly tokens: {
     sign(tenant: string, claims: Readonly<Record<string, unknown>>, typ: string): Promise<string>
-    mintRefreshToken(tenant: string, sid: string, generation: number): string
+    mintRefreshToken(tenant: string, sid: string, generation: number, bucket: number): string
+    readRefreshToken(
+      tenant: string,
+      token: string,
+    ): { readonly sid: string; readonly generation: number; readonly bucket: number } | undefined
   }
   /** Whole seconds since 1970. */
   nowSeconds(): number
+  /** From 0, below 1. */
+  random(): number
   randomBytes(size: number): Buffer
   /** Told of what happened, for the metrics. */
-  count?(tenant: string, event: 'created' | 'ended', by: number): void
+  count?(tenant: string, event: SessionEvent, by: number): void
 }
+
+export type SessionEvent = 'created' | 'evicted' | 'refreshed' | 'retried' | 'healed' | 'reused' | 'ended'
 
 export interface SessionsConfig {
   readonly tenants: ReadonlyMap<string, TenantConfig>
@@ -175,101 +129,100 @@ export interface SessionsConfig {
 }
 
 const ID_BYTES = 16
-const DEVICE_CHARACTERS = 256
 
 export function createSessions(needs: SessionsNeeds, config: SessionsConfig): Sessions {
+  const { store } = needs
+  const { refresh, findByToken } = createRefreshing(needs, { tenants: config.tenants, endSession })
   const longest = new Map([...config.tenants.values()].map((tenant) => [tenant.id, longestTokenLife(tenant, config.issuers)]))
-  return { create, end, endAll }
+  return {
+    create,
+    refresh,
+    findByToken,
+    find: (session) => store.find(session),
+    list: (user) => store.list(user),
+    end,
+    endSession,
+    endAll,
+    endOthers,
+    revokeToken,
+    revokeTenant,
+  }
 
   async function create(request: SessionRequest): Promise<TokenPair> {
     const tenant = config.tenants.get(request.tenant)
     if (tenant === undefined) throw new Problem('tenant_not_found')
+    const standing = await standingOf(needs.users, request)
+    if (standing === 'disabled') throw disabled()
+    if (standing === 'missing') throw missing()
     const now = needs.nowSeconds()
     const session = newSession(request, tenant, now, needs.randomBytes(ID_BYTES).toString('hex'))
-    const { epoch } = await needs.store.create(session)
-    const claims = accessClaims(request, tenant, session, needs.randomBytes(ID_BYTES).toString('hex'))
-    const accessToken = await needs.tokens.sign(tenant.id, { ...claims, uv: epoch }, 'at+jwt')
-    needs.count?.(tenant.id, 'created', 1)
-    return {
-      access_token: accessToken,
-      refresh_token: needs.tokens.mintRefreshToken(tenant.id, session.id, 0),
-      token_type: 'Bearer',
-      expires_in: tenant.accessToken.lifetimeSeconds,
-      refresh_expires_in: tenant.refreshToken.lifetimeSeconds,
-      session_id: session.id,
-      scope: session.scope,
+    const { epoch, bucket, evicted } = await store.create(session, { sessionsPerUser: tenant.sessionsPerUser })
+    if (evicted.length > 0) needs.count?.(tenant.id, 'evicted', evicted.length)
+    // Whoever was disabled since the first look had their sessions ended before this one was there.
+    if ((await standingOf(needs.users, session)) !== 'good') {
+      await endSession(session, 'user disabled')
+      throw disabled()
     }
+    needs.count?.(tenant.id, 'created', 1)
+    return issue(needs, { tenant, session, bucket, generation: 0, epoch, scope: session.scope, now })
   }
 
   async function end(principal: Identified, reason: string): Promise<void> {
-    const ending = { reason, tokensUntil: endOfTokens(principal) }
-    const { tenant, user, session, tokenId } = principal
-    if (session !== undefined) {
-      const wasLive = await needs.store.end({ tenant, user, id: session }, ending)
-      if (wasLive) needs.count?.(tenant, 'ended', 1)
+    const { tenant, user, session } = principal
+    if (session === undefined) {
+      await revokeToken(principal, reason)
       return
     }
-    if (tokenId === undefined) {
-      throw new Problem('invalid_request', { description: 'The token names no session and has no id, so it cannot be revoked.' })
-    }
-    await needs.store.revokeToken({ tenant, id: tokenId }, ending)
+    const ended = await store.end({ tenant, user, id: session }, { reason, tokensUntil: endOfTokens(principal) })
+    if (ended) needs.count?.(tenant, 'ended', 1)
   }
 
-  async function endAll(principal: Identified, reason: string): Promise<number> {
-    const { tenant, user } = principal
-    const ended = await needs.store.endAll({ tenant, user }, { reason, tokensUntil: endOfTokens(principal) })
+  async function endSession({ tenant, user, id }: SessionRef, reason: string): Promise<boolean> {
+    const ended = await store.end({ tenant, user, id }, { reason, tokensUntil: endOfTokens({ tenant }) })
+    if (ended) needs.count?.(tenant, 'ended', 1)
+    return ended
+  }
+
+  async function endAll(whose: Whose, reason: string): Promise<number> {
+    const { tenant, user } = whose
+    const ended = await store.endAll({ tenant, user }, { reason, tokensUntil: endOfTokens(whose) })
     needs.count?.(tenant, 'ended', ended)
     return ended
   }
 
+  async function endOthers({ tenant, user, id }: SessionRef, reason: string): Promise<number> {
+    const ended = await store.endOthers({ tenant, user, id }, { reason, tokensUntil: endOfTokens({ tenant }) })
+    needs.count?.(tenant, 'ended', ended)
+    return ended
+  }
+
+  async function revokeToken(principal: Identified, reason: string): Promise<void> {
+    const { tenant, user, tokenId } = principal
+    if (tokenId === undefined) {
+      throw new Problem('invalid_request', { description: 'The token has no id, so it cannot be revoked.' })
+    }
+    const tokensUntil = Math.ceil(principal.expiresAt + principal.skewSeconds)
+    await store.revoke({ kind: 'token', tenant, user, id: tokenId }, { reason, tokensUntil })
+  }
+
+  async function revokeTenant(tenant: string, reason: string): Promise<void> {
+    if (!config.tenants.has(tenant)) throw new Problem('tenant_not_found')
+    await store.revoke({ kind: 'tenant', tenant }, { reason, tokensUntil: endOfTokens({ tenant }) })
+  }
+
   /** No token of this user that was made up to now is taken after this. */
-  function endOfTokens(principal: Identified): number {
-    const own = Math.ceil(principal.expiresAt + principal.skewSeconds)
-    return Math.max(own, needs.nowSeconds() + (longest.get(principal.tenant) ?? 0))
+  function endOfTokens({ tenant, expiresAt = 0, skewSeconds = 0 }: Omit<Whose, 'user'>): number {
+    return Math.max(Math.ceil(expiresAt + skewSeconds), needs.nowSeconds() + (longest.get(tenant) ?? 0))
   }
 }
 
-function longestTokenLife(tenant: TenantConfig, issuers: ReadonlyMap<string, IssuerConfig>): number {
-  let longest = tenant.accessToken.lifetimeSeconds + tenant.clockSkewSeconds
-  for (const issuer of issuers.values()) {
-    // A foreign token may be dated ahead by the skew, and is taken behind by it.
-    if (issuer.tenant === tenant.id) longest = Math.max(longest, issuer.maxLifetimeSeconds + 2 * issuer.clockSkewSeconds)
-  }
-  return Math.ceil(longest)
+function disabled(): Problem {
+  return new Problem('access_denied', { description: 'The user is disabled.' })
 }
 
-function newSession(request: SessionRequest, tenant: TenantConfig, now: number, id: string): NewSession {
-  return {
-    tenant: tenant.id,
-    id,
-    user: request.user,
-    scope: request.scope,
-    metadata: request.metadata ?? {},
-    device: request.device.slice(0, DEVICE_CHARACTERS),
-    ip: request.ip,
-    createdAt: now,
-    expiresAt: now + tenant.refreshToken.lifetimeSeconds,
-    idleExpiresAt: now + tenant.refreshToken.idleSeconds,
-    tokensUntil: Math.ceil(now + tenant.accessToken.lifetimeSeconds + tenant.clockSkewSeconds),
-  }
-}
-
-/** RFC 9068 §2.2, and what the gateway adds. */
-function accessClaims(request: SessionRequest, tenant: TenantConfig, session: NewSession, jti: string) {
-  return {
-    iss: tenant.issuer,
-    sub: session.user,
-    aud: tenant.audience,
-    exp: session.createdAt + tenant.accessToken.lifetimeSeconds,
-    iat: session.createdAt,
-    nbf: session.createdAt,
-    jti,
-    sid: session.id,
-    tenant_id: tenant.id,
-    scope: session.scope,
-    metadata: session.metadata,
-    token_type: 'access',
-    client_id: request.clientId,
-    auth_time: request.authTime,
-  }
+function missing(): Problem {
+  return new Problem('invalid_request', {
+    description: 'There is no user of this id.',
+    fields: [{ field: 'user_id', message: 'has the form of the ids of our own accounts and is none of them' }],
+  })
 }

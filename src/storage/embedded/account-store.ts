@@ -5,17 +5,19 @@ import { integer, optionalText, text } from './database.ts'
 /** Accounts by tenant, e-mail and username. */
 export function createAccountStore(db: Database): AccountStore {
   const insert = db.prepare(
-    `INSERT INTO accounts (id, tenant_id, email, email_folded, username, username_folded, display_name, password_hash, created_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO accounts (id, tenant_id, email, email_folded, username, username_folded, display_name, password_hash, status, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   )
   const byId = db.prepare('SELECT * FROM accounts WHERE tenant_id = ? AND id = ?')
   const byEmail = db.prepare('SELECT * FROM accounts WHERE tenant_id = ? AND email_folded = ?')
   const byUsername = db.prepare('SELECT * FROM accounts WHERE tenant_id = ? AND username_folded = ?')
+  const setStatus = db.prepare('UPDATE accounts SET status = ? WHERE tenant_id = ? AND id = ?')
   return {
     create,
     findById: async (tenant, id) => accountOf(byId.get(tenant, id)),
     findByEmail: async (tenant, folded) => accountOf(byEmail.get(tenant, folded)),
     findByUsername: async (tenant, folded) => accountOf(byUsername.get(tenant, folded)),
+    setStatus: async (tenant, id, status) => setStatus.run(status, tenant, id) > 0,
   }
 
   async function create(account: Account): Promise<NewAccountOutcome> {
@@ -32,6 +34,7 @@ export function createAccountStore(db: Database): AccountStore {
         username?.folded ?? null,
         account.displayName ?? null,
         account.passwordHash,
+        account.status,
         account.createdAt,
       )
       return 'created'
@@ -52,6 +55,7 @@ function accountOf(row: Row | undefined): Account | undefined {
     ...(shown === undefined || folded === undefined ? {} : { username: { shown, folded } }),
     ...(displayName === undefined ? {} : { displayName }),
     passwordHash: text(row, 'password_hash'),
+    status: text(row, 'status') === 'disabled' ? 'disabled' : 'active',
     createdAt: integer(row, 'created_at'),
   }
 }

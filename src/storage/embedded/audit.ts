@@ -3,7 +3,7 @@ import { integer, optionalText, text } from './database.ts'
 
 /** One recorded act. Rows are appended in the transaction of the act itself and never changed. */
 export interface AuditEntry {
-  readonly event: 'session.ended' | 'sessions.ended' | 'token.revoked'
+  readonly event: (typeof EVENTS)[number]
   readonly tenant: string
   readonly user?: string
   /** Id of the session or token. */
@@ -23,7 +23,16 @@ export interface Audit {
 }
 
 const BATCH = 1_000
-const EVENTS = ['session.ended', 'sessions.ended', 'token.revoked'] as const
+const EVENTS = [
+  'session.ended',
+  'session.evicted',
+  'session.reused',
+  'session.healed',
+  'sessions.ended',
+  'token.revoked',
+  'tenant.revoked',
+  'key.revoked',
+] as const
 
 export interface EmbeddedAudit {
   readonly audit: Audit

@@ -35,6 +35,8 @@ export interface EmbeddedNeeds {
   nowSeconds(): number
 }
 
+export type EmbeddedConfig = Pick<Config['storage'], 'directory' | 'migrate'>
+
 /** All that embedded storage offers. Its methods reject with `storage_unavailable` when the files cannot be used. */
 export interface Embedded {
   readonly keys: KeyStore
@@ -51,23 +53,40 @@ export interface Embedded {
  *
  * @throws Error when a file cannot be opened, is of a newer version, or lacks migrations that may not be applied
  */
-export async function openEmbedded(needs: EmbeddedNeeds, config: Config['storage']): Promise<Embedded> {
-  mkdirSync(config.directory, { recursive: true, mode: 0o700 })
-  const open = (name: string, migrations: readonly Migration[]): Database => {
-    const db = openDatabase(join(config.directory, name))
-    try {
-      migrateUp(db, migrations, config.migrate, needs)
-      return db
-    } catch (error) {
-      db.close()
-      throw error
-    }
-  }
-  const sessions = open('sessions.db', SESSION_MIGRATIONS)
+export async function openEmbedded(needs: EmbeddedNeeds, config: EmbeddedConfig): Promise<Embedded> {
+  const sessions = open(needs, config, SESSIONS)
   try {
-    return face(needs, sessions, open('accounts.db', ACCOUNT_MIGRATIONS))
+    return face(needs, sessions, open(needs, config, ACCOUNTS))
   } catch (error) {
     sessions.close()
+    throw error
+  }
+}
+
+/** Opens `accounts.db` alone, where sessions are elsewhere. */
+export async function openEmbeddedAccounts(
+  needs: EmbeddedNeeds,
+  config: EmbeddedConfig,
+): Promise<Pick<Embedded, 'accounts' | 'close'>> {
+  const accounts = open(needs, config, ACCOUNTS)
+  return { accounts: createAccountStore(accounts), close: () => accounts.close() }
+}
+
+const SESSIONS = { name: 'sessions.db', migrations: SESSION_MIGRATIONS } as const
+const ACCOUNTS = { name: 'accounts.db', migrations: ACCOUNT_MIGRATIONS } as const
+
+function open(
+  needs: EmbeddedNeeds,
+  config: EmbeddedConfig,
+  { name, migrations }: { readonly name: string; readonly migrations: readonly Migration[] },
+): Database {
+  mkdirSync(config.directory, { recursive: true, mode: 0o700 })
+  const db = openDatabase(join(config.directory, name))
+  try {
+    migrateUp(db, migrations, config.migrate, needs)
+    return db
+  } catch (error) {
+    db.close()
     throw error
   }
 }

@@ -4,6 +4,9 @@ import { integer, text } from './database.ts'
 
 const BATCH = 1_000
 
+/** What the log gives as a position: the number of a row, 0 before the first. */
+const POSITION = /^\d{1,15}$/
+
 /** Expired rows stay this long, so that a clock that was ahead for a while revives no token. */
 const KEEP_EXPIRED_SECONDS = 3_600
 
@@ -24,19 +27,29 @@ export function createRevocationLog(db: Database, needs: { nowSeconds(): number 
   return { log: { snapshot, readAfter, onAppend, isRevoked }, append, announce, purge }
 
   async function snapshot(): Promise<LogSlice> {
-    // One moment for both: a revocation between the two reads would be in neither the facts nor what follows them.
-    return db.read(() => ({ position: head(), revocations: statements.live.all(needs.nowSeconds()).map(revocationOf) }))
+    return db.read(everything)
   }
 
-  async function readAfter(position: number): Promise<LogSlice> {
+  async function readAfter(position: string): Promise<LogSlice> {
     return db.read(() => {
-      const rows = statements.after.all(position)
-      const last = rows.at(-1)
-      if (last !== undefined) return { position: integer(last, 'seq'), revocations: rows.map(revocationOf) }
-      // Only a log that was put back from a copy can be behind its reader. To read on would miss what comes next.
-      if (position > head()) throw new Error('the log of revocations is behind the position that was read before')
-      return { position, revocations: [] }
+      const from = Number(position)
+      const last = head()
+      // Behind its reader is only a log that was put back from a copy: to read on would miss what comes next.
+      if (!POSITION.test(position) || from > last) return everything()
+      const rows = statements.after.all(from)
+      const end = rows.at(-1)
+      return {
+        position: end === undefined ? position : String(integer(end, 'seq')),
+        revocations: rows.map(revocationOf),
+        complete: rows.length < BATCH,
+      }
     })
+  }
+
+  /** One moment for both: a revocation between two reads would be in neither the facts nor what follows them. */
+  function everything(): LogSlice {
+    const revocations = statements.live.all(needs.nowSeconds()).map(revocationOf)
+    return { position: String(head()), revocations, complete: true }
   }
 
   function onAppend(wake: () => void): () => void {
@@ -47,15 +60,22 @@ export function createRevocationLog(db: Database, needs: { nowSeconds(): number 
   async function isRevoked(token: TokenFacts): Promise<boolean> {
     return db.read(() => {
       const now = needs.nowSeconds()
-      if (token.tokenId !== undefined && statements.one.get(token.tenant, 'token', token.tokenId, now) !== undefined) return true
-      if (token.session !== undefined && statements.one.get(token.tenant, 'session', token.session, now) !== undefined)
-        return true
-      return statements.users.all(token.tenant, token.user, now).some((row) => concerns(row, token))
+      const { tenant } = token
+      const lists = (kind: string, id: string | undefined): boolean =>
+        id !== undefined && statements.one.get(tenant, kind, id, now) !== undefined
+      if (lists('token', token.tokenId) || lists('session', token.session) || lists('key', token.keyId)) return true
+      if (statements.all.all(tenant, 'tenant', '', now).some((row) => isNotAfter(token, row))) return true
+      return statements.all.all(tenant, 'user', token.user, now).some((row) => concerns(row, token))
     })
   }
 
   function append(revocation: Revocation): boolean {
-    const { kind, tenant, id, expiresAt } = revocation
+    const { kind, tenant, expiresAt } = revocation
+    if (revocation.kind === 'tenant') {
+      statements.insert.run(kind, tenant, '', null, revocation.at, expiresAt)
+      return true
+    }
+    const { id } = revocation
     if (revocation.kind === 'user') {
       statements.insert.run(kind, tenant, id, revocation.epoch, revocation.at, expiresAt)
       return true
@@ -86,7 +106,7 @@ function prepare(db: Database) {
     after: db.prepare(`SELECT * FROM revocations WHERE seq > ? ORDER BY seq LIMIT ${BATCH}`),
     head: db.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'revocations'"),
     one: db.prepare('SELECT 1 FROM revocations WHERE tenant_id = ? AND kind = ? AND id = ? AND expires_at >= ? LIMIT 1'),
-    users: db.prepare("SELECT * FROM revocations WHERE tenant_id = ? AND kind = 'user' AND id = ? AND expires_at >= ?"),
+    all: db.prepare('SELECT * FROM revocations WHERE tenant_id = ? AND kind = ? AND id = ? AND expires_at >= ?'),
     purge: db.prepare(
       `DELETE FROM revocations WHERE seq IN (SELECT seq FROM revocations WHERE expires_at < ? ORDER BY expires_at LIMIT ${BATCH})`,
     ),
@@ -96,13 +116,18 @@ function prepare(db: Database) {
 /** A token without epoch goes by its time; one without either is taken for old. */
 function concerns(row: Row, token: TokenFacts): boolean {
   if (token.epoch !== undefined) return token.epoch < integer(row, 'epoch')
+  return isNotAfter(token, row)
+}
+
+function isNotAfter(token: TokenFacts, row: Row): boolean {
   return token.issuedAt === undefined || token.issuedAt <= integer(row, 'revoked_at')
 }
 
 function revocationOf(row: Row): Revocation {
-  const fact = { tenant: text(row, 'tenant_id'), id: text(row, 'id'), expiresAt: integer(row, 'expires_at') }
+  const [tenant, id, expiresAt] = [text(row, 'tenant_id'), text(row, 'id'), integer(row, 'expires_at')]
   const kind = text(row, 'kind')
-  if (kind === 'user') return { kind, ...fact, epoch: integer(row, 'epoch'), at: integer(row, 'revoked_at') }
-  if (kind === 'session' || kind === 'token') return { kind, ...fact }
+  if (kind === 'user') return { kind, tenant, id, epoch: integer(row, 'epoch'), at: integer(row, 'revoked_at'), expiresAt }
+  if (kind === 'tenant') return { kind, tenant, at: integer(row, 'revoked_at'), expiresAt }
+  if (kind === 'session' || kind === 'token' || kind === 'key') return { kind, tenant, id, expiresAt }
   throw new TypeError('the log holds an unknown kind of revocation')
 }

@@ -1,12 +1,25 @@
-import type { Ending, NewSession, SessionRecord, SessionRef, SessionStore, UserRef } from '../../services/sessions/sessions.ts'
+import type {
+  Ending,
+  NewSession,
+  Revocable,
+  SessionRecord,
+  SessionRef,
+  SessionStore,
+  UserRef,
+} from '../../services/sessions/sessions.ts'
 import type { AuditEntry } from './audit.ts'
 import type { Database, Row } from './database.ts'
 import { integer, text } from './database.ts'
 import type { EmbeddedLog } from './revocation-log.ts'
+import { createRotation } from './rotation.ts'
+import { recordOf, SESSION_COLUMNS, valuesOf } from './session-rows.ts'
 
 /** Seconds between two purges of what is long past, and rows taken by one. */
 const PURGE_EVERY_SECONDS = 60
 const PURGE_ROWS = 1_000
+
+/** The only part that there is. */
+const BUCKET = 0
 
 export interface SessionStoreNeeds {
   nowSeconds(): number
@@ -14,67 +27,102 @@ export interface SessionStoreNeeds {
   readonly record: (entry: AuditEntry) => void
 }
 
-/** Sessions and the epochs of their users. The end of a session and its revocation are one transaction. */
+/**
+ * Sessions and the epochs of their users. The end of a session and its revocation are one transaction.
+ *
+ * A session of an older epoch than its user's is over. Its row stays until it is asked for, or expires.
+ */
 export function createSessionStore(db: Database, needs: SessionStoreNeeds): SessionStore {
   const statements = prepare(db)
   let purgedAt = -Infinity
-  return { create, find, end, endAll, revokeToken }
-
-  async function create(session: NewSession): Promise<{ epoch: number }> {
-    return db.write(() => {
-      purge()
-      const epoch = epochOf(session)
-      statements.insert.run(...valuesOf(session, epoch))
-      return { epoch }
-    })
+  return {
+    create,
+    rotate: createRotation(db, { ...needs, epochOf }),
+    find: async (session) => live(statements.find.get(session.tenant, session.id), session.user),
+    findByToken: async ({ tenant, id }) => live(statements.find.get(tenant, id)),
+    list: async (user) => liveOf(user).map(recordOf),
+    end,
+    endAll,
+    endOthers,
+    revoke,
   }
 
-  async function find(tenant: string, id: string): Promise<SessionRecord | undefined> {
-    const row = statements.find.get(tenant, id)
-    return row !== undefined && isLive(row) ? recordOf(row) : undefined
+  async function create(session: NewSession, { sessionsPerUser }: { readonly sessionsPerUser: number }) {
+    const created = db.write(() => {
+      purge()
+      const epoch = epochOf(session)
+      // The new one is not up for eviction, so there is room for one less.
+      const surplus = liveOf(session).slice(Math.max(0, sessionsPerUser - 1))
+      for (const row of surplus) endRow(row, 'session.evicted', { reason: 'evicted', tokensUntil: session.tokensUntil })
+      statements.insert.run(...valuesOf(session, epoch))
+      return { epoch, bucket: BUCKET, evicted: surplus.map((row) => text(row, 'id')) }
+    })
+    if (created.evicted.length > 0) needs.log.announce()
+    return created
   }
 
   async function end(session: SessionRef, ending: Ending): Promise<boolean> {
+    const { tenant, user, id } = session
     const ended = db.write(() => {
-      const row = statements.find.get(session.tenant, session.id)
-      if (row !== undefined && text(row, 'user_id') !== session.user) return undefined
+      const row = statements.find.get(tenant, id)
+      if (row !== undefined && text(row, 'user_id') !== user) return undefined
+      const wasLive = row !== undefined && isLive(row)
+      if (row !== undefined) endRow(row, 'session.ended', ending)
       // A session that is gone already may have left tokens that still live.
-      const expiresAt = Math.max(ending.tokensUntil, row === undefined ? 0 : integer(row, 'tokens_until'))
-      const appended = needs.log.append({ kind: 'session', tenant: session.tenant, id: session.id, expiresAt })
-      statements.remove.run(session.tenant, session.id)
-      if (row !== undefined || appended) {
-        const { tenant, user, id: subject } = session
-        needs.record({ event: 'session.ended', tenant, user, subject, reason: ending.reason })
-      }
-      return row !== undefined && isLive(row)
+      else if (needs.log.append({ kind: 'session', tenant, id, expiresAt: ending.tokensUntil }))
+        needs.record({ event: 'session.ended', tenant, user, subject: id, reason: ending.reason })
+      return wasLive
     })
     if (ended !== undefined) needs.log.announce()
     return ended ?? false
   }
 
-  async function endAll(subject: UserRef, ending: Ending): Promise<number> {
-    const { tenant, user } = subject
+  async function endAll({ tenant, user }: UserRef, { reason, tokensUntil }: Ending): Promise<number> {
     const count = db.write(() => {
       const rows = statements.ofUser.all(tenant, user)
+      const livingOnes = rows.filter(isLive).length
       const epoch = integer(statements.bump.get(tenant, user) ?? {}, 'epoch')
-      const expiresAt = rows.reduce((latest, row) => Math.max(latest, integer(row, 'tokens_until')), ending.tokensUntil)
+      const expiresAt = rows.reduce((latest, row) => Math.max(latest, integer(row, 'tokens_until')), tokensUntil)
       // `iat` has a grain of one second: a token without an epoch, made in this very second, is taken for an older one.
       needs.log.append({ kind: 'user', tenant, id: user, epoch, at: needs.nowSeconds(), expiresAt })
-      statements.removeOfUser.run(tenant, user)
-      needs.record({ event: 'sessions.ended', tenant, user, reason: ending.reason })
-      return rows.filter(isLive).length
+      statements.removeOlder.run(tenant, user, epoch - 1)
+      needs.record({ event: 'sessions.ended', tenant, user, reason })
+      return livingOnes
     })
     needs.log.announce()
     return count
   }
 
-  async function revokeToken(token: { readonly tenant: string; readonly id: string }, ending: Ending): Promise<void> {
-    const { tenant, id } = token
+  async function endOthers(session: SessionRef, ending: Ending): Promise<number> {
+    const count = db.write(() => {
+      const others = liveOf(session).filter((row) => row['id'] !== session.id)
+      for (const row of others) endRow(row, 'session.ended', ending)
+      return others.length
+    })
+    if (count > 0) needs.log.announce()
+    return count
+  }
+
+  async function revoke(what: Revocable, { reason, tokensUntil: expiresAt }: Ending): Promise<void> {
+    const { kind, tenant } = what
     db.write(() => {
-      if (!needs.log.append({ kind: 'token', tenant, id, expiresAt: ending.tokensUntil })) return
-      needs.record({ event: 'token.revoked', tenant, subject: id, reason: ending.reason })
+      const appended =
+        what.kind === 'tenant'
+          ? needs.log.append({ kind: 'tenant', tenant, at: needs.nowSeconds(), expiresAt })
+          : needs.log.append({ kind: what.kind, tenant, id: what.id, expiresAt })
+      if (!appended) return
+      const user = what.kind === 'token' ? { user: what.user } : {}
+      const subject = what.kind === 'tenant' ? {} : { subject: what.id }
+      needs.record({ event: `${kind}.revoked`, tenant, ...user, ...subject, reason })
     })
     needs.log.announce()
+  }
+
+  function endRow(row: Row, event: 'session.ended' | 'session.evicted', { reason, tokensUntil }: Ending): void {
+    const [tenant, user, id] = [text(row, 'tenant_id'), text(row, 'user_id'), text(row, 'id')]
+    needs.log.append({ kind: 'session', tenant, id, expiresAt: Math.max(tokensUntil, integer(row, 'tokens_until')) })
+    statements.remove.run(tenant, id)
+    needs.record({ event, tenant, user, subject: id, reason })
   }
 
   function epochOf(user: UserRef): number {
@@ -82,9 +130,20 @@ export function createSessionStore(db: Database, needs: SessionStoreNeeds): Sess
     return row === undefined ? 0 : integer(row, 'epoch')
   }
 
+  /** Most recently used first. */
+  function liveOf(user: UserRef): readonly Row[] {
+    return statements.ofUser.all(user.tenant, user.user).filter(isLive)
+  }
+
+  function live(row: Row | undefined, user?: string): SessionRecord | undefined {
+    if (row === undefined || (user !== undefined && text(row, 'user_id') !== user)) return undefined
+    return isLive(row) ? recordOf(row) : undefined
+  }
+
   function isLive(row: Row): boolean {
     const now = needs.nowSeconds()
-    return integer(row, 'expires_at') > now && integer(row, 'idle_expires_at') > now
+    if (integer(row, 'expires_at') <= now || integer(row, 'idle_expires_at') <= now) return false
+    return integer(row, 'epoch') >= integer(row, 'user_epoch')
   }
 
   function purge(): void {
@@ -96,17 +155,21 @@ export function createSessionStore(db: Database, needs: SessionStoreNeeds): Sess
   }
 }
 
+/** Sessions with the epoch that their user has now. */
+const WITH_EPOCH = `SELECT sessions.*, coalesce(epochs.epoch, 0) AS user_epoch FROM sessions
+  LEFT JOIN epochs ON epochs.tenant_id = sessions.tenant_id AND epochs.user_id = sessions.user_id`
+
 function prepare(db: Database) {
+  const marks = SESSION_COLUMNS.split(',').map(() => '?')
   return {
-    insert: db.prepare(
-      `INSERT INTO sessions (tenant_id, id, user_id, scope, metadata, epoch, generation, device, ip,
-         created_at, last_used_at, expires_at, idle_expires_at, tokens_until)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    ),
-    find: db.prepare('SELECT * FROM sessions WHERE tenant_id = ? AND id = ?'),
+    insert: db.prepare(`INSERT INTO sessions (${SESSION_COLUMNS}) VALUES (${marks.join(', ')})`),
+    find: db.prepare(`${WITH_EPOCH} WHERE sessions.tenant_id = ? AND sessions.id = ?`),
     remove: db.prepare('DELETE FROM sessions WHERE tenant_id = ? AND id = ?'),
-    ofUser: db.prepare('SELECT expires_at, idle_expires_at, tokens_until FROM sessions WHERE tenant_id = ? AND user_id = ?'),
-    removeOfUser: db.prepare('DELETE FROM sessions WHERE tenant_id = ? AND user_id = ?'),
+    ofUser: db.prepare(
+      `${WITH_EPOCH} WHERE sessions.tenant_id = ? AND sessions.user_id = ?
+       ORDER BY sessions.last_used_at DESC, sessions.created_at DESC, sessions.id`,
+    ),
+    removeOlder: db.prepare('DELETE FROM sessions WHERE tenant_id = ? AND user_id = ? AND epoch < ?'),
     epoch: db.prepare('SELECT epoch FROM epochs WHERE tenant_id = ? AND user_id = ?'),
     bump: db.prepare(
       'INSERT INTO epochs (tenant_id, user_id, epoch) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET epoch = epoch + 1 RETURNING epoch',
@@ -117,50 +180,4 @@ function prepare(db: Database) {
          WHERE max(tokens_until, min(expires_at, idle_expires_at)) < ? LIMIT ${PURGE_ROWS})`,
     ),
   }
-}
-
-function valuesOf(session: NewSession, epoch: number): (string | number)[] {
-  return [
-    session.tenant,
-    session.id,
-    session.user,
-    session.scope,
-    JSON.stringify(session.metadata),
-    epoch,
-    0,
-    session.device,
-    session.ip,
-    session.createdAt,
-    session.createdAt,
-    session.expiresAt,
-    session.idleExpiresAt,
-    session.tokensUntil,
-  ]
-}
-
-function recordOf(row: Row): SessionRecord {
-  return {
-    tenant: text(row, 'tenant_id'),
-    id: text(row, 'id'),
-    user: text(row, 'user_id'),
-    scope: text(row, 'scope'),
-    metadata: metadataOf(text(row, 'metadata')),
-    epoch: integer(row, 'epoch'),
-    generation: integer(row, 'generation'),
-    device: text(row, 'device'),
-    ip: text(row, 'ip'),
-    createdAt: integer(row, 'created_at'),
-    lastUsedAt: integer(row, 'last_used_at'),
-    expiresAt: integer(row, 'expires_at'),
-    idleExpiresAt: integer(row, 'idle_expires_at'),
-    tokensUntil: integer(row, 'tokens_until'),
-  }
-}
-
-function metadataOf(json: string): Readonly<Record<string, string>> {
-  const value: unknown = JSON.parse(json)
-  if (typeof value !== 'object' || value === null) throw new TypeError('the metadata of a session is no object')
-  const pairs: [string, string][] = []
-  for (const [name, entry] of Object.entries(value)) if (typeof entry === 'string') pairs.push([name, entry])
-  return Object.fromEntries(pairs)
 }

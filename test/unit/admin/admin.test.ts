@@ -5,10 +5,11 @@ import { connect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createAdmin } from '../../../src/admin/admin.ts'
 import type { Admin, AdminNeeds, Readiness } from '../../../src/admin/admin.ts'
+import { NO_TENANTS } from './no-tenants.ts'
 
 const TOKEN = 'correct-horse-battery-staple'
 const admins: Admin[] = []
-const PATHS = ['/healthz', '/readyz', '/metrics', '/routes', '/config']
+const PATHS = ['/healthz', '/readyz', '/metrics', '/routes', '/config', '/openapi.json']
 
 afterEach(async () => {
   await Promise.all(admins.splice(0).map((admin) => admin.close()))
@@ -38,6 +39,8 @@ async function start(needs: Partial<AdminNeeds> = {}, token?: string): Promise<S
       scrape: async () => ({ contentType: 'text/plain; version=0.0.4', body: 'up 1\n' }),
       routes: () => [{ name: 'orders', auth: 'required' }],
       config: () => ({ version: '0123' }),
+      openApi: () => ({ openapi: '3.1.1' }),
+      tenants: NO_TENANTS,
       ...needs,
     },
     { host: '127.0.0.1', port: 0, ...(token === undefined ? {} : { token }) },
@@ -70,6 +73,7 @@ describe('the endpoints', () => {
     ['/healthz', 'application/json; charset=utf-8', { status: 'ok' }],
     ['/readyz', 'application/json; charset=utf-8', { status: 'ready' }],
     ['/routes', 'application/json; charset=utf-8', [{ name: 'orders', auth: 'required' }]],
+    ['/openapi.json', 'application/json; charset=utf-8', { openapi: '3.1.1' }],
     ['/config?pretty', 'application/json; charset=utf-8', { version: '0123' }],
   ])('GET %s answers', async (path, type, value) => {
     const { ask } = await start()
@@ -113,23 +117,16 @@ describe('the endpoints', () => {
     expect(head.headers['content-length']).toBe(get.headers['content-length'])
   })
 
-  it.each([
-    '/',
-    '/healthz/',
-    '/HEALTHZ',
-    '//healthz',
-    '/x/../config',
-    '/debug/pprof',
-    '/openapi.json',
-    '*',
-    'http://localhost/config',
-  ])('GET %s is 404', async (path) => {
-    const { ask } = await start()
-    const answer = await ask(path)
-    expect(answer.status).toBe(404)
-    expect(answer.headers['content-type']).toBe('application/problem+json')
-    expect(JSON.parse(answer.body)).toMatchObject({ status: 404, error: 'no_route', request_id: 'admin-1' })
-  })
+  it.each(['/', '/healthz/', '/HEALTHZ', '//healthz', '/x/../config', '/debug/pprof', '*', 'http://localhost/config'])(
+    'GET %s is 404',
+    async (path) => {
+      const { ask } = await start()
+      const answer = await ask(path)
+      expect(answer.status).toBe(404)
+      expect(answer.headers['content-type']).toBe('application/problem+json')
+      expect(JSON.parse(answer.body)).toMatchObject({ status: 404, error: 'no_route', request_id: 'admin-1' })
+    },
+  )
 
   it.each(['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'])('%s is 405', async (method) => {
     const { ask } = await start()
@@ -272,6 +269,8 @@ describe('the listener', () => {
         scrape: async () => ({ contentType: '', body: '' }),
         routes: () => [],
         config: () => ({}),
+        openApi: () => ({}),
+        tenants: NO_TENANTS,
       },
       { host: '127.0.0.1', port },
     )

@@ -60,10 +60,11 @@ describe('a reference to the environment', () => {
   it('never shows in a fault what it holds, wherever it stands', () => {
     const yaml = `listeners: { public: { address: "\${C}", origin: "\${C}", trustedProxies: ["\${C}"], limits: { headers: "\${C}", bodyBytes: "\${C}" } }, admin: { token: { env: "\${C}" } } }
 workers: "\${C}"
-storage: { sessions: "redis://\${C}", accounts: "\${C}", migrate: "\${C}" }
+storage: { sessions: { cluster: ["redis://u:\${C}@h/x", "\${C}"], sentinels: ["redis://\${C}:p@h?"], name: "\${C}" }, accounts: "\${C}", migrate: "\${C}" }
 masterKey: "\${C}"
 tenants: { default: { hosts: ["\${C}:80"], issuer: "\${C}", signing: "\${C}", accessToken: { lifetime: "\${C}" }, throttle: { login: "\${C}" } } }
 issuers: { i: { issuer: "\${C}", tenant: "\${C}", audiences: "\${C}", algorithms: ["\${C}"], jwks: { file: "\${C}" }, secrets: [{ env: "\${C}" }, { file: "\${C}" }] } }
+clients: { c: { tenant: "\${C}", secret: { env: "\${C}" }, keys: { file: "\${C}" }, scopes: ["\${C} "] } }
 identity: { headers: { user: "\${C} ", tenant: "\${C} " } }
 upstreams: { u: { targets: ["\${C}"], balance: "\${C}", tls: { ca: "\${C}" } } }
 routes:
@@ -139,8 +140,8 @@ describe('a secret', () => {
     [Buffer.alloc(32, 0xfb).toString('base64'), 0xfb],
     [Buffer.alloc(32, 0xfb).toString('base64url'), 0xfb],
   ])('may be a master key of 32 bytes: %s', (written, byte) => {
-    const { masterKey } = parseConfig('masterKey: { env: KEY }', 'gateway.yaml', needsOf({ KEY: written }))
-    expect(masterKey).toEqual(new Uint8Array(32).fill(byte))
+    const { masterKeys } = parseConfig('masterKey: { env: KEY }', 'gateway.yaml', needsOf({ KEY: written }))
+    expect(masterKeys).toEqual([new Uint8Array(32).fill(byte)])
   })
 
   it.each(['ab'.repeat(31), Buffer.alloc(31).toString('base64'), 'z'.repeat(64), CANARY])(
@@ -180,7 +181,7 @@ routes: [{ name: r, match: { path: /a, headers: { x-api-key: "\${TOKEN}" } }, au
     expect(text).not.toContain('abab')
     expect(described).toMatchObject({
       listeners: { admin: { token: '[redacted]' } },
-      masterKey: '[redacted]',
+      masterKeys: ['[redacted]'],
       issuers: { legacy: { keys: { kind: 'secrets', secrets: ['[redacted]'] } } },
       upstreams: {
         u: { targets: ['https://u/'], tls: { verify: true, certificate: '-----BEGIN CERTIFICATE-----', key: '[redacted]' } },

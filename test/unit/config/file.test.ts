@@ -88,7 +88,7 @@ tenants:
   acme:
     issuer: §acme
     accessToken: { lifetime: §5s }
-    §sessionsPerUser: 100
+    sessionsPerUser: §0
 issuers:
   corporate: §§{ issuer: i, tenant: acme, algorithms: [RS256] }
 upstreams:
@@ -114,7 +114,7 @@ routes:
       'masterKey: a secret never stands in this file: it must be { env: NAME } or { file: PATH }',
       'tenants.acme.issuer: must be an http:// or https:// URL without query or fragment',
       'tenants.acme.accessToken.lifetime: must be between 60s and 12h',
-      'tenants.acme.sessionsPerUser: not supported yet, remove it',
+      'tenants.acme.sessionsPerUser: must be a whole number from 1 to 10000',
       'issuers.corporate.audiences: is required: write a list such as [api], or any',
       'issuers.corporate.jwks: is required: write { uri: https://… } or { file: PATH }',
       'upstreams.orders.retry: unknown key, did you mean retries?',
@@ -155,7 +155,7 @@ describe('more faults, found by the caller,', () => {
       return [{ path: ['routes', 1, 'match'], message: 'ties with the route b' }]
     }
     expect(faultsOf(yaml, { ...needsOf(), inspect })).toEqual([
-      '2:60 routes.a.service: must be accounts, discovery, health or echo',
+      '2:60 routes.a.service: must be accounts, sessions, oauth, discovery, health or echo, did you mean echo?',
       '4:23 routes.c.match: ties with the route b',
     ])
     expect(seen).toEqual([['b', 'c']])

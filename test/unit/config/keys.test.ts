@@ -7,12 +7,7 @@ const ROUTE = 'name: r, match: { path: /a }, auth: public, service: echo'
 /** A file with a key or value of the grammar that does not work yet, `§` before it, and its path. */
 const LATER: readonly (readonly [string, string])[] = [
   ['listeners: { public: { §tls: { certificate: cert.pem, key: key.pem } } }', 'listeners.public.tls'],
-  ['tenants: { a: { refreshToken: { §rotation: true } } }', 'tenants.a.refreshToken.rotation'],
-  ['tenants: { a: { refreshToken: { §grace: 10s } } }', 'tenants.a.refreshToken.grace'],
-  ['tenants: { a: { §sessionsPerUser: 100 } }', 'tenants.a.sessionsPerUser'],
-  ['tenants: { a: { §keys: { rotateEvery: 90d, publishBefore: 10m } } }', 'tenants.a.keys'],
   ['tenants: { a: { throttle: { §usernames: 10/m } } }', 'tenants.a.throttle.usernames'],
-  ['§clients: { billing: { tenant: acme, secret: { env: BILLING_SECRET }, scopes: [] } }', 'clients'],
   ['revocation: { §legacyChannel: { name: token_invalidation } }', 'revocation.legacyChannel'],
   ['upstreams: { u: { targets: [{ url: "http://127.0.0.1:9001", §weight: 2 }] } }', 'upstreams.u.targets.0.weight'],
   [`upstreams: { u: { ${TARGETS}, §hashBy: user } }`, 'upstreams.u.hashBy'],
@@ -31,9 +26,6 @@ const LATER: readonly (readonly [string, string])[] = [
 const LATER_VALUES: readonly (readonly [string, string])[] = [
   ['workers: §auto', 'workers: auto is not supported yet, write 1'],
   ['workers: §4', 'workers: more than one process is not supported yet, write 1'],
-  ['storage: { sessions: §"redis://u:p@r" }', 'storage.sessions: redis:// is not supported yet, write embedded'],
-  ['storage: { sessions: §"rediss://r" }', 'storage.sessions: rediss:// is not supported yet, write embedded'],
-  ['storage: { sessions: §{ cluster: ["redis://r"] } }', 'storage.sessions: redis:// is not supported yet, write embedded'],
   ['storage: { accounts: §"postgres://r" }', 'storage.accounts: postgres:// is not supported yet, write embedded'],
   ['storage: { accounts: §"mysql://r" }', 'storage.accounts: mysql:// is not supported yet, write embedded'],
   ['storage: { accounts: §oracle }', 'storage.accounts: must be embedded'],
@@ -45,11 +37,11 @@ const LATER_VALUES: readonly (readonly [string, string])[] = [
       ] as const,
   ),
   [`upstreams: { u: { ${TARGETS}, protocol: §http2 } }`, 'upstreams.u.protocol: http2 is not supported yet, write http1'],
-  ...['sessions', 'oauth', 'usernames', 'graphql'].map(
+  ...['usernames', 'graphql'].map(
     (word) =>
       [
         `routes: [{ name: r, match: { path: /a }, service: §${word} }]`,
-        `routes.r.service: ${word} is not supported yet, write accounts, discovery, health or echo`,
+        `routes.r.service: ${word} is not supported yet, write accounts, sessions, oauth, discovery, health or echo`,
       ] as const,
   ),
 ]
@@ -67,6 +59,8 @@ const UNKNOWN: readonly (readonly [string, string])[] = [
   ],
   [`routes: [{ ${ROUTE}, §methods: [GET] }]`, 'routes.r.methods: unknown key, did you mean match.methods?'],
   [`routes: [{ ${ROUTE}, §banana: 1 }]`, 'routes.r.banana: unknown key, remove it'],
+  ['storage: { sessions: { §nodes: [] } }', 'storage.sessions.nodes: unknown key, remove it: known are cluster, sentinels, name'],
+  ['tenants: { a: { §rotateEvery: 30d } }', 'tenants.a.rotateEvery: unknown key, did you mean keys.rotateEvery?'],
   ['telemetry: { §banana: 1 }', 'telemetry.banana: unknown key, remove it: known are accessLog'],
   [
     'storage: { §constructor: 1 }',

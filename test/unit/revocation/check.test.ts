@@ -29,6 +29,10 @@ async function stale(): Promise<World> {
   return world
 }
 
+function idOf(revocation: Revocation): string {
+  return revocation.kind === 'tenant' ? '' : revocation.id
+}
+
 /** The fact that was added, or the kind of the problem. */
 async function outcome(world: World, exchange: Authenticated): Promise<string> {
   try {
@@ -71,6 +75,17 @@ describe('while the set is fresh', () => {
     ],
     ['a session of the token’s id', { kind: 'session', tenant: 'acme', id: 't1', expiresAt: LATER }, 'checked'],
     ['a token of the session’s id', { kind: 'token', tenant: 'acme', id: 's1', expiresAt: LATER }, 'checked'],
+    ['the key that signed it', { kind: 'key', tenant: 'acme', id: 'k1', expiresAt: LATER }, 'token_revoked'],
+    ['another key', { kind: 'key', tenant: 'acme', id: 'k2', expiresAt: LATER }, 'checked'],
+    ['a key of the same id in another tenant', { kind: 'key', tenant: 'globex', id: 'k1', expiresAt: LATER }, 'checked'],
+    ['a key of the token’s id', { kind: 'key', tenant: 'acme', id: 't1', expiresAt: LATER }, 'checked'],
+    [
+      'its tenant, in the second of its issue',
+      { kind: 'tenant', tenant: 'acme', at: START_SECONDS, expiresAt: LATER },
+      'token_revoked',
+    ],
+    ['its tenant, before its issue', { kind: 'tenant', tenant: 'acme', at: START_SECONDS - 1, expiresAt: LATER }, 'checked'],
+    ['another tenant', { kind: 'tenant', tenant: 'globex', at: LATER, expiresAt: LATER }, 'checked'],
     ['another user', { kind: 'user', tenant: 'acme', id: 'u2', epoch: 2, at: LATER, expiresAt: LATER }, 'checked'],
   ])('a revocation of %s decides', async (_, revocation, result) => {
     const world = await started()
@@ -95,6 +110,30 @@ describe('while the set is fresh', () => {
     await rest()
     expect(await outcome(world, exchangeOf(principal))).toBe(result)
     expect(world.room.covers(revocation, principal)).toBe(result === 'token_revoked')
+  })
+
+  it('refuses a token that does not say when it was issued, once its tenant is revoked', async () => {
+    const world = await started()
+    const { issuedAt: _issuedAt, ...principal } = PRINCIPAL
+    const revocation: Revocation = { kind: 'tenant', tenant: 'acme', at: 1, expiresAt: LATER }
+    world.log.append(revocation)
+    await rest()
+    expect(await outcome(world, exchangeOf(principal))).toBe('token_revoked')
+    expect(world.room.covers(revocation, principal)).toBe(true)
+    expect(await outcome(world, exchangeOf())).toBe('checked')
+  })
+
+  it('keeps of two revocations of a tenant the later moment and the longer life', async () => {
+    const world = await started()
+    world.log.append({ kind: 'tenant', tenant: 'acme', at: START_SECONDS - 9, expiresAt: LATER })
+    world.log.append({ kind: 'tenant', tenant: 'acme', at: START_SECONDS, expiresAt: START_SECONDS + 30 })
+    world.log.append({ kind: 'tenant', tenant: 'acme', at: START_SECONDS - 20, expiresAt: START_SECONDS + 20 })
+    await world.pass(130_000)
+    expect(await outcome(world, exchangeOf())).toBe('token_revoked')
+    expect(world.room.entries()).toBe(1)
+    await world.pass(900_000)
+    expect(await outcome(world, exchangeOf())).toBe('checked')
+    expect(world.room.entries()).toBe(0)
   })
 
   it('cannot be misled by an id that contains what could be a delimiter', async () => {
@@ -205,10 +244,11 @@ describe('verify', () => {
       { tokenId: 'b' },
       { epoch: 7 },
       { issuedAt: 7 },
+      { keyId: 'b' },
     ]) {
       await outcome(world, exchangeOf({ ...PRINCIPAL, ...change }, 'verify'))
     }
-    expect(world.lookup.calls).toHaveLength(7)
+    expect(world.lookup.calls).toHaveLength(8)
   })
 
   it('refuses when the store fails, or is too slow', async () => {
@@ -258,7 +298,7 @@ describe('listeners', () => {
   it('hear of each revocation once, after it is in force', async () => {
     const world = await started()
     const heard: [string, boolean][] = []
-    const end = world.room.onRevoked((revocation) => heard.push([revocation.id, world.room.lists(PRINCIPAL)]))
+    const end = world.room.onRevoked((revocation) => heard.push([idOf(revocation), world.room.lists(PRINCIPAL)]))
     world.log.append(TOKEN)
     world.log.append(TOKEN)
     world.log.append({ ...TOKEN, id: 't2' })
@@ -279,7 +319,7 @@ describe('listeners', () => {
     world.room.onRevoked(() => {
       throw new Error('x')
     })
-    world.room.onRevoked((revocation) => heard.push(revocation.id))
+    world.room.onRevoked((revocation) => heard.push(idOf(revocation)))
     world.log.append(TOKEN)
     world.log.append({ ...TOKEN, id: 't2' })
     await rest()

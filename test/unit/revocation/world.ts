@@ -116,15 +116,13 @@ function createLog(nowSeconds: () => number): FakeLog {
     },
     async snapshot(): Promise<LogSlice> {
       log.snapshots += 1
-      const revocations = log.entries.filter((entry) => entry.expiresAt >= nowSeconds())
-      const slice = { position: log.entries.length, revocations }
+      const slice = everything()
       await behave()
       return slice
     },
     async readAfter(position): Promise<LogSlice> {
       log.reads += 1
-      const revocations = log.entries.slice(position, position + log.batch)
-      const slice = { position: Math.min(position, log.entries.length) + revocations.length, revocations }
+      const slice = Number(position) > log.entries.length ? everything() : sliceAfter(Number(position))
       await behave()
       if (log.refusesPosition) throw new Error('no such position')
       return slice
@@ -135,6 +133,17 @@ function createLog(nowSeconds: () => number): FakeLog {
     },
   }
   return log
+
+  function everything(): LogSlice {
+    const revocations = log.entries.filter((entry) => entry.expiresAt >= nowSeconds())
+    return { position: String(log.entries.length), revocations, complete: true }
+  }
+
+  function sliceAfter(position: number): LogSlice {
+    const revocations = log.entries.slice(position, position + log.batch)
+    const end = position + revocations.length
+    return { position: String(end), revocations, complete: end === log.entries.length }
+  }
 
   async function behave(): Promise<void> {
     if (log.mode === 'hangs') await new Promise(() => undefined)
@@ -152,6 +161,7 @@ export const PRINCIPAL: Identified = {
   tokenId: 't1',
   epoch: 1,
   issuedAt: START_SECONDS,
+  keyId: 'k1',
   expiresAt: START_SECONDS + 900,
   skewSeconds: 2,
   scopes: [],

@@ -149,6 +149,11 @@ describe('health', () => {
     expect(bodyOf(answer)).toEqual({ status: 'ok', redis: 'embedded', uptime_seconds: 12 })
     world.clock.degraded = true
     expect(bodyOf(await ask())).toEqual({ status: 'degraded', redis: 'embedded', uptime_seconds: 12 })
+    world.clock.degraded = false
+    world.clock.redis = 'up'
+    expect(bodyOf(await ask())).toEqual({ status: 'ok', redis: 'up', uptime_seconds: 12 })
+    world.clock.redis = 'down'
+    expect(bodyOf(await ask())).toEqual({ status: 'degraded', redis: 'down', uptime_seconds: 12 })
   })
 })
 

@@ -4,7 +4,7 @@ import { SERVICE_NAMES } from '../../../src/config/config.ts'
 import { Problem } from '../../../src/problem/problem.ts'
 import { createServices, endpointsOf, json } from '../../../src/services/services.ts'
 import type { World } from './world.ts'
-import { anIdentity, openWorld, refusalOf } from './world.ts'
+import { anIdentity, openWorld, SECRETS, refusalOf } from './world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -31,6 +31,17 @@ describe('services', () => {
       'required POST accounts/logout',
       'required POST accounts/logout-all',
       'required GET accounts/me',
+      'public POST sessions',
+      'required GET sessions',
+      'required DELETE sessions/{id}',
+      'public POST sessions/validate',
+      'public POST sessions/refresh',
+      'public POST sessions/revoke',
+      'optional POST sessions/revoke-all',
+      'required POST sessions/revoke-others',
+      'public POST oauth/token',
+      'public POST oauth/introspect',
+      'public POST oauth/revoke',
       'public GET discovery/jwks.json',
       'public GET discovery/oauth-authorization-server',
       'public GET discovery/oauth-authorization-server/t/{tenant}',
@@ -132,10 +143,14 @@ describe('bad input', () => {
       fc.constantFrom('a@b.c', 'default', 'acme', '..'),
     )
     const field = fc.oneof(text, fc.jsonValue(), fc.constant(undefined))
-    const shaped = fc.record({ email: field, username: field, password: field, tenant_id: field }, { requiredKeys: [] })
+    const fields = { email: field, username: field, password: field, tenant_id: field, user_id: field, scope: field }
+    const tokens = { access_token: field, refresh_token: field, token: field, reason: field, metadata: field }
+    const shaped = fc.record({ ...fields, ...tokens }, { requiredKeys: [] })
+    const proof = fc.constantFrom(`Basic ${btoa(`acme-backend:${SECRETS['acme-backend']}`)}`, 'Basic x', 'Bearer x')
     const body = fc.oneof(
       shaped,
       shaped.map((value) => ({ ...value, email: 'a@b.c' })),
+      field.map((value) => ({ tenant_id: 'acme', user_id: 'u1', scope: '', metadata: value })),
       fc.jsonValue(),
       fc.uint8Array({ maxLength: 200 }),
       fc.string(),
@@ -149,7 +164,12 @@ describe('bad input', () => {
           tenant: fc.constantFrom('acme', 'default', 'nowhere', '__proto__'),
           named: text,
           known: fc.boolean(),
-          headers: fc.array(fc.tuple(fc.constantFrom('if-none-match', 'user-agent', 'content-type', 'x'), text)),
+          headers: fc.array(
+            fc.oneof(
+              fc.tuple(fc.constantFrom('if-none-match', 'user-agent', 'content-type', 'x', 'authorization'), text),
+              fc.tuple(fc.constant('authorization'), proof),
+            ),
+          ),
           contentType: fc.constantFrom('application/json', 'text/plain'),
         }),
         async (call, sent, facts) => {

@@ -3,22 +3,38 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { IssuerConfig, TenantConfig } from '../../../src/config/config.ts'
+import { createAuthenticator, createJwtVerifier } from '../../../src/authenticator/authenticator.ts'
+import type { ClientConfig, Config, IssuerConfig, TenantConfig } from '../../../src/config/config.ts'
 import type { Admitted, Identified, Principal, Route } from '../../../src/exchange/exchange.ts'
 import { ANONYMOUS } from '../../../src/exchange/exchange.ts'
 import { Problem } from '../../../src/problem/problem.ts'
 import type { Passwords, PasswordsNeeds } from '../../../src/services/accounts/accounts.ts'
-import { createAccounts, createPasswords } from '../../../src/services/accounts/accounts.ts'
+import {
+  createAccounts,
+  createPasswords,
+  createUserDirectory,
+  type UserDirectory,
+} from '../../../src/services/accounts/accounts.ts'
+import { createRevocation, type RevocationRoom } from '../../../src/revocation/revocation.ts'
+import { createClients, createReplayMemory } from '../../../src/services/clients/clients.ts'
 import { createDiscovery } from '../../../src/services/discovery/discovery.ts'
 import { createEcho } from '../../../src/services/echo/echo.ts'
 import { createHealth } from '../../../src/services/health/health.ts'
+import { createOAuth } from '../../../src/services/oauth/oauth.ts'
 import type { Answer, ServiceIo, Services } from '../../../src/services/services.ts'
 import { createServices } from '../../../src/services/services.ts'
-import { createSessions } from '../../../src/services/sessions/sessions.ts'
+import {
+  createSessionEndpoints,
+  createSessions,
+  type Sessions,
+  type SessionStore,
+} from '../../../src/services/sessions/sessions.ts'
 import type { Embedded } from '../../../src/storage/embedded/embedded.ts'
 import { openEmbedded } from '../../../src/storage/embedded/embedded.ts'
 import type { Tenants } from '../../../src/tenants/tenants.ts'
 import { openTenants } from '../../../src/tenants/tenants.ts'
+import { enforced } from '../../../src/stores.ts'
+import { testConfig } from '../../support/config.ts'
 
 export const NOW = 1_800_000_000
 export const ORIGIN = 'http://localhost:8080'
@@ -42,12 +58,30 @@ export interface Request {
   readonly forwarded?: readonly string[]
 }
 
+/** Secret of each client of the world. */
+export const SECRETS = {
+  'acme-backend': 'the secret of acme-backend',
+  'default-backend': 'the secret of default-backend',
+  reader: 'the secret of the reader',
+} as const
+
 export interface World {
   readonly services: Services
   readonly storage: Embedded
   readonly tenants: Tenants
+  readonly sessions: Sessions
+  readonly users: UserDirectory
+  readonly revocation: RevocationRoom
+  /** Stands between the services and the real store; the tests may make it fail. */
+  readonly store: { current: SessionStore }
+  /** From 0, below 1. */
+  readonly chance: { now: number }
+  /** What the path would make of a token now. */
+  identify(token: string): Promise<Identified | Problem>
   readonly config: ReadonlyMap<string, TenantConfig>
-  readonly clock: { nowSeconds: number; nowMs: number; degraded: boolean }
+  /** Moves the wall clock, and lets the keys be read again as they are each second. */
+  pass(seconds: number): Promise<void>
+  readonly clock: { nowSeconds: number; nowMs: number; degraded: boolean; redis: 'up' | 'down' | 'embedded' }
   /** Runs of the password hash so far. */
   hashRuns(): number
   readonly events: string[]
@@ -63,8 +97,10 @@ export function aTenant(id: string, changes: Partial<TenantConfig> = {}): Tenant
     issuer: `${ORIGIN}/t/${id}`,
     audience: 'api',
     signing: 'ES256',
-    accessToken: { lifetimeSeconds: 900 },
-    refreshToken: { lifetimeSeconds: 2_592_000, idleSeconds: 1_209_600 },
+    accessToken: { lifetimeSeconds: 900, jitter: 0 },
+    refreshToken: { lifetimeSeconds: 2_592_000, idleSeconds: 1_209_600, rotation: true, graceSeconds: 10 },
+    sessionsPerUser: 100,
+    keys: { rotateEverySeconds: 7_776_000, publishBeforeSeconds: 600 },
     registration: 'open',
     clockSkewSeconds: 2,
     throttle: { loginPerMinute: 20 },
@@ -89,24 +125,78 @@ export async function quickly(password: Uint8Array, salt: Uint8Array): Promise<U
   return createHash('sha256').update(salt).update(password).digest()
 }
 
-export async function openWorld(derive: PasswordsNeeds['derive'] = quickly): Promise<World> {
+function clientOf(id: keyof typeof SECRETS, tenant: string, scopes: readonly string[]): [string, ClientConfig] {
+  return [id, { id, tenant, secret: Buffer.from(SECRETS[id]), scopes }]
+}
+
+/** The configuration of the world; `changes` are those of the tenant acme. */
+function configOf(changes: Partial<TenantConfig>): Config {
+  const tenants = [
+    aTenant('default'),
+    aTenant('acme', { hosts: ['acme.localhost'], issuer: 'https://acme.example', ...changes }),
+    aTenant('closed', { registration: 'closed' }),
+  ]
+  return {
+    ...testConfig('{}'),
+    tenants: new Map(tenants.map((tenant) => [tenant.id, tenant])),
+    issuers: new Map([['corporate', CORPORATE]]),
+    clients: new Map([
+      clientOf('acme-backend', 'acme', ['sessions:write', 'sessions:read']),
+      clientOf('default-backend', 'default', ['sessions:write']),
+      clientOf('reader', 'acme', ['sessions:read']),
+    ]),
+  }
+}
+
+export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, changes: Partial<TenantConfig> = {}): Promise<World> {
   const directory = mkdtempSync(join(tmpdir(), 'gatehouse-services-'))
-  const clock = { nowSeconds: NOW, nowMs: 0, degraded: false }
+  const clock: World['clock'] = { nowSeconds: NOW, nowMs: 0, degraded: false, redis: 'embedded' }
+  const chance = { now: 0 }
   const events: string[] = []
   let runs = 0
   const nowSeconds = (): number => clock.nowSeconds
-  const config = new Map(
-    [
-      aTenant('default'),
-      aTenant('acme', { hosts: ['acme.localhost'], issuer: 'https://acme.example' }),
-      aTenant('closed', { registration: 'closed' }),
-    ].map((tenant) => [tenant.id, tenant]),
+  const nowMs = (): number => clock.nowSeconds * 1_000
+  const random = (): number => chance.now
+  const never = (): (() => void) => () => undefined
+  const config = configOf(changes)
+  const storage = await openEmbedded({ nowSeconds }, { directory: join(directory, 'data'), migrate: true })
+  const revocation = createRevocation(
+    {
+      log: storage.log,
+      lookup: storage.log,
+      nowMs,
+      monotonicMs: () => 0,
+      random,
+      schedule: never,
+      events: { checked() {}, lag() {}, breaker() {}, feed() {}, listenerFailed() {} },
+    },
+    config.revocation,
   )
-  const storage = await openEmbedded(
-    { nowSeconds },
-    { sessions: 'embedded', accounts: 'embedded', directory: join(directory, 'data'), migrate: true },
+  const store = { current: storage.sessions }
+  const tenants = await openTenants(
+    {
+      store: storage.keys,
+      masterKeys: [new Uint8Array(32).fill(1)],
+      nowSeconds,
+      random,
+      schedule: never,
+      revokeKey: (tenant, id, ending) => storage.sessions.revoke({ kind: 'key', tenant, id }, ending),
+    },
+    config.tenants,
   )
-  const tenants = await openTenants({ store: storage.keys, masterKey: new Uint8Array(32).fill(1), nowSeconds }, config)
+  const authenticator = createAuthenticator(
+    {
+      fetch: globalThis.fetch,
+      nowMs,
+      random,
+      schedule: never,
+      readFile: async () => '{"keys":[]}',
+      ownKeys: tenants.publicKeys,
+      events: { decided() {}, cache() {}, validated() {}, validationSeconds() {}, jwksFetched() {}, keyDropped() {} },
+    },
+    { tenants: config.tenants, issuers: new Map() },
+  )
+  await Promise.all([authenticator.start(), revocation.start()])
   const passwords: Passwords = createPasswords({
     derive: (...values) => {
       runs++
@@ -115,41 +205,101 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly): Pro
     randomBytes,
     cores: 3,
   })
+  const users = createUserDirectory(storage.accounts, () => sessions)
   const sessions = createSessions(
     {
-      store: storage.sessions,
+      store: enforced(passedOn(store), revocation.synced),
+      users,
       tokens: tenants,
       nowSeconds,
+      random,
       randomBytes,
       count: (tenant, event, by) => events.push(`${tenant} ${event} ${by}`),
     },
-    { tenants: config, issuers: new Map([['corporate', CORPORATE]]) },
+    config,
   )
+  const clients = createClients(
+    { nowSeconds, nowMs: () => clock.nowMs, verifier: createJwtVerifier, replay: createReplayMemory({ nowSeconds }) },
+    config,
+  )
+  const verify = async (token: string): Promise<Identified> => authenticator.verify(token)
+  const check = async (admitted: Admitted, principal: Identified): Promise<void> => {
+    await revocation.check({ ...admitted, principal })
+  }
   const services = createServices([
     createAccounts(
       { accounts: storage.accounts, sessions, passwords, nowSeconds, nowMs: () => clock.nowMs, randomBytes },
-      { tenants: config },
+      config,
     ),
-    createDiscovery(
-      { jwks: (tenant) => tenants.jwks(tenant), passportJwk: tenants.passport.publicJwk },
-      { origin: ORIGIN, tenants: config },
+    createSessionEndpoints({ sessions, clients, verify, check }, config),
+    createOAuth(
+      {
+        sessions,
+        clients,
+        tokens: tenants,
+        verify,
+        check,
+        isRevoked: revocation.lists,
+        nowSeconds,
+        nowMs: () => clock.nowMs,
+        random,
+        randomBytes,
+      },
+      config,
     ),
-    createHealth({ uptimeSeconds: () => 12.7, isDegraded: () => clock.degraded }),
+    createDiscovery({ jwks: (tenant) => tenants.jwks(tenant), passportJwks: () => tenants.passport.jwks() }, config),
+    createHealth({ uptimeSeconds: () => 12.7, redis: () => clock.redis, isDegraded: () => clock.degraded }),
     createEcho(),
   ])
   return {
     services,
     storage,
     tenants,
-    config,
+    sessions,
+    users,
+    revocation,
+    store,
+    chance,
+    config: config.tenants,
     clock,
+    async pass(seconds) {
+      clock.nowSeconds += seconds
+      await tenants.reload()
+    },
     events,
     hashRuns: () => runs,
     ask: (request) => ask(services, request),
+    async identify(token) {
+      try {
+        const principal = await authenticator.verify(token)
+        if (revocation.lists(principal)) throw new Problem('token_revoked')
+        return principal
+      } catch (error) {
+        if (error instanceof Problem) return error
+        throw error
+      }
+    },
     close() {
+      revocation.stop()
+      authenticator.stop()
       storage.close()
       rmSync(directory, { recursive: true, force: true })
     },
+  }
+}
+
+/** A store whose calls go to whatever is current. */
+function passedOn(store: { readonly current: SessionStore }): SessionStore {
+  return {
+    create: (...values) => store.current.create(...values),
+    rotate: (...values) => store.current.rotate(...values),
+    find: (...values) => store.current.find(...values),
+    findByToken: (...values) => store.current.findByToken(...values),
+    list: (...values) => store.current.list(...values),
+    end: (...values) => store.current.end(...values),
+    endAll: (...values) => store.current.endAll(...values),
+    endOthers: (...values) => store.current.endOthers(...values),
+    revoke: (...values) => store.current.revoke(...values),
   }
 }
 

@@ -35,4 +35,14 @@ export const ACCOUNT_MIGRATIONS: readonly Migration[] = Object.freeze([
       ALTER TABLE accounts DROP COLUMN username;
     `,
   },
+  {
+    id: 3,
+    name: '0003_account_status',
+    up: `
+      ALTER TABLE accounts ADD COLUMN status TEXT NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'disabled'));
+    `,
+    down: `
+      ALTER TABLE accounts DROP COLUMN status;
+    `,
+  },
 ])

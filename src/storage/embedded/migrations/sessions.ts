@@ -1,5 +1,17 @@
 import type { Migration } from '../migrations.ts'
 
+/** SQLite cannot change a CHECK: the rows go over to a new table, and so does the last position that was ever given. */
+function moveRevocations(table: string, which: string): string {
+  return `
+      INSERT INTO ${table} SELECT seq, kind, tenant_id, id, epoch, revoked_at, expires_at FROM revocations WHERE ${which};
+      DELETE FROM sqlite_sequence WHERE name = '${table}';
+      INSERT INTO sqlite_sequence (name, seq) SELECT '${table}', seq FROM sqlite_sequence WHERE name = 'revocations';
+      DROP TABLE revocations;
+      ALTER TABLE ${table} RENAME TO revocations;
+      CREATE INDEX revocations_by_subject ON revocations (tenant_id, kind, id);
+      CREATE INDEX revocations_by_expiry ON revocations (expires_at);`
+}
+
 /** Schema of `sessions.db`. All times in seconds since 1970. */
 export const SESSION_MIGRATIONS: readonly Migration[] = Object.freeze([
   {
@@ -69,6 +81,44 @@ export const SESSION_MIGRATIONS: readonly Migration[] = Object.freeze([
       DROP TABLE epochs;
       DROP TABLE sessions;
       DROP TABLE signing_keys;
+    `,
+  },
+  {
+    id: 2,
+    name: '0002_rotation',
+    up: `
+      -- When the refresh token was last exchanged for its successor; null: never.
+      ALTER TABLE sessions ADD COLUMN rotated_at INTEGER;
+      -- Until now every session was made by a login.
+      ALTER TABLE sessions ADD COLUMN client_id TEXT NOT NULL DEFAULT 'gatehouse';
+
+      CREATE TABLE revocations_of_all_kinds (
+        seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind       TEXT    NOT NULL CHECK (kind IN ('token', 'session', 'user', 'tenant', 'key')),
+        tenant_id  TEXT    NOT NULL,
+        id         TEXT    NOT NULL,
+        epoch      INTEGER,
+        revoked_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        CHECK ((kind = 'user') = (epoch IS NOT NULL)),
+        CHECK (kind <> 'tenant' OR id = '')
+      ) STRICT;
+      ${moveRevocations('revocations_of_all_kinds', 'true')}
+    `,
+    down: `
+      CREATE TABLE revocations_of_old_kinds (
+        seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind       TEXT    NOT NULL CHECK (kind IN ('token', 'session', 'user')),
+        tenant_id  TEXT    NOT NULL,
+        id         TEXT    NOT NULL,
+        epoch      INTEGER,
+        revoked_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        CHECK ((kind = 'user') = (epoch IS NOT NULL))
+      ) STRICT;
+      ${moveRevocations('revocations_of_old_kinds', "kind IN ('token', 'session', 'user')")}
+      ALTER TABLE sessions DROP COLUMN client_id;
+      ALTER TABLE sessions DROP COLUMN rotated_at;
     `,
   },
 ])

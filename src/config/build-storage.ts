@@ -1,0 +1,90 @@
+import type { Build } from './build.ts'
+import { readSecret, refuseEmpty } from './build.ts'
+import type { SessionStorageConfig } from './config.ts'
+import type { Path } from './faults.ts'
+import type { Draft } from './schema.ts'
+import type { SecretSource } from './secrets.ts'
+import { parseMasterKey } from './secrets.ts'
+import type { Item } from './shapes.ts'
+import { databaseOf, holdsPassword } from './storage-urls.ts'
+
+const SESSIONS: Path = ['storage', 'sessions']
+const MASTER_KEY: Path = ['masterKey']
+const WRITE_NODES = 'write a list such as [redis://10.0.0.1:6379]'
+
+/** Where sessions are: one of the four kinds, without a password that stands in the file. */
+export function buildSessionStorage(draft: Draft['storage']['sessions'], build: Build): SessionStorageConfig {
+  if (draft === 'embedded') return { kind: 'embedded' }
+  if ('url' in draft) {
+    refusePassword(SESSIONS, build)
+    return { kind: 'redis', url: draft.url }
+  }
+  const { cluster, sentinels, name } = draft
+  if (cluster !== undefined && sentinels !== undefined) {
+    build.report([...SESSIONS, 'sentinels'], 'does not go with cluster: remove one of the two')
+  }
+  if (name !== undefined && sentinels === undefined && !build.isFaulty([...SESSIONS, 'sentinels'])) {
+    build.report([...SESSIONS, 'name'], 'goes with sentinels only: remove it')
+  }
+  if (cluster !== undefined) return { kind: 'cluster', urls: nodes(cluster, 'cluster', build) }
+  if (sentinels !== undefined) {
+    if (name === undefined && !build.isFaulty([...SESSIONS, 'name'])) {
+      build.report([...SESSIONS, 'name'], 'is required: write what the sentinels call the master, such as mymaster')
+    }
+    return { kind: 'sentinel', urls: nodes(sentinels, 'sentinels', build), name: name ?? '' }
+  }
+  if (!build.isFaulty(SESSIONS)) build.report(SESSIONS, `must name its servers: write cluster or sentinels`)
+  return { kind: 'embedded' }
+}
+
+function nodes(drafts: readonly Item<string>[], key: 'cluster' | 'sentinels', build: Build): readonly string[] {
+  refuseEmpty(drafts, [...SESSIONS, key], WRITE_NODES, build)
+  for (const { at, value } of drafts) {
+    refusePassword([...SESSIONS, key, at], build)
+    if (key === 'cluster' && databaseOf(value) !== 0)
+      build.report([...SESSIONS, key, at], 'must not name a database: a cluster has one')
+  }
+  const urls = drafts.map((item) => item.value)
+  if (new Set(urls.map((url) => url.slice(0, url.indexOf(':')))).size > 1) {
+    build.report([...SESSIONS, key], 'must be redis:// or rediss:// throughout: a mix would send passwords in the clear')
+  }
+  return urls
+}
+
+function refusePassword(path: Path, build: Build): void {
+  if (holdsPassword(build.written(path))) {
+    build.report(path, 'a password never stands in this file: write redis://:${REDIS_PASSWORD}@HOST:PORT and set the variable')
+  }
+}
+
+/** The keys that seal; none on embedded storage, which keeps one of its own, unless the file says otherwise. */
+export function buildMasterKeys(draft: Draft['masterKey'], sessions: SessionStorageConfig, build: Build): readonly Uint8Array[] {
+  if (draft === undefined) {
+    if (sessions.kind !== 'embedded' && !build.isFaulty(MASTER_KEY)) {
+      build.report(
+        MASTER_KEY,
+        'is required where sessions are in Redis, the same for every gateway: write { env: GATEHOUSE_MASTER_KEY }',
+      )
+    }
+    return []
+  }
+  if (!Array.isArray(draft)) return [masterKey(draft, MASTER_KEY, build)].filter((key) => key !== undefined)
+  refuseEmpty(draft, MASTER_KEY, 'write [{ env: NEW_KEY }, { env: OLD_KEY }]', build)
+  const keys: Uint8Array[] = []
+  for (const { at, value } of draft) {
+    const key = masterKey(value, [...MASTER_KEY, at], build)
+    if (key === undefined) continue
+    if (keys.some((other) => Buffer.compare(other, key) === 0))
+      build.report([...MASTER_KEY, at], 'is the same key again: remove one')
+    keys.push(key)
+  }
+  return keys
+}
+
+function masterKey(source: SecretSource, path: Path, build: Build): Uint8Array | undefined {
+  const text = readSecret(source, path, build)
+  if (text === undefined) return undefined
+  const key = parseMasterKey(text)
+  if (key === undefined) build.report(path, 'the key must be 32 bytes in base64 or hex: make one with openssl rand -base64 32')
+  return key
+}

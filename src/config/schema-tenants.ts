@@ -1,0 +1,88 @@
+import { z } from 'zod'
+import { host, httpIssuer, scope } from './addresses.ts'
+import { choice, duration, flag, integer, percentage, plainText, rate, seconds } from './scalars.ts'
+import { secret } from './secrets.ts'
+import { list, mapping, unsupported } from './shapes.ts'
+import { redisUrl, sessionStorage } from './storage-urls.ts'
+
+/** One value of `tenants`. */
+export const tenant = mapping({
+  hosts: list(host('exact')).prefault([]).describe('Requests to these hosts belong to this tenant.'),
+  issuer: httpIssuer().optional().describe('`iss` of its tokens. Default: the public origin + /t/<tenant>.'),
+  audience: plainText('an audience').prefault('api').describe('`aud` of its tokens.'),
+  signing: choice(['RS256', 'ES256', 'EdDSA']).prefault('RS256').describe('How its tokens are signed.'),
+  accessToken: mapping({
+    lifetime: seconds('60s', '12h').prefault('15m').describe('Life of an access token.'),
+    jitter: percentage(5)
+      .prefault('0%')
+      .describe('Each life is cut by up to this share, at random, so that fleets do not refresh in step.'),
+  }).prefault({}),
+  refreshToken: mapping({
+    lifetime: seconds('60s', '3650d').prefault('30d').describe('Life of a session.'),
+    idle: seconds('60s', '3650d').prefault('14d').describe('A session that is not used this long ends.'),
+    rotation: flag()
+      .prefault(true)
+      .describe('Each refresh gives a new refresh token; an old one that comes back ends the session.'),
+    grace: seconds('0s', '60s')
+      .prefault('10s')
+      .describe('How long the token before the newest still gets that same newest one, for lost answers.'),
+  }).prefault({}),
+  sessionsPerUser: integer(1, 10_000).prefault(100).describe('Sessions of one user; one more ends the least recently used.'),
+  keys: mapping({
+    rotateEvery: seconds('1h', '3650d').prefault('90d').describe('How long a signing key signs.'),
+    publishBefore: seconds('10m', '30d')
+      .prefault('10m')
+      .describe('How long a signing key is published before it signs: twice as long as a JWKS is cached, at least.'),
+  })
+    .prefault({})
+    .describe('Rotation of the signing keys.'),
+  registration: choice(['open', 'closed']).prefault('open').describe('Whether anyone may register an account.'),
+  clockSkew: seconds('0s', '120s').prefault('2s').describe('How long past their expiry its tokens are still taken.'),
+  throttle: mapping({
+    login: rate().prefault('20/m').describe('Logins of one IP address (a /64 for IPv6).'),
+    usernames: unsupported(),
+  }).prefault({}),
+})
+
+/** One value of `clients`. */
+export const client = mapping({
+  tenant: plainText('the id of a tenant').optional().describe('The tenant that it may act for.'),
+  secret: secret().optional().describe('Its secret, at least 16 bytes: { env } or { file }.'),
+  keys: mapping({
+    file: plainText('the path of a JWKS file').optional().describe('Its public keys, relative to this file.'),
+  })
+    .optional()
+    .describe('Its public keys in place of a secret, for private_key_jwt.'),
+  scopes: list(scope())
+    .optional()
+    .describe('What it may do: sessions:write, sessions:read, tokens:introspect, or scopes of your own.'),
+})
+
+/** `revocation`. */
+export const revocation = mapping({
+  maxStaleness: duration('1ms', '1d').prefault('10s').describe('How old the local copy of the revocations may be.'),
+  whenStale: choice(['deny', 'allow', 'verify', 'safe-methods'])
+    .prefault('deny')
+    .describe('What happens to a token when the copy is older.'),
+  breaker: mapping({
+    timeout: duration('1ms', '1m').prefault('50ms').describe('Longest wait for one look-up.'),
+    errorThreshold: percentage().prefault('50%').describe('Share of failures that opens the breaker.'),
+    resetAfter: duration('1ms', '1h').prefault('1s').describe('When an open breaker tries again.'),
+  })
+    .prefault({})
+    .describe('Guards the look-ups of whenStale: verify.'),
+  legacyChannel: unsupported(),
+})
+
+/** `storage.sessions`: a word or URL, or the nodes of several machines. */
+export const sessionsPlace = z.union([
+  sessionStorage(),
+  mapping({
+    cluster: list(redisUrl()).optional().describe('Nodes of a Redis Cluster; one that answers leads to the others.'),
+    sentinels: list(redisUrl()).optional().describe('Sentinels that know the master.'),
+    name: plainText('the name of the master').optional().describe('What the sentinels call the master, such as mymaster.'),
+  }),
+])
+
+/** `masterKey`: one secret, or several, newest first. */
+export const masterKey = z.union([secret(), list(secret())])

@@ -1,0 +1,28 @@
+import type { Sessions, Users } from '../sessions/sessions.ts'
+import type { AccountStatus, AccountStore } from './accounts.ts'
+
+/** Who may use what they have: the account directory as operators and other services see it. */
+export interface UserDirectory extends Users {
+  /**
+   * Disables a user, which ends all their sessions, or lets them log in again.
+   *
+   * @returns false when there is no such account
+   */
+  setStatus(tenant: string, user: string, status: AccountStatus, reason?: string): Promise<boolean>
+}
+
+/** @param sessions - asked for when a user is disabled only, since sessions themselves ask for the status of users */
+export function createUserDirectory(accounts: AccountStore, sessions: () => Pick<Sessions, 'endAll'>): UserDirectory {
+  return {
+    async status(tenant, user) {
+      const account = await accounts.findById(tenant, user)
+      return account?.status ?? 'unknown'
+    },
+    async setStatus(tenant, user, status, reason = 'user disabled') {
+      // First the status: a login in between finds it, and a session made before it is ended.
+      const exists = await accounts.setStatus(tenant, user, status)
+      if (exists && status === 'disabled') await sessions().endAll({ tenant, user }, reason)
+      return exists
+    },
+  }
+}

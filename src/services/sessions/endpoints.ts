@@ -1,0 +1,199 @@
+import type { TenantConfig } from '../../config/config.ts'
+import type { Admitted, Identified } from '../../exchange/exchange.ts'
+import { describeRefusal, Problem } from '../../problem/problem.ts'
+import type { Client, Clients } from '../clients/clients.ts'
+import { guardedJsonEndpoint, jsonEndpoint } from '../json-body.ts'
+import type { Answer, Call, Service } from '../services.ts'
+import { callerOf, headerOf, json } from '../services.ts'
+import { tenantInPath } from '../tenant-of-request.ts'
+import type { Creation, Refresh, RevocationBody, RevocationOfAll, Validation } from './bodies.ts'
+import { CREATION, REFRESH, REVOCATION, REVOCATION_OF_ALL, VALIDATION } from './bodies.ts'
+import type { SessionRecord, Sessions, UserRef } from './sessions.ts'
+
+export interface SessionEndpointsNeeds {
+  readonly sessions: Sessions
+  readonly clients: Clients
+  /** Verifies an access token as the path does. @throws Problem of the token */
+  verify(token: string): Promise<Identified>
+  /** Compares a verified token with the revocations, as the route says. @throws Problem `token_revoked`, `revocation_unavailable` */
+  check(admitted: Admitted, principal: Identified): Promise<void>
+}
+
+const NO_STORE = { 'cache-control': 'no-store' } as const
+const WRITE = 'sessions:write'
+/** RFC 7617 §2: the name of the scheme has no case. */
+const BASIC = /^basic /i
+const REFRESH_TOKEN = 'gwr_'
+const SESSION_ID = /^[0-9a-f]{32}$/
+const REVOKED = { revoked: true } as const
+
+/** Who asks for the end of all sessions of a user. */
+type Revoker = { readonly kind: 'client'; readonly client: Client } | { readonly kind: 'user'; readonly user: Identified }
+
+export function createSessionEndpoints(
+  needs: SessionEndpointsNeeds,
+  config: { readonly tenants: ReadonlyMap<string, TenantConfig> },
+): Service<'sessions'> {
+  const { sessions } = needs
+  return {
+    name: 'sessions',
+    endpoints: {
+      create: guardedJsonEndpoint(CREATION, writer, create),
+      list: { handle: list },
+      delete: { handle: remove },
+      validate: jsonEndpoint(VALIDATION, validate),
+      refresh: jsonEndpoint(REFRESH, refresh),
+      revoke: jsonEndpoint(REVOCATION, revoke),
+      'revoke-all': guardedJsonEndpoint(REVOCATION_OF_ALL, revoker, revokeAll),
+      'revoke-others': { handle: revokeOthers },
+    },
+  }
+
+  async function create(call: Call, body: Creation, client: Client): Promise<Answer> {
+    requireTenant(call, client.tenant, body.tenant_id)
+    const pair = await sessions.create({
+      tenant: client.tenant,
+      user: body.user_id,
+      scope: body.scope,
+      ...(body.metadata === undefined ? {} : { metadata: body.metadata }),
+      device: headerOf(call.admitted, 'user-agent') ?? '',
+      ip: call.admitted.client,
+      clientId: client.id,
+    })
+    return json(201, pair, NO_STORE)
+  }
+
+  async function validate(call: Call, body: Validation): Promise<Answer> {
+    try {
+      const principal = await needs.verify(body.access_token)
+      const named = tenantNamed(call)
+      if (named !== undefined && named !== principal.tenant) throw new Problem('tenant_mismatch')
+      await needs.check(call.admitted, principal)
+      return json(200, { valid: true, claims: principal.claims }, NO_STORE)
+    } catch (error) {
+      // What is not known of a token is no word against it: the caller is told to ask again.
+      if (!(error instanceof Problem) || error.status >= 500) throw error
+      return json(200, { valid: false, ...describeRefusal(error) }, NO_STORE)
+    }
+  }
+
+  async function refresh(call: Call, body: Refresh): Promise<Answer> {
+    const tenant = tenantNamed(call, body.tenant_id)
+    return json(200, await sessions.refresh({ token: body.refresh_token, tenant }), NO_STORE)
+  }
+
+  /** Whoever holds a token may end it. A client says who it is, and is held to its tenant. */
+  async function revoke(call: Call, body: RevocationBody): Promise<Answer> {
+    const client = isBasic(call) ? await needs.clients.authenticate(call.admitted) : undefined
+    const admits = (tenant: string): void => {
+      if (client !== undefined) requireTenant(call, client.tenant, tenant)
+    }
+    const reason = body.reason ?? 'revoked'
+    if (body.token.startsWith(REFRESH_TOKEN)) await endByRefreshToken(call, body.token, { reason, admits })
+    else await endByAccessToken(call, body.token, { reason, admits })
+    return json(200, REVOKED, NO_STORE)
+  }
+
+  interface Wish {
+    readonly reason: string
+    /** @throws Problem where the tenant of the token is none of the caller's business */
+    admits(tenant: string): void
+  }
+
+  async function endByRefreshToken(call: Call, token: string, { reason, admits }: Wish): Promise<void> {
+    const { tenant, session } = await sessions.findByToken(token, tenantNamed(call))
+    admits(tenant)
+    if (session !== undefined) await sessions.endSession(session, reason)
+  }
+
+  async function endByAccessToken(call: Call, token: string, { reason, admits }: Wish): Promise<void> {
+    const principal = await needs.verify(token)
+    const named = tenantNamed(call)
+    if (named !== undefined && named !== principal.tenant) throw new Problem('tenant_mismatch')
+    admits(principal.tenant)
+    await sessions.revokeToken(principal, reason)
+  }
+
+  async function revokeAll(call: Call, body: RevocationOfAll, caller: Revoker): Promise<Answer> {
+    const reason = body.reason ?? 'revoke-all'
+    const tenant = caller.kind === 'client' ? caller.client.tenant : caller.user.tenant
+    requireTenant(call, tenant, body.tenant_id)
+    if (caller.kind === 'user' && caller.user.user !== body.user_id) {
+      throw new Problem('access_denied', { description: 'The token gives no access to the sessions of another user.' })
+    }
+    const whose: UserRef = caller.kind === 'user' ? caller.user : { tenant, user: body.user_id }
+    return json(200, { revoked_count: await sessions.endAll(whose, reason) }, NO_STORE)
+  }
+
+  async function revokeOthers(call: Call): Promise<Answer> {
+    const { tenant, user, session } = callerOf(call.admitted)
+    if (session === undefined) {
+      throw new Problem('invalid_request', { description: 'The token names no session, so there are no others.' })
+    }
+    const count = await sessions.endOthers({ tenant, user, id: session }, 'revoke-others')
+    return json(200, { revoked_count: count }, NO_STORE)
+  }
+
+  async function list(call: Call): Promise<Answer> {
+    const { tenant, user, session } = callerOf(call.admitted)
+    const records = await sessions.list({ tenant, user })
+    return json(200, { sessions: records.map((record) => shown(record, session)) }, NO_STORE)
+  }
+
+  async function remove(call: Call): Promise<Answer> {
+    const { tenant, user } = callerOf(call.admitted)
+    const id = call.admitted.params.get('id') ?? ''
+    const known = SESSION_ID.test(id) ? await sessions.find({ tenant, user, id }) : undefined
+    if (known === undefined) throw new Problem('session_not_found')
+    await sessions.endSession(known, 'deleted')
+    return { status: 204, headers: NO_STORE }
+  }
+
+  async function writer(call: Call): Promise<Client> {
+    const client = await needs.clients.authenticate(call.admitted)
+    if (!client.scopes.includes(WRITE)) throw new Problem('insufficient_scope', { scope: WRITE })
+    return client
+  }
+
+  async function revoker(call: Call): Promise<Revoker> {
+    if (isBasic(call)) return { kind: 'client', client: await writer(call) }
+    return { kind: 'user', user: callerOf(call.admitted) }
+  }
+
+  /** A caller of another tenant is not told whether there is a tenant of that name. */
+  function requireTenant(call: Call, own: string, asked: string): void {
+    const elsewhere = call.admitted.tenant ?? tenantInPath(call.admitted.path) ?? own
+    if (asked !== own || elsewhere !== own || !config.tenants.has(own)) throw new Problem('tenant_mismatch')
+  }
+}
+
+function isBasic(call: Call): boolean {
+  return BASIC.test(headerOf(call.admitted, 'authorization') ?? '')
+}
+
+/** Tenant that the request names; undefined where it leaves that to the token. */
+function tenantNamed(call: Call, inBody?: string): string | undefined {
+  const named = call.admitted.tenant ?? tenantInPath(call.admitted.path)
+  if (named === undefined || inBody === undefined || inBody === named) return named ?? inBody
+  throw new Problem('invalid_request', {
+    description: 'The request names two tenants. Name one, or the same everywhere.',
+    fields: [{ field: 'tenant_id', message: 'is not the tenant of the host or path' }],
+  })
+}
+
+/** What its user may see of a session. */
+function shown(record: SessionRecord, current: string | undefined) {
+  return {
+    id: record.id,
+    current: record.id === current,
+    device: record.device,
+    ip: record.ip,
+    created_at: iso(record.createdAt),
+    last_used_at: iso(record.lastUsedAt),
+    expires_at: iso(Math.min(record.idleExpiresAt, record.expiresAt)),
+  }
+}
+
+function iso(seconds: number): string {
+  return new Date(seconds * 1_000).toISOString()
+}

@@ -1,0 +1,178 @@
+import { Cluster } from 'ioredis'
+import type { Redis } from 'ioredis'
+import { Problem } from '../../problem/problem.ts'
+import type { RedisConfig } from './client.ts'
+import { createClient } from './client.ts'
+import { codeOf, isOurFault, withoutArguments } from './failures.ts'
+import { list } from './replies.ts'
+import type { Script } from './script.ts'
+
+export interface ConnectionNeeds {
+  /** A clock in milliseconds, fractions welcome; only differences of it are used. */
+  nowMs(): number
+  /** From 0, below 1; spreads the retries of many gateways. */
+  random(): number
+  /** Runs once after the delay; returns the way to cancel. */
+  schedule(delayMs: number, run: () => void): () => void
+  /** Told of each command how long it took. */
+  observe?(seconds: number): void
+  /** Told when Redis is there or away, once for each change. */
+  up?(isUp: boolean): void
+}
+
+export type Argument = string | number
+
+/**
+ * A way to Redis. Every method rejects with `storage_unavailable` when Redis is away, refuses to serve or does not answer
+ * within 2 s; what Redis has against a command of ours is an error of another kind.
+ */
+export interface Connection {
+  /** One command. */
+  send(...command: readonly Argument[]): Promise<unknown>
+  /** A script by its name, or by its text to a server that does not know it. */
+  run(script: Script, keys: readonly string[], values: readonly Argument[]): Promise<unknown>
+  /** Several commands one behind the other to the server that holds their key; the first failure is that of all. */
+  sendTogether(commands: readonly (readonly Argument[])[]): Promise<readonly unknown[]>
+  /** Whether there is any replica of what is written here. */
+  hasReplicas(): Promise<boolean>
+  close(): void
+}
+
+/** A command that was not answered by then has failed, for its caller. */
+const ANSWER_MS = 2_000
+/** A connection that broke just now is waited for: most breaks are over in the time of one answer. */
+const PATIENCE_MS = 250
+
+/** Connects. Rejects when that does not succeed at once, and tries no more then. */
+export async function openConnection(needs: ConnectionNeeds, config: RedisConfig): Promise<Connection> {
+  const client = createClient(config, () => needs.random())
+  const state = watch(client, needs)
+  try {
+    await within(client.connect(), ANSWER_MS * 2)
+  } catch (cause) {
+    client.disconnect()
+    throw unavailable(cause)
+  }
+  return {
+    send,
+    run,
+    sendTogether: async (commands) =>
+      answersOf(await guarded(() => client.pipeline(commands.map(([...one]) => ['call', ...one])).exec())),
+    hasReplicas,
+    close() {
+      state.close()
+      client.disconnect()
+    },
+  }
+
+  function send(...command: readonly Argument[]): Promise<unknown> {
+    const [name = '', ...values] = command
+    return guarded(() => client.call(String(name), ...values))
+  }
+
+  async function run(script: Script, keys: readonly string[], values: readonly Argument[]): Promise<unknown> {
+    try {
+      return await send('EVALSHA', script.sha, keys.length, ...keys, ...values)
+    } catch (error) {
+      if (codeOf(error) !== 'NOSCRIPT') throw error
+      return send('EVAL', script.text, keys.length, ...keys, ...values)
+    }
+  }
+
+  async function hasReplicas(): Promise<boolean> {
+    if (client instanceof Cluster) return client.nodes('slave').length > 0
+    const info = await send('INFO', 'replication')
+    return typeof info === 'string' && /^connected_slaves:[1-9]/m.test(info)
+  }
+
+  async function guarded<T>(work: () => Promise<T>): Promise<T> {
+    const startedMs = needs.nowMs()
+    try {
+      if (client.status !== 'ready') await state.ready(PATIENCE_MS)
+      const reply = await within(work(), ANSWER_MS)
+      state.note(true)
+      return reply
+    } catch (error) {
+      if (isOurFault(error)) throw withoutArguments(error)
+      state.note(false)
+      throw unavailable(error)
+    } finally {
+      needs.observe?.(Math.max(0, needs.nowMs() - startedMs) / 1000)
+    }
+  }
+
+  function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const cancel = needs.schedule(limitMs, () => reject(new Error(`Redis did not answer within ${limitMs} ms`)))
+      work.then(resolve, reject).finally(cancel)
+    })
+  }
+}
+
+function unavailable(error: unknown): Problem {
+  return new Problem('storage_unavailable', { headers: { 'retry-after': '1' }, cause: withoutArguments(error) })
+}
+
+interface State {
+  /** Resolves when the connection is there again; rejects when it is not within the time, or was lost before that. */
+  ready(patienceMs: number): Promise<void>
+  note(isUp: boolean): void
+  /** Tells nothing from now on. */
+  close(): void
+}
+
+function watch(client: Redis | Cluster, needs: ConnectionNeeds): State {
+  let waiters: (() => void)[] = []
+  let lostMs = Number.NEGATIVE_INFINITY
+  let wasUp: boolean | undefined
+  let wasReady = false
+  let isClosed = false
+  client.on('ready', () => {
+    wasReady = true
+    note(true)
+    const woken = waiters
+    waiters = []
+    for (const wake of woken) wake()
+  })
+  client.on('close', () => {
+    // Attempts to reconnect that fail end here too, and are no new loss.
+    if (wasReady) lostMs = needs.nowMs()
+    wasReady = false
+    note(false)
+  })
+  // Each command says its own failure, and `up` tells of the rest: an event without a listener would be printed.
+  client.on('error', () => undefined)
+  return {
+    ready,
+    note,
+    close() {
+      isClosed = true
+    },
+  }
+
+  function ready(patienceMs: number): Promise<void> {
+    const leftMs = lostMs + patienceMs - needs.nowMs()
+    if (leftMs <= 0) return Promise.reject(new Error('Redis is not connected'))
+    return new Promise((resolve, reject) => {
+      const cancel = needs.schedule(leftMs, () => reject(new Error('Redis is not connected')))
+      waiters.push(() => {
+        cancel()
+        resolve()
+      })
+    })
+  }
+
+  function note(isUp: boolean): void {
+    if (isUp === wasUp || isClosed) return
+    wasUp = isUp
+    needs.up?.(isUp)
+  }
+}
+
+function answersOf(replies: readonly (readonly [unknown, unknown])[] | null): readonly unknown[] {
+  return list(replies).map((reply) => {
+    const [error, answer] = list(reply)
+    if (error !== null && error !== undefined) throw unavailable(error)
+    return answer
+  })
+}

@@ -1,0 +1,167 @@
+import { generateKeyPair } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { promisify } from 'node:util'
+import { calculateJwkThumbprint } from 'jose'
+import type { SigningAlgorithm } from '../config/config.ts'
+import { advance, isDue, withKey } from './key-life.ts'
+import type { Change, KeyPolicy } from './key-life.ts'
+import type { KeyRecord } from './key-record.ts'
+import { publicJwkOf, readKeySet, writeKeySet } from './key-record.ts'
+import type { Seal } from './seal.ts'
+import type { KeyStore } from './tenants.ts'
+
+/** The key set of one owner, as it is in the store and as it was last seen here. */
+export interface KeyKeeper {
+  /** As last seen; has a current key. */
+  records(): readonly KeyRecord[]
+  /** Whole seconds since 1970 at which the store was last heard. */
+  seenAt(): number
+  /** Loads the set and does what time has brought. */
+  refresh(): Promise<void>
+  /** Puts the outcome of `step` into the store and here. It is asked again when another process was faster. */
+  change<T>(act: Act, step: (records: readonly KeyRecord[]) => Step<T>): Promise<T>
+}
+
+/** Who changes keys, and why. */
+export interface Act {
+  readonly actor: string
+  readonly reason: string
+  readonly ip?: string
+  readonly requestId?: string
+}
+
+/** What a step makes of a set; without a change the set stays. */
+export interface Step<T> {
+  readonly change?: Change
+  /** Told the records as they are stored in the end. */
+  readonly result: (records: readonly KeyRecord[]) => T
+}
+
+export interface KeeperNeeds {
+  readonly store: KeyStore
+  readonly seal: Seal
+  /** Whole seconds since 1970. */
+  nowSeconds(): number
+  /** The set here is another one now; by whom, where this process stored it. */
+  changed(before: readonly KeyRecord[], after: readonly KeyRecord[], by: Act | 'others'): void
+}
+
+interface Held {
+  readonly sealed: string
+  readonly records: readonly KeyRecord[]
+}
+
+const BY_ITSELF: Act = Object.freeze({ actor: 'gateway', reason: 'schedule' })
+
+/** How often others may be faster before it is an error. */
+const ATTEMPTS = 8
+
+const generate = promisify(generateKeyPair)
+
+/**
+ * Opens the set of an owner, making it where there is none, and seals it anew where an older master key did.
+ *
+ * @throws KeySetError when the stored set cannot be opened; it is left as it is
+ */
+export async function openKeeper(needs: KeeperNeeds, owner: string, policy: KeyPolicy): Promise<KeyKeeper> {
+  let held = await firstOf(await needs.store.load(owner))
+  let seenAt = needs.nowSeconds()
+  let tail: Promise<unknown> = Promise.resolve()
+  const keeper = { records: () => held.records, seenAt: () => seenAt, refresh: () => exclusive(refresh), change }
+  await keeper.refresh()
+  if (!needs.seal.isOfFirst(held.sealed)) await exclusive(() => store(held.records, BY_ITSELF))
+  return keeper
+
+  /** One after the other, so that what was loaded earlier never replaces what was stored later. */
+  function exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const done = tail.then(work, work)
+    tail = done.catch(() => undefined)
+    return done
+  }
+
+  async function firstOf(sealed: string | undefined): Promise<Held> {
+    if (sealed !== undefined) return unseal(sealed)
+    const { records } = await completed({ records: [], missing: { state: 'current' } }, policy, needs.nowSeconds())
+    const closed = await seal(records)
+    const stored = await needs.store.save(owner, closed, undefined)
+    if (stored !== closed) return unseal(stored)
+    needs.changed([], records, BY_ITSELF)
+    return { sealed: closed, records }
+  }
+
+  async function refresh(): Promise<void> {
+    const sealed = await needs.store.load(owner)
+    // Where the store lost the set, what is known here is put back: tokens of its keys are about.
+    adopt(
+      sealed === undefined ? await unsealed(await needs.store.save(owner, held.sealed, undefined)) : await unsealed(sealed),
+      'others',
+    )
+    if (!isDue(held.records, policy, needs.nowSeconds())) return
+    await attempt(BY_ITSELF, (records) => ({ change: advance(records, policy, needs.nowSeconds()), result: () => undefined }))
+  }
+
+  function change<T>(act: Act, step: (records: readonly KeyRecord[]) => Step<T>): Promise<T> {
+    return exclusive(async () => {
+      adopt(await unsealed((await needs.store.load(owner)) ?? held.sealed), 'others')
+      return attempt(act, step)
+    })
+  }
+
+  async function attempt<T>(act: Act, step: (records: readonly KeyRecord[]) => Step<T>): Promise<T> {
+    for (let count = 0; count < ATTEMPTS; count++) {
+      const { change, result } = step(held.records)
+      if (change === undefined) return result(held.records)
+      const { records } = await completed(change, policy, needs.nowSeconds())
+      if ((await store(records, act)) === 'ours') return result(held.records)
+    }
+    throw new Error(`the signing keys of ${owner} change all the time`)
+  }
+
+  async function store(records: readonly KeyRecord[], act: Act): Promise<'ours' | 'theirs'> {
+    const closed = await seal(records)
+    const stored = await needs.store.save(owner, closed, held.sealed)
+    if (stored === closed) adopt({ sealed: closed, records }, act)
+    else adopt(await unsealed(stored), 'others')
+    return stored === closed ? 'ours' : 'theirs'
+  }
+
+  function adopt(next: Held, by: Act | 'others'): void {
+    seenAt = needs.nowSeconds()
+    if (next.sealed === held.sealed) return
+    const before = held.records
+    held = next
+    needs.changed(before, next.records, by)
+  }
+
+  async function unsealed(sealed: string): Promise<Held> {
+    return sealed === held.sealed ? held : unseal(sealed)
+  }
+
+  async function unseal(sealed: string): Promise<Held> {
+    return { sealed, records: readKeySet(owner, await needs.seal.open(owner, sealed)) }
+  }
+
+  function seal(records: readonly KeyRecord[]): Promise<string> {
+    return needs.seal.close(owner, writeKeySet(owner, records))
+  }
+}
+
+/** The change with the key that it lacks. */
+async function completed({ records, missing }: Change, policy: KeyPolicy, now: number): Promise<Change> {
+  if (missing === undefined) return { records }
+  const { alg, tokenSeconds } = policy
+  const { publicKey, privateKey } = await newPair(alg)
+  const jwk = publicKey.export({ format: 'jwk' })
+  const kid = await calculateJwkThumbprint({ kty: '', ...jwk })
+  const material = {
+    publicJwk: publicJwkOf(kid, alg, { ...jwk }),
+    privateKey,
+    ...(missing.state === 'current' && { tokenSeconds }),
+  }
+  return { records: withKey(records, { ...missing, alg, kid, createdAt: now, since: now, ...material }) }
+}
+
+function newPair(alg: SigningAlgorithm): Promise<{ publicKey: KeyObject; privateKey: KeyObject }> {
+  if (alg === 'RS256') return generate('rsa', { modulusLength: 2048 })
+  return alg === 'ES256' ? generate('ec', { namedCurve: 'P-256' }) : generate('ed25519')
+}

@@ -1,0 +1,96 @@
+/**
+ * What operators do to stored keys and records, by command or by admin call.
+ *
+ * @module
+ */
+import type { Act, TenantCalls } from './admin/admin.ts'
+import type { Config } from './config/config.ts'
+import { Problem } from './problem/problem.ts'
+import type { UserDirectory } from './services/accounts/accounts.ts'
+import type { SessionStore } from './services/sessions/sessions.ts'
+import { openAudit, verifyAudit } from './storage/audit/audit.ts'
+import type { AuditEvent, Verdict } from './storage/audit/audit.ts'
+import { openMasterKey } from './storage/embedded/embedded.ts'
+import { openStores } from './stores.ts'
+import type { Stores } from './stores.ts'
+import { openTenants } from './tenants/tenants.ts'
+import type { TenantKeys, Tenants, TenantsNeeds } from './tenants/tenants.ts'
+import { nowMs, nowSeconds, random, schedule } from './world.ts'
+
+/** The signing keys, under the master keys of the configuration, or the one that embedded storage makes for itself. */
+export function openKeys(
+  config: Config,
+  stores: Pick<Stores, 'keys' | 'sessions'>,
+  told: Pick<TenantsNeeds, 'record' | 'reachable'>,
+): Promise<Tenants> {
+  const masterKeys = config.masterKeys.length === 0 ? [openMasterKey(config.storage.directory)] : config.masterKeys
+  return openTenants(
+    {
+      store: stores.keys,
+      masterKeys,
+      nowSeconds,
+      random,
+      schedule,
+      revokeKey: (tenant, kid, ending) => stores.sessions.revoke({ kind: 'key', tenant, id: kid }, ending),
+      ...told,
+    },
+    config.tenants,
+  )
+}
+
+export type { KeyFacts, KeyRotation } from './tenants/tenants.ts'
+
+/** Opens storage and keys for one piece of work. Gateways that run on the same storage see what it does within a second. */
+export async function withKeys<T>(config: Config, work: (keys: TenantKeys) => Promise<T>): Promise<T> {
+  const stores = await openStores({ nowSeconds }, config.storage)
+  try {
+    const audit = openAudit({ nowMs, schedule }, config.storage)
+    try {
+      const tenants = await openKeys(config, stores, { record: audit.record })
+      return await work(tenants.keys)
+    } finally {
+      audit.close()
+    }
+  } finally {
+    await stores.close()
+  }
+}
+
+export interface TenantCallNeeds {
+  readonly tenants: Pick<Tenants, 'keys'>
+  readonly users: UserDirectory
+  readonly sessions: Pick<SessionStore, 'revoke'>
+  record(event: AuditEvent): void
+}
+
+/** What the admin listener does to tenants, each of its acts recorded. */
+export function createTenantCalls(needs: TenantCallNeeds, config: Pick<Config, 'tenants' | 'issuers'>): TenantCalls {
+  return { keys: needs.tenants.keys, users: { setStatus }, revokeTenant }
+
+  async function setStatus(tenant: string, user: string, status: 'active' | 'disabled', act: Act): Promise<boolean> {
+    if (!config.tenants.has(tenant)) throw new Problem('tenant_not_found')
+    const exists = await needs.users.setStatus(tenant, user, status)
+    if (exists) needs.record({ ...act, event: status === 'disabled' ? 'user_disabled' : 'user_enabled', tenant, user })
+    return exists
+  }
+
+  async function revokeTenant(tenant: string, act: Act): Promise<void> {
+    const tokensUntil = nowSeconds() + longestLife(tenant)
+    await needs.sessions.revoke({ kind: 'tenant', tenant }, { reason: act.reason, tokensUntil })
+    needs.record({ ...act, event: 'tenant_tokens_revoked', tenant })
+  }
+
+  /** Of a token of the tenant, whoever made it; a foreign one may be dated ahead by the skew, and is taken behind by it. */
+  function longestLife(id: string): number {
+    const tenant = config.tenants.get(id)
+    if (tenant === undefined) throw new Problem('tenant_not_found')
+    const foreign = [...config.issuers.values()].filter((issuer) => issuer.tenant === id)
+    const lives = foreign.map((issuer) => issuer.maxLifetimeSeconds + 2 * issuer.clockSkewSeconds)
+    return Math.ceil(Math.max(tenant.accessToken.lifetimeSeconds + tenant.clockSkewSeconds, ...lives))
+  }
+}
+
+/** Walks the audit record of this machine. */
+export function auditVerdict(config: Config, noted?: { readonly seq: number; readonly hash: string }): Verdict {
+  return verifyAudit({ nowMs }, config.storage, noted)
+}

@@ -1,0 +1,187 @@
+/** What every log of revocations does, whatever it is made of. */
+import { describe, expect, test, vi } from 'vitest'
+import type { Revocation } from '../../src/revocation/revocation.ts'
+import type { Revocable } from '../../src/services/sessions/sessions.ts'
+import { sid, withBackend } from './contract.ts'
+import type { Open } from './contract.ts'
+
+const USER = { tenant: 'acme', user: 'usr_1' }
+
+export function revocationLogContract(open: Open): void {
+  describe('revocation log', () => {
+    const { clock, backend } = withBackend(open)
+
+    function ending(seconds = 100) {
+      return { reason: 'test', tokensUntil: clock.now + seconds }
+    }
+
+    function revoke(id: string, seconds = 100, user = 'usr_1'): Promise<void> {
+      return backend().sessions.revoke({ kind: 'token', tenant: 'acme', user, id }, ending(seconds))
+    }
+
+    /** Reads to the end, as its reader does. */
+    async function readFrom(position: string): Promise<{ readonly position: string; readonly told: readonly Revocation[] }> {
+      const told: Revocation[] = []
+      for (let at = position; ;) {
+        const slice = await backend().log.readAfter(at)
+        expect(slice.revocations.length).toBeLessThanOrEqual(1_000)
+        told.push(...slice.revocations)
+        at = slice.position
+        if (slice.complete) return { position: at, told }
+      }
+    }
+
+    test('is empty at first', async () => {
+      const { position, revocations, complete } = await backend().log.snapshot()
+      expect({ revocations, complete }).toEqual({ revocations: [], complete: true })
+      expect(await backend().log.readAfter(position)).toEqual({ position, revocations: [], complete: true })
+    })
+
+    test('reads on in order after a snapshot, each entry once', async () => {
+      await revoke('before')
+      const { position } = await backend().log.snapshot()
+      for (const id of ['one', 'two', 'three']) await revoke(id)
+      const next = await readFrom(position)
+      expect(next.told.map(idOf)).toEqual(['one', 'two', 'three'])
+      expect(await backend().log.readAfter(next.position)).toEqual({ position: next.position, revocations: [], complete: true })
+    })
+
+    test('reads on from the very beginning', async () => {
+      const { position } = await backend().log.snapshot()
+      for (const id of ['one', 'two']) await revoke(id)
+      expect((await readFrom(position)).told.map(idOf)).toEqual(['one', 'two'])
+    })
+
+    test('reads a long stretch of one user in bounded batches, in order', async () => {
+      const { position } = await backend().log.snapshot()
+      const ids = Array.from({ length: 1_050 }, (_, i) => `t${i}`)
+      for (const id of ids) await revoke(id)
+      expect((await readFrom(position)).told.map(idOf)).toEqual(ids)
+    })
+
+    test('misses none of many users', async () => {
+      const { position } = await backend().log.snapshot()
+      const ids = Array.from({ length: 300 }, (_, i) => `t${i}`)
+      await Promise.all(ids.map((id, i) => revoke(id, 100, `usr_${i}`)))
+      expect((await readFrom(position)).told.map(idOf).toSorted()).toEqual(ids.toSorted())
+      expect((await backend().log.snapshot()).revocations.map(idOf).toSorted()).toEqual(ids.toSorted())
+    })
+
+    test('leaves what has expired out of a snapshot', async () => {
+      await revoke('short', 1)
+      await revoke('long')
+      clock.now += 2
+      expect((await backend().log.snapshot()).revocations).toEqual([
+        { kind: 'token', tenant: 'acme', id: 'long', expiresAt: clock.now + 98 },
+      ])
+    })
+
+    test('tells the same revocation once, and again only to make it longer', async () => {
+      const { position } = await backend().log.snapshot()
+      for (const seconds of [100, 100, 50, 200]) await revoke('one', seconds)
+      const lives = (await readFrom(position)).told.map((one) => one.expiresAt - clock.now)
+      expect(lives).toEqual([100, 200])
+      expect(await backend().log.isRevoked({ ...USER, tokenId: 'one' })).toBe(true)
+    })
+
+    test.each(['', 'nonsense', '-1', '999999999999', '["0-0",', '["9999999999999-0"]'])(
+      'answers the position %j, which is not of this log, with a snapshot',
+      async (position) => {
+        await revoke('one')
+        const slice = await backend().log.readAfter(position)
+        expect(slice).toEqual(await backend().log.snapshot())
+        expect(slice.revocations.map(idOf)).toEqual(['one'])
+      },
+    )
+
+    test('wakes its readers after an append, until they stop', async () => {
+      let woken = 0
+      const stop = backend().log.onAppend(() => {
+        woken += 1
+      })
+      await revoke('warm')
+      await vi.waitFor(() => expect(woken).toBeGreaterThan(0), 2_000)
+      await settled(() => woken)
+      const before = woken
+      await revoke('one')
+      await vi.waitFor(() => expect(woken).toBeGreaterThan(before), 2_000)
+      await settled(() => woken)
+      stop()
+      const after = woken
+      await revoke('two')
+      await settled(() => woken)
+      expect(woken).toBe(after)
+    })
+
+    test.each<[string, Revocable, Partial<Revocation>]>([
+      ['tenant', { kind: 'tenant', tenant: 'acme' }, { kind: 'tenant', tenant: 'acme' }],
+      ['key', { kind: 'key', tenant: 'acme', id: 'kid_1' }, { kind: 'key', tenant: 'acme', id: 'kid_1' }],
+    ])('tells of a whole %s, also to those who start later', async (_, what, fact) => {
+      const { position } = await backend().log.snapshot()
+      await backend().sessions.revoke(what, ending())
+      await backend().sessions.revoke(what, ending())
+      const told = (await readFrom(position)).told
+      expect(told.length).toBeGreaterThan(0)
+      for (const one of [...told, ...(await backend().log.snapshot()).revocations]) {
+        expect(one).toMatchObject({ ...fact, expiresAt: clock.now + 100 })
+      }
+    })
+
+    test('tells of one token whether it was revoked: by itself, its session, its epoch or its time', async () => {
+      const { log, sessions } = backend()
+      const token = { ...USER, session: 's1', tokenId: 't1', epoch: 0, issuedAt: clock.now }
+      expect(await log.isRevoked(token)).toBe(false)
+      await revoke('t1')
+      await sessions.end({ ...USER, id: 's2' }, ending())
+      expect(await log.isRevoked(token)).toBe(true)
+      expect(await log.isRevoked({ ...token, tokenId: 't2' })).toBe(false)
+      expect(await log.isRevoked({ ...token, tokenId: 't2', session: 's2' })).toBe(true)
+      // An id of one kind says nothing of another kind.
+      expect(await log.isRevoked({ ...token, tokenId: 's2', session: 't1', keyId: 't1' })).toBe(false)
+      expect(await log.isRevoked({ ...token, tenant: 'beta' })).toBe(false)
+      await sessions.endAll(USER, ending())
+      const { epoch } = await sessions.create({ ...newSession(clock.now), id: sid('a') }, { sessionsPerUser: 10 })
+      expect(await log.isRevoked({ ...USER, epoch: epoch - 1 })).toBe(true)
+      expect(await log.isRevoked({ ...USER, epoch })).toBe(false)
+      expect(await log.isRevoked({ ...USER, issuedAt: clock.now })).toBe(true)
+      expect(await log.isRevoked({ ...USER, issuedAt: clock.now + 10 })).toBe(false)
+      expect(await log.isRevoked(USER)).toBe(true)
+      expect(await log.isRevoked({ ...USER, user: 'usr_2', epoch: 0 })).toBe(false)
+      expect(await log.isRevoked({ ...USER, tenant: 'beta', epoch: 0 })).toBe(false)
+    })
+
+    test('tells of tokens of a tenant and of a key, of every user', async () => {
+      const { log, sessions } = backend()
+      const users = Array.from({ length: 20 }, (_, i) => ({ tenant: 'acme', user: `usr_${i}`, keyId: 'kid_1', epoch: 5 }))
+      await sessions.revoke({ kind: 'key', tenant: 'acme', id: 'kid_1' }, ending())
+      for (const user of users) {
+        expect(await log.isRevoked({ ...user, issuedAt: clock.now })).toBe(true)
+        expect(await log.isRevoked({ ...user, issuedAt: clock.now, keyId: 'kid_2' })).toBe(false)
+        expect(await log.isRevoked({ ...user, issuedAt: clock.now, tenant: 'beta' })).toBe(false)
+      }
+      await sessions.revoke({ kind: 'tenant', tenant: 'acme' }, ending())
+      for (const user of users) {
+        expect(await log.isRevoked({ ...user, keyId: 'kid_2', issuedAt: clock.now })).toBe(true)
+        expect(await log.isRevoked({ ...user, keyId: 'kid_2', issuedAt: clock.now + 10 })).toBe(false)
+        expect(await log.isRevoked({ ...user, keyId: 'kid_2', issuedAt: clock.now, tenant: 'beta' })).toBe(false)
+      }
+    })
+  })
+}
+
+function newSession(now: number) {
+  const times = { createdAt: now, expiresAt: now + 3_000, idleExpiresAt: now + 2_000, tokensUntil: now + 902 }
+  return { ...USER, scope: '', metadata: {}, device: '', ip: '::1', clientId: 'c', ...times }
+}
+
+/** Waits until nothing has come for a while: what was under way has arrived. */
+async function settled(count: () => number): Promise<void> {
+  for (let before = -1; before !== count();) {
+    before = count()
+    await new Promise((resolve) => setTimeout(resolve, 150))
+  }
+}
+
+function idOf(revocation: Revocation): string {
+  return 'id' in revocation ? revocation.id : ''
+}

@@ -1,0 +1,213 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { openRedis } from '../../src/storage/redis/redis.ts'
+import type { RedisStorage } from '../../src/storage/redis/redis.ts'
+import { startRedis, startSentinel } from '../support/redis.ts'
+import type { RedisServer } from '../support/redis.ts'
+import { aSession, sid } from './contract.ts'
+import { needsOf, realClock, redisContract } from './redis-suite.ts'
+
+const USER = { tenant: 'acme', user: 'usr_1' }
+const NO_LIMIT = { sessionsPerUser: 1_000 }
+const REFUSED = { kind: 'storage_unavailable', facts: { headers: { 'retry-after': '1' } } }
+
+describe('one Redis', () => {
+  let server: RedisServer
+  beforeAll(async () => {
+    server = await startRedis()
+  })
+  afterAll(() => server.stop())
+  redisContract(() => ({ nodes: [server], config: { kind: 'redis', url: server.url }, sessionsOfEach: 2 }))
+})
+
+describe('Redis that fails', () => {
+  const servers: RedisServer[] = []
+  const storages: RedisStorage[] = []
+  afterEach(async () => {
+    for (const storage of storages.splice(0)) storage.close()
+    await Promise.all(servers.splice(0).map((server) => server.stop()))
+  })
+
+  async function start(settings: readonly string[] = []): Promise<RedisServer> {
+    const server = await startRedis(settings)
+    servers.push(server)
+    return server
+  }
+
+  async function open(url: string, more: Parameters<typeof needsOf>[1] = {}): Promise<RedisStorage> {
+    const storage = await openRedis(needsOf(realClock(), more), { kind: 'redis', url })
+    storages.push(storage)
+    return storage
+  }
+
+  /** Every method of the store, each to be refused; answers how long the slowest took. */
+  async function expectRefusals(storage: RedisStorage): Promise<number> {
+    const { sessions, log, keys } = storage
+    const startedMs = performance.now()
+    const now = realClock().now
+    const ending = { reason: 'test', tokensUntil: now + 100 }
+    const ref = { ...USER, id: sid('a') }
+    const rotation = {
+      generation: 0,
+      graceSeconds: 10,
+      rotation: 'on',
+      now,
+      idleSeconds: 9,
+      tokensUntil: now,
+      reuseReason: 'r',
+    } as const
+    const calls = [
+      sessions.create(aSession({ id: sid('b') }, now), NO_LIMIT),
+      sessions.rotate({ ...ref, bucket: 0, ...rotation }),
+      sessions.find(ref),
+      sessions.findByToken({ ...ref, bucket: 0 }),
+      sessions.list(USER),
+      sessions.end(ref, ending),
+      sessions.endAll(USER, ending),
+      sessions.endOthers(ref, ending),
+      sessions.revoke({ kind: 'token', ...ref }, ending),
+      sessions.revoke({ kind: 'tenant', tenant: 'acme' }, ending),
+      log.snapshot(),
+      log.readAfter('["0-0"]'),
+      log.isRevoked({ ...USER, tokenId: 't' }),
+      keys.load('gateway'),
+      keys.save('gateway', 'x', undefined),
+      storage.ping(),
+    ]
+    for (const call of await Promise.allSettled(calls)) {
+      expect(call.status).toBe('rejected')
+      if (call.status === 'rejected') expect(call.reason).toMatchObject(REFUSED)
+    }
+    return performance.now() - startedMs
+  }
+
+  test('by being killed: every method is refused at once, and works when it is back with what it had', async () => {
+    const server = await start(['--appendfsync', 'always'])
+    const states: boolean[] = []
+    const storage = await open(server.url, { up: (isUp) => void states.push(isUp) })
+    const { now } = realClock()
+    await storage.sessions.create(aSession({ id: sid('a') }, now), NO_LIMIT)
+    await server.kill()
+    expect(await expectRefusals(storage)).toBeLessThan(1_000)
+    await server.restart()
+    await vi.waitFor(() => storage.ping(), 5_000)
+    expect(await storage.sessions.find({ ...USER, id: sid('a') })).toBeDefined()
+    expect(await storage.sessions.find({ ...USER, id: sid('b') })).toBeUndefined()
+    expect(states).toEqual([true, false, true])
+  })
+
+  test('by saying nothing: every method is refused within the bound, and works when it goes on', async () => {
+    const server = await start()
+    const states: boolean[] = []
+    const storage = await open(server.url, { up: (isUp) => void states.push(isUp) })
+    await storage.ping()
+    server.pause()
+    expect(await expectRefusals(storage)).toBeLessThan(3_000)
+    expect(states).toEqual([true, false])
+    server.resume()
+    await vi.waitFor(() => storage.ping(), 8_000)
+    expect(states.at(-1)).toBe(true)
+  })
+
+  test('by having no memory: begins no session, and ends and revokes all the same', async () => {
+    const server = await start()
+    const storage = await open(server.url)
+    const { now } = realClock()
+    await storage.sessions.create(aSession({ id: sid('a') }, now), NO_LIMIT)
+    await server.admin.config('SET', 'maxmemory', '1mb')
+    await server.admin.config('SET', 'maxmemory', '1')
+    await expect(storage.sessions.create(aSession({ id: sid('b') }, now), NO_LIMIT)).rejects.toMatchObject(REFUSED)
+    const ending = { reason: 'test', tokensUntil: now + 100 }
+    await storage.sessions.revoke({ kind: 'token', ...USER, id: 't' }, ending)
+    expect(await storage.sessions.endAll(USER, ending)).toBe(1)
+    expect(await storage.log.isRevoked({ ...USER, tokenId: 't' })).toBe(true)
+    await server.admin.config('SET', 'maxmemory', '0')
+    expect(await storage.sessions.list(USER)).toEqual([])
+  })
+
+  test('by being a replica: is refused, and changes nothing', async () => {
+    const server = await start()
+    const storage = await open(server.url)
+    await server.admin.replicaof('127.0.0.1', server.port)
+    await expect(storage.sessions.create(aSession({}, realClock().now), NO_LIMIT)).rejects.toMatchObject(REFUSED)
+    await server.admin.replicaof('NO', 'ONE')
+    await vi.waitFor(() => storage.ping(), 5_000)
+    expect(await storage.sessions.list(USER)).toEqual([])
+  })
+
+  test('by not being there: is said at the opening', async () => {
+    const server = await start()
+    await server.kill()
+    await expect(open(server.url)).rejects.toMatchObject(REFUSED)
+  })
+
+  test('by wanting a password: takes the one of the URL, and no error holds it', async () => {
+    const server = await start(['--requirepass', 'se:cr/et'])
+    const storage = await open(`redis://:${encodeURIComponent('se:cr/et')}@127.0.0.1:${server.port}/3`)
+    await storage.ping()
+    const wrong = await open(`redis://:wr0ng@127.0.0.1:${server.port}`).catch((error: unknown) => error)
+    expect(wrong).toMatchObject(REFUSED)
+    expect(
+      JSON.stringify(wrong, [...Object.getOwnPropertyNames(wrong), 'cause', 'message', 'stack', 'command', 'args']),
+    ).not.toContain('wr0ng')
+  })
+
+  test('after it was closed: is refused', async () => {
+    const server = await start()
+    const storage = await open(server.url)
+    storage.close()
+    storage.close()
+    await expectRefusals(storage)
+  })
+
+  test('with the buckets of a cluster in it: is refused at the opening', async () => {
+    const server = await start()
+    await server.admin.set('storage:buckets', '16')
+    await expect(open(server.url)).rejects.toThrow('laid out in 16 buckets, and storage.sessions wants 1')
+  })
+
+  test('by a replica that lags: a write waits 50 ms for it and is told of', async () => {
+    const [master, replica] = [await start(), await start()]
+    await replica.admin.replicaof('127.0.0.1', master.port)
+    await vi.waitFor(async () => expect(await master.admin.info('replication')).toMatch(/state=online/), 10_000)
+    let missed = 0
+    const storage = await open(master.url, {
+      unreplicated: () => {
+        missed += 1
+      },
+    })
+    const { now } = realClock()
+    const beginAll = async (digits: string): Promise<number> => {
+      const startedMs = performance.now()
+      await Promise.all([...digits].map((digit) => storage.sessions.create(aSession({ id: sid(digit) }, now), NO_LIMIT)))
+      return performance.now() - startedMs
+    }
+    await beginAll('ab')
+    expect(missed).toBe(0)
+    expect(await replica.admin.exists(`tenant:acme:refresh:{0}:${sid('a')}`)).toBe(1)
+    replica.pause()
+    expect(await beginAll('cdef')).toBeGreaterThanOrEqual(49)
+    expect(missed).toBeGreaterThan(0)
+    replica.resume()
+    await vi.waitFor(async () => expect(await replica.admin.exists(`tenant:acme:refresh:{0}:${sid('f')}`)).toBe(1), 5_000)
+  })
+
+  test('by losing its master: goes on with the replica that the sentinels choose, and what was acknowledged is there', async () => {
+    const [master, replica] = [await start(), await start()]
+    await replica.admin.replicaof('127.0.0.1', master.port)
+    await vi.waitFor(async () => expect(await master.admin.info('replication')).toMatch(/state=online/), 10_000)
+    const sentinels = await startSentinel(master)
+    const config = { kind: 'sentinel', urls: sentinels.urls, name: 'mymaster' } as const
+    const storage = await openRedis(needsOf(realClock()), config)
+    storages.push(storage)
+    const { now } = realClock()
+    await storage.sessions.create(aSession({ id: sid('a') }, now), NO_LIMIT)
+    const { position } = await storage.log.snapshot()
+    await storage.sessions.revoke({ kind: 'token', ...USER, id: 't' }, { reason: 'test', tokensUntil: now + 100 })
+    await master.kill()
+    await expect(storage.sessions.list(USER)).rejects.toMatchObject(REFUSED)
+    await vi.waitFor(() => storage.sessions.create(aSession({ id: sid('b') }, now), NO_LIMIT), 12_000)
+    expect((await storage.sessions.list(USER)).map((session) => session.id)).toEqual([sid('a'), sid('b')])
+    expect((await storage.log.readAfter(position)).revocations).toMatchObject([{ kind: 'token', id: 't' }])
+    await sentinels.stop()
+  })
+})

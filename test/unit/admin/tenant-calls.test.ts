@@ -1,0 +1,249 @@
+import { once } from 'node:events'
+import { request } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
+import { afterEach, describe, expect, it } from 'vitest'
+import { createAdmin } from '../../../src/admin/admin.ts'
+import type { Admin, TenantCalls } from '../../../src/admin/admin.ts'
+import { Problem } from '../../../src/problem/problem.ts'
+
+const TOKEN = 'correct-horse-battery-staple'
+const MARK = { 'x-gatehouse-admin': '1' }
+const JSON_BODY = { ...MARK, 'content-type': 'application/json' }
+const admins: Admin[] = []
+
+afterEach(async () => {
+  await Promise.all(admins.splice(0).map((admin) => admin.close()))
+})
+
+interface Answer {
+  readonly status: number | undefined
+  readonly headers: IncomingHttpHeaders
+  readonly body: Record<string, unknown>
+}
+
+interface Asked {
+  readonly headers?: Record<string, string>
+  readonly body?: string
+}
+
+/** An admin listener over tenants that note what is asked of them. */
+async function start(token?: string) {
+  const asked: unknown[][] = []
+  const note = (...call: unknown[]): void => void asked.push(call)
+  const admin = createAdmin(
+    {
+      readiness: () => ({ status: 'ready' }),
+      scrape: async () => ({ contentType: 'text/plain', body: '' }),
+      routes: () => [],
+      config: () => ({}),
+      openApi: () => ({}),
+      tenants: noting(note),
+    },
+    { host: '127.0.0.1', port: 0, ...(token === undefined ? {} : { token }) },
+  )
+  admins.push(admin)
+  const { port } = await admin.listen()
+  return { asked, call: (method: string, path: string, what: Asked = {}) => call(port, method, path, what) }
+}
+
+function noting(note: (...call: unknown[]) => void): TenantCalls {
+  const known = (tenant: string): void => {
+    if (tenant !== 'acme') throw new Problem('tenant_not_found')
+  }
+  return {
+    keys: {
+      async list(tenant) {
+        known(tenant)
+        note('list', tenant)
+        const key = { kid: 'k1', alg: 'ES256', state: 'current', createdAt: 1, since: 2, until: 3, privateKey: 'never' }
+        return [key]
+      },
+      async rotate(tenant, act) {
+        known(tenant)
+        note('rotate', tenant, act)
+        return { outcome: 'published', kid: 'k2', currentAt: 4 }
+      },
+      async revoke(tenant, kid, act) {
+        known(tenant)
+        if (kid === 'gone') throw new Problem('key_not_found')
+        note('revoke', tenant, kid, act)
+        return { current: 'k2' }
+      },
+    },
+    users: {
+      async setStatus(tenant, user, status, act) {
+        known(tenant)
+        note('setStatus', tenant, user, status, act)
+        return user !== 'nobody'
+      },
+    },
+    async revokeTenant(tenant, act) {
+      known(tenant)
+      note('revokeTenant', tenant, act)
+    },
+  }
+}
+
+async function call(port: number, method: string, path: string, { headers = {}, body }: Asked): Promise<Answer> {
+  const outgoing = request({ host: '127.0.0.1', port, path, method, headers, agent: false })
+  outgoing.end(body)
+  const [incoming] = await once(outgoing, 'response')
+  let text = ''
+  for await (const chunk of incoming) text += String(chunk)
+  return { status: incoming.statusCode, headers: incoming.headers, body: text === '' ? {} : JSON.parse(text) }
+}
+
+const act = (reason: string, requestId = 'admin-1') => ({ actor: 'admin', reason, ip: '127.0.0.1', requestId })
+
+/** Path, answer, what was asked of the tenants with the reason `leaked`. */
+const CHANGES = [
+  ['/tenants/acme/keys/rotate', { outcome: 'published', kid: 'k2', current_at: 4 }, ['rotate', 'acme', act('leaked')]],
+  ['/tenants/acme/keys/k1/revoke', { revoked: 'k1', current: 'k2' }, ['revoke', 'acme', 'k1', act('leaked')]],
+  [
+    '/tenants/acme/users/usr_1/disable',
+    { tenant: 'acme', user: 'usr_1', status: 'disabled' },
+    ['setStatus', 'acme', 'usr_1', 'disabled', act('leaked')],
+  ],
+  [
+    '/tenants/acme/users/auth0%7C1/enable',
+    { tenant: 'acme', user: 'auth0|1', status: 'active' },
+    ['setStatus', 'acme', 'auth0|1', 'active', act('leaked')],
+  ],
+  ['/tenants/acme/revoke', { tenant: 'acme', revoked: true }, ['revokeTenant', 'acme', act('leaked')]],
+] as const
+
+describe('a call that changes something', () => {
+  it.each(CHANGES)('POST %s does it, and says who and why', async (path, answer, asked) => {
+    const admin = await start()
+    const said = await admin.call('POST', path, { headers: JSON_BODY, body: '{"reason":"leaked"}' })
+    expect([said.status, said.body, admin.asked]).toEqual([200, answer, [asked]])
+    expect(said.headers).toMatchObject({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
+  })
+
+  it.each(CHANGES)('POST %s needs no reason and no body', async (path) => {
+    const admin = await start()
+    expect((await admin.call('POST', path, { headers: MARK })).status).toBe(200)
+    expect(admin.asked[0]?.at(-1)).toEqual(act('operator'))
+  })
+
+  it.each(CHANGES)('POST %s is refused to a web page, which cannot send the header', async (path) => {
+    const admin = await start()
+    const cases = [{}, { 'x-gatehouse-admin': '0' }, { 'x-gatehouse-admin': '1, 1' }, { ...MARK, host: 'evil.example' }]
+    for (const headers of cases) {
+      const said = await admin.call('POST', path, { headers })
+      expect([said.status, said.body['error']]).toEqual([403, 'access_denied'])
+    }
+    expect(admin.asked).toEqual([])
+  })
+
+  it.each(CHANGES)('POST %s needs the token where there is one, and no header then', async (path) => {
+    const admin = await start(TOKEN)
+    expect((await admin.call('POST', path, { headers: MARK })).status).toBe(401)
+    expect((await admin.call('POST', path, { headers: { ...MARK, authorization: 'Bearer wrong' } })).status).toBe(401)
+    expect(admin.asked).toEqual([])
+    expect((await admin.call('POST', path, { headers: { authorization: `Bearer ${TOKEN}` } })).status).toBe(200)
+  })
+
+  it.each(CHANGES)('%s is no GET', async (path) => {
+    const admin = await start()
+    for (const method of ['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']) {
+      const said = await admin.call(method, path, { headers: MARK })
+      expect([said.status, said.headers.allow]).toEqual([405, 'POST'])
+    }
+    expect(admin.asked).toEqual([])
+  })
+
+  it.each([
+    ['{', 400, { error_description: 'The body is not JSON in UTF-8.' }],
+    ['[]', 400, { error_description: 'The body must be a JSON object.' }],
+    ['{"reason":5}', 400, { fields: [{ field: 'reason', message: 'must be text of 1 to 256 characters, in one line' }] }],
+    ['{"reason":""}', 400, { fields: [{ field: 'reason', message: 'must be text of 1 to 256 characters, in one line' }] }],
+    [
+      `{"reason":"${'x'.repeat(257)}"}`,
+      400,
+      { fields: [{ field: 'reason', message: 'must be text of 1 to 256 characters, in one line' }] },
+    ],
+    ['{"reason":"a\\nb"}', 400, { fields: [{ field: 'reason', message: 'must be text of 1 to 256 characters, in one line' }] }],
+    [
+      '{"raeson":"x","force":true}',
+      400,
+      {
+        fields: [
+          { field: 'raeson', message: 'unknown, remove it' },
+          { field: 'force', message: 'unknown, remove it' },
+        ],
+      },
+    ],
+    [`{"reason":"${'x'.repeat(65_536)}"}`, 413, { error: 'payload_too_large' }],
+  ])('with a body that cannot be used changes nothing: %.40s', async (body, status, facts) => {
+    const admin = await start()
+    const said = await admin.call('POST', '/tenants/acme/keys/rotate', { headers: JSON_BODY, body })
+    expect(said.status).toBe(status)
+    expect(said.body).toMatchObject(facts)
+    expect(admin.asked).toEqual([])
+  })
+
+  it('with a body of another type changes nothing', async () => {
+    const admin = await start()
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/jsonp']) {
+      const said = await admin.call('POST', '/tenants/acme/keys/rotate', {
+        headers: { ...MARK, 'content-type': type },
+        body: '{"reason":"x"}',
+      })
+      expect(said.status).toBe(415)
+    }
+    expect(admin.asked).toEqual([])
+  })
+
+  it.each([
+    ['/tenants/nobody/keys/rotate', 404, 'tenant_not_found'],
+    ['/tenants/nobody/revoke', 404, 'tenant_not_found'],
+    ['/tenants/acme/keys/gone/revoke', 404, 'invalid_request'],
+    ['/tenants/acme/users/nobody/disable', 404, 'invalid_request'],
+    ['/tenants/acme/users/%zz/disable', 400, 'invalid_request'],
+  ])('POST %s is %i %s', async (path, status, error) => {
+    const admin = await start()
+    const said = await admin.call('POST', path, { headers: MARK })
+    expect([said.status, said.body['error']]).toEqual([status, error])
+  })
+})
+
+describe('the keys of a tenant', () => {
+  it('are listed without anything but what is shown', async () => {
+    const admin = await start()
+    const said = await admin.call('GET', '/tenants/acme/keys')
+    expect([said.status, said.body]).toEqual([
+      200,
+      { tenant: 'acme', keys: [{ kid: 'k1', alg: 'ES256', state: 'current', created_at: 1, since: 2, until: 3 }] },
+    ])
+    expect((await admin.call('HEAD', '/tenants/acme/keys')).status).toBe(200)
+    expect((await admin.call('POST', '/tenants/acme/keys', { headers: MARK })).headers.allow).toBe('GET, HEAD')
+    expect((await admin.call('GET', '/tenants/beta/keys')).body).toMatchObject({ error: 'tenant_not_found' })
+  })
+
+  it('are shown to those with the token only', async () => {
+    const admin = await start(TOKEN)
+    expect((await admin.call('GET', '/tenants/acme/keys')).status).toBe(401)
+    expect(admin.asked).toEqual([])
+  })
+})
+
+it.each([
+  '/tenants',
+  '/tenants/',
+  '/tenants//keys',
+  '/tenants/acme',
+  '/tenants/acme/',
+  '/tenants/acme/keys/',
+  '/tenants/acme/keys//revoke',
+  '/tenants/acme/keys/k1',
+  '/tenants/acme/keys/k1/retire',
+  '/tenants/acme/users/u',
+  '/tenants/acme/users/u/delete',
+  '/tenants/acme/users/u/disable/x',
+  '/Tenants/acme/revoke',
+])('%s is no path', async (path) => {
+  const admin = await start()
+  for (const method of ['GET', 'POST']) expect((await admin.call(method, path, { headers: MARK })).status).toBe(404)
+  expect(admin.asked).toEqual([])
+})
