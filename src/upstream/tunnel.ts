@@ -3,8 +3,8 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { ProxyServer, type ServerOptions } from 'http-proxy-3'
 import type { Admitted } from '../exchange/exchange.ts'
-import { Problem } from '../problem/problem.ts'
-import { namesIn } from './answer-headers.ts'
+import type { Problem } from '../problem/problem.ts'
+import { answerFields } from './answer-headers.ts'
 import { problemOfFailure } from './failures.ts'
 import { closeFrameForClient, closeFrameForUpstream, createFrameFollower, type CloseReason } from './frames.ts'
 import type { Destination, ForwardRecord, TunnelIo, UpstreamNeeds } from './upstream.ts'
@@ -22,6 +22,8 @@ export interface Tunnels {
 
 /** How long an end may take to come between two frames before its socket is cut. */
 const CLOSE_GRACE_MS = 1000
+
+type OutgoingFields = Record<string, string | string[]>
 
 const DEFAULT_PORTS = { http: 80, https: 443 } as const
 
@@ -43,7 +45,9 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
       req.headers = requestHeaders(fields, to, exchange)
       proxy.on('proxyReqWs', onRequest)
       // Not earlier: whoever listens to the upstream's socket before the library pipes it takes its first octets away.
-      proxy.on('open', (upstreamSocket) => hold(exchange, socket, upstreamSocket))
+      proxy.on('open', (upstreamSocket) => {
+        if (failure === undefined) hold(exchange, socket, upstreamSocket)
+      })
       proxy.on('error', onError)
       socket.on('close', settle)
       if (socket.destroyed) {
@@ -60,20 +64,22 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
         // Before the library's own listeners: what it is about to pass on is cleaned first.
         given.prependOnceListener('upgrade', (answer: IncomingMessage, upstreamSocket: Socket) => {
           cancel()
-          if (answer.headers.upgrade?.toLowerCase() !== 'websocket') {
-            onError(new Error('the upstream switched to another protocol'))
-            upstreamSocket.destroy()
-            return
-          }
+          if (answer.headers.upgrade?.toLowerCase() !== 'websocket') return refuseSwitch(upstreamSocket)
           noteHead(101)
           cleanAnswer(answer, exchange, 'Upgrade')
         })
         given.prependOnceListener('response', (answer: IncomingMessage) => {
           cancel()
+          if (answer.statusCode === 101) return refuseSwitch(answer)
           noteHead(answer.statusCode ?? 502)
           cleanAnswer(answer, exchange, 'close')
-          paceAnswer(answer, socket, record)
+          paceAnswer(answer, clientSocket(socket), needs.stallMs, record)
         })
+      }
+
+      function refuseSwitch(from: { destroy(): void }): void {
+        onError(new Error('the upstream switched to another protocol'))
+        from.destroy()
       }
 
       function noteHead(status: number): void {
@@ -174,7 +180,8 @@ function tunnelOptions(to: Destination): ServerOptions {
       ...(tls.key === undefined ? {} : { key: tls.key }),
     },
     secure: tls.verify,
-    ...(tls.serverName === undefined ? {} : { ssl: { servername: tls.serverName } }),
+    // Otherwise the name would be taken from the Host field, which is the client's under `host: preserve`.
+    ssl: { servername: to.tlsName },
     connectTimeout: timeouts.connectMs,
     // The path is canonical already and must arrive to the letter: the library would parse and print it once more.
     toProxy: true,
@@ -182,32 +189,49 @@ function tunnelOptions(to: Destination): ServerOptions {
   }
 }
 
-/** The fields as an object, with the upgrade itself written anew; repeated fields stay repeated. */
-function requestHeaders(fields: readonly string[], to: Destination, exchange: Admitted): Record<string, string | string[]> {
-  const headers: Record<string, string | string[]> = Object.create(null)
-  for (let index = 0; index < fields.length; index += 2) {
-    const name = (fields[index] ?? '').toLowerCase()
-    const value = fields[index + 1] ?? ''
-    const before = headers[name]
-    headers[name] = before === undefined ? value : [before, value].flat()
-  }
+function requestHeaders(fields: readonly string[], to: Destination, exchange: Admitted): OutgoingFields {
+  const headers = asObject(fields)
   headers['host'] = exchange.route.host === 'preserve' ? exchange.authority : to.url.host
   headers['connection'] = 'Upgrade'
   headers['upgrade'] = 'websocket'
   return headers
 }
 
-/** Hop-by-hop fields of the answer do not pass (RFC 9110 §7.6.1); `connection` is ours. */
-function cleanAnswer(answer: IncomingMessage, requestId: string, connection: 'Upgrade' | 'close'): void {
-  const nominated = namesIn(answer.headers.connection)
-  for (const name of Object.keys(answer.headers)) {
-    if (name === 'keep-alive' || name === 'proxy-connection' || (nominated?.has(name) === true && name !== 'upgrade')) {
-      delete answer.headers[name]
-    }
+/** Fields as the library takes them: lower-case names; repeated fields stay repeated. */
+function asObject(fields: readonly string[]): OutgoingFields {
+  const headers: OutgoingFields = Object.create(null)
+  for (let index = 0; index < fields.length; index += 2) {
+    const name = (fields[index] ?? '').toLowerCase()
+    const value = fields[index + 1] ?? ''
+    const before = headers[name]
+    headers[name] = before === undefined ? value : [before, value].flat()
   }
-  if (connection === 'close') delete answer.headers.upgrade
-  answer.headers.connection = connection
-  answer.headers['x-request-id'] = requestId
+  return headers
+}
+
+/** The fields that the client gets (RFC 9110 §7.6.1); `connection` and `upgrade` are ours. */
+function cleanAnswer(answer: IncomingMessage, exchange: Admitted, connection: 'Upgrade' | 'close'): void {
+  const head = { status: answer.statusCode ?? 502, headers: answer.headers }
+  const headers = asObject(answerFields(head, exchange.route.responseHeaders, exchange.id).fields)
+  if (connection === 'Upgrade') headers['upgrade'] = 'websocket'
+  headers['connection'] = connection
+  answer.headers = headers
+}
+
+/** The library neither waits for a slow client nor notices an answer that is cut short. */
+function paceAnswer(answer: IncomingMessage, client: Socket, stallMs: number, record: ForwardRecord): void {
+  answer.on('data', (chunk: Buffer) => {
+    record.bytesOut += chunk.length
+    if (client.writableNeedDrain) answer.pause()
+  })
+  client.on('drain', () => answer.resume())
+  client.on('close', () => answer.destroy())
+  client.setTimeout(stallMs, () => client.destroy())
+  answer.on('close', () => {
+    if (answer.complete) return
+    record.aborted = true
+    client.destroy()
+  })
 }
 
 function clientSocket(socket: Duplex): Socket {

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { ConfigError } from '../../src/config/config.ts'
-import { expectNoPass, openScene, valuesOf, type Scene } from '../support/attack.ts'
+import { expectNoPass, lineOf, openScene, valuesOf, type Scene } from '../support/attack.ts'
 import { SERVICE_ROUTES } from '../support/gateway.ts'
 
 const TAKEN = [
@@ -71,10 +71,10 @@ describe('from a peer that is not trusted', () => {
 
   it('CVE-2022-24112: every built-in service goes by the address of the peer', async () => {
     const targets = ['/health', '/.well-known/jwks.json', '/auth/me', '/echo/x', '/t/acme/.well-known/jwks.json']
-    const before = scene.gateway.lines().length
-    for (const target of targets) await scene.ask({ target, lines: TAKEN })
-    const clients = scene.gateway.lines().slice(before).map((line) => line['client'])
-    expect(clients).toEqual(targets.map(() => '127.0.0.1'))
+    for (const target of targets) {
+      const line = await lineOf(scene.gateway, await scene.ask({ target, lines: TAKEN }))
+      expect([target, line['client']]).toEqual([target, '127.0.0.1'])
+    }
     const echoed = await scene.ask({ target: '/echo/x', lines: TAKEN })
     expect(echoed.body).not.toMatch(/203\.0\.113\.9|evil|\/public/)
   })
@@ -118,7 +118,7 @@ describe('from a trusted proxy', () => {
         ['203.0.113.9'],
       ],
     ])
-    expect(scene.gateway.lines().at(-1)?.['client']).toBe('203.0.113.9')
+    expect((await lineOf(scene.gateway, answer))['client']).toBe('203.0.113.9')
   })
 
   it('the route, the tenant and the identity are still not its to choose', async () => {
@@ -132,10 +132,10 @@ describe('from a trusted proxy', () => {
   })
 
   it('CVE-2026-31908: what looks like a line break stays in its value', async () => {
-    await scene.ask({ target: '/public/x', lines: ['X-Forwarded-For: 1%0d%0aX-Admin: 1', 'X-Forwarded-Host: a%0d%0aX-Admin: 1'] })
+    const answer = await scene.ask({ target: '/public/x', lines: ['X-Forwarded-For: 1%0d%0aX-Admin: 1', 'X-Forwarded-Host: a%0d%0aX-Admin: 1'] })
     const raw = scene.upstream.seen[0]?.rawHeaders ?? []
     expect([valuesOf(raw, 'x-admin'), valuesOf(raw, 'x-forwarded-for')]).toEqual([[], ['1%0d%0aX-Admin: 1, 127.0.0.1']])
-    expect(scene.gateway.lines().at(-1)?.['client']).toBe('127.0.0.1')
+    expect((await lineOf(scene.gateway, answer))['client']).toBe('127.0.0.1')
   })
 
   it('a request id that is none is replaced', async () => {

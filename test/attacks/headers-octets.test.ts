@@ -2,7 +2,7 @@
  * Octets that mean something to the next reader: in a header, in a path, in a token, in the log.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { expectNoPass, openScene, valuesOf, type Scene } from '../support/attack.ts'
+import { expectNoPass, lineOf, openScene, valuesOf, type Scene } from '../support/attack.ts'
 
 const SECRET = 'a-secret-of-the-environment-that-nobody-reads'
 let scene: Scene
@@ -65,11 +65,11 @@ describe('what looks like a template', () => {
       const answer = await scene.ask({ target: `/public/x${query}`, lines: [`X-Note: ${text}`, `User-Agent: ${text}`] })
       const seen = scene.upstream.seen[0]
       expect([answer.status, valuesOf(seen?.rawHeaders ?? [], 'x-note'), seen?.target]).toEqual([200, [text], `/public/x${query}`])
-      expect(scene.gateway.lines().at(-1)?.['user_agent']).toBe(text)
+      expect((await lineOf(scene.gateway, answer))['user_agent']).toBe(text)
       const echoed = await scene.ask({ target: `/echo/x${query}`, lines: [`X-Note: ${text}`] })
       expect((echoed.json()['headers'] as Record<string, unknown>)['x-note']).toBe(text)
       const path = await scene.ask({ target: `/nowhere/${encoded}` })
-      expect([path.status, path.body.includes('nowhere')]).toEqual([path.status === 400 ? 400 : 404, false])
+      expect([[400, 404].includes(path.status), path.body.includes('nowhere')]).toEqual([true, false])
       expect(scene.gateway.log()).not.toContain(SECRET)
     },
   )
@@ -77,6 +77,7 @@ describe('what looks like a template', () => {
 
 describe('CVE-2024-45808: the log', () => {
   it('has one line for each request, in which nothing can end a line or move a cursor', async () => {
+    await lineOf(scene.gateway, await scene.ask({ target: '/public/before' }))
     const before = scene.gateway.lines().length
     const evilKid = scene.token({}, { kid: 'a\nFAKE {"level":"info"}\u001b[31m' })
     const requests = [
@@ -95,8 +96,9 @@ describe('CVE-2024-45808: the log', () => {
       { target: '/admin', token: 'a\x0bb' },
     ]
     for (const request of requests) await scene.ask(request)
+    await lineOf(scene.gateway, await scene.ask({ target: '/public/after' }))
     const lines = scene.gateway.lines().slice(before)
-    expect(lines.length).toBe(requests.length)
+    expect(lines.length).toBe(requests.length + 1)
     expect(lines.every((line) => line['msg'] === 'request')).toBe(true)
     expect(scene.gateway.log()).toMatch(/^[\x20-\x7e\n]*$/)
     expect(scene.gateway.log()).not.toMatch(/^FAKE/m)

@@ -1,6 +1,7 @@
 /** The usual scene of an attack: a gateway with a required, an optional and a public route in front of one recording upstream. */
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { claims, createSigner, type Json, type Signer } from './foreign.ts'
 import { startGateway, type GatewayOptions, type TestGateway } from './gateway.ts'
@@ -213,6 +214,17 @@ routes:
   - { name: api, match: { path: /api/* }, auth: public, stripPrefix: /api, upstream: recorder }
 ${routes}
 ${more}`
+}
+
+/** The access line of a request, once it is written; everything before it is written then too. */
+export async function lineOf(gateway: TestGateway, answer: Answered): Promise<Record<string, unknown>> {
+  const id = answer.headers.get('x-request-id')?.[0]
+  for (let attempt = 0; attempt < 200; attempt += 1) {
+    const line = gateway.lines().find((one) => one['request_id'] === id)
+    if (line !== undefined) return line
+    await setTimeout(10)
+  }
+  throw new Error(`no line for the request ${id}`)
 }
 
 /** What may come back where nothing may pass. */
