@@ -20,8 +20,11 @@ const SETTINGS = {
   // The C library keeps what it once gave to a password hash, 19 MiB for each thread. Larger blocks than this go back.
   MALLOC_MMAP_THRESHOLD_: String(4 * 1024 * 1024),
 }
+/** For the collections of `world.ts`. */
+const FLAG = '--expose-gc'
+
 const environment = { ...SETTINGS, ...process.env }
-if (Object.keys(environment).length > Object.keys(process.env).length) startAgain()
+if (!process.execArgv.includes(FLAG) || Object.keys(environment).length > Object.keys(process.env).length) startAgain()
 const { runCommand } = await import('./commands/command-line.ts')
 
 const surroundings: CommandProcess = {
@@ -54,7 +57,7 @@ setTimeout(() => process.exit(), LINGER_MS).unref()
 
 /** Replaces this process by one with the settings: same id, same streams. Where that cannot be done it goes on without. */
 function startAgain(): void {
-  const args = [...process.execArgv, import.meta.filename, ...process.argv.slice(2)]
+  const args = [FLAG, ...process.execArgv.filter((one) => one !== FLAG), import.meta.filename, ...process.argv.slice(2)]
   try {
     process.execve?.(process.execPath, [process.execPath, ...args], environment)
   } catch {

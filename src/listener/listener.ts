@@ -44,10 +44,13 @@ export interface Listener {
   cut(): void
 }
 
-/** How long a draining listener still takes connections, so that load balancers can take it out of their rotation. */
+/**
+ * How long a draining listener still takes connections, so that load balancers can take it out of their rotation, and how
+ * long nothing must have happened before it closes idle ones: who was promised a kept connection may just be using it.
+ */
 const LAME_DUCK_MS = 500
 const CHECK_INTERVAL_MS = 500
-/** How often a draining listener closes the connections that have become idle. */
+/** How often a draining listener looks whether anything happens. */
 const SWEEP_MS = 50
 
 /** Why the parser gave up, where it is not simply a bad request. */
@@ -55,6 +58,12 @@ const PARSER_PROBLEMS: ReadonlyMap<string, ProblemKind> = new Map([
   ['HPE_HEADER_OVERFLOW', 'headers_too_large'],
   ['ERR_HTTP_REQUEST_TIMEOUT', 'request_timeout'],
 ])
+/** The client closed its side within a message. */
+const ENDED_EARLY = 'HPE_INVALID_EOF_STATE'
+
+interface ParserError extends Error {
+  readonly code?: string
+}
 
 export function createListener(needs: ListenerNeeds, config: PublicListenerConfig): Listener {
   const { limits, timeouts } = config
@@ -80,6 +89,7 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   const unreadable = new WeakSet<Duplex>()
   let draining = false
   let stopped = false
+  let quietMs = 0
   let cutAnswers = 0
 
   server.on('connection', onConnection)
@@ -121,7 +131,7 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
     refuseSocket(socket, problem, needs.malformed(problem, req.socket.remoteAddress ?? ''))
   }
 
-  function onClientError(error: Error & { code?: string }, socket: Duplex): void {
+  function onClientError(error: ParserError, socket: Duplex): void {
     if (socket.destroyed || !socket.writable || error.code === 'ECONNRESET') {
       socket.destroy()
       return
@@ -129,16 +139,26 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
     if (unreadable.has(socket)) return
     unreadable.add(socket)
     const res = connected.get(socket)
-    if (res === undefined || res.writableFinished) refuseUnread(error, socket)
+    if (res === undefined || (res.writableFinished && res.req.complete)) refuseUnread(error, socket)
     // What cannot be read came behind a whole request: that one gets its answer first.
     else if (res.req.complete) res.once('close', () => refuseUnread(error, socket))
-    else if (res.headersSent) socket.destroy()
-    else refuseUnread(error, socket)
+    else breakOff(error, res)
   }
 
-  function refuseUnread(error: Error & { code?: string }, socket: Duplex): void {
+  /** A request whose own body cannot be read: whoever reads it answers, so that it ends once and under its own id. */
+  function breakOff(error: ParserError, res: ServerResponse): void {
+    const { req } = res
+    if (res.headersSent || error.code === ENDED_EARLY) req.socket.destroy()
+    else if (req.listenerCount('error') === 0) refuseUnread(error, req.socket)
+    else {
+      res.shouldKeepAlive = false
+      req.emit('error', problemOf(error))
+    }
+  }
+
+  function refuseUnread(error: ParserError, socket: Duplex): void {
     if (!socket.writable) return
-    const problem = new Problem(PARSER_PROBLEMS.get(error.code ?? '') ?? 'invalid_request', { detail: error.code ?? error.message })
+    const problem = problemOf(error)
     refuseSocket(socket, problem, needs.malformed(problem, addressOf(socket)))
   }
 
@@ -173,6 +193,7 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
     const cancel = needs.schedule(timeouts.drainMs, cut)
     if (connected.size === 0) stopListening()
     else needs.schedule(Math.min(LAME_DUCK_MS, timeouts.drainMs), stopListening)
+    needs.schedule(SWEEP_MS, sweep)
     await closed
     cancel()
     server.close()
@@ -185,14 +206,13 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
     // The `close` of the HTTP server would also destroy connections whose answer is not yet out of our hands, so it comes
     // last, when all that it still does is to stop its timers.
     TcpServer.prototype.close.call(server)
-    sweep()
   }
 
   function sweep(): void {
-    if (connected.size === 0) return
-    // What Node takes for idle may still be sending the end of an answer to a slow reader.
-    const isSending = [...connected.values()].some((res) => res?.writableEnded === true && !res.writableFinished)
-    if (!isSending) server.closeIdleConnections()
+    if (stopped && connected.size === 0) return
+    const isAnswering = [...connected.values()].some((res) => res?.writableFinished === false)
+    quietMs = isAnswering ? 0 : quietMs + SWEEP_MS
+    if (quietMs >= LAME_DUCK_MS) server.closeIdleConnections()
     needs.schedule(SWEEP_MS, sweep)
   }
 
@@ -213,6 +233,10 @@ function becomesLast(res: ServerResponse, before: ServerResponse | undefined): b
   }
   res.shouldKeepAlive = false
   return true
+}
+
+function problemOf(error: ParserError): Problem {
+  return new Problem(PARSER_PROBLEMS.get(error.code ?? '') ?? 'invalid_request', { detail: error.code ?? error.message })
 }
 
 /** An error of a connection is told by its request or by `clientError`; unheard, it would end the process. */

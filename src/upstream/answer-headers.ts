@@ -23,16 +23,12 @@ const NOT_PASSED_ON: ReadonlySet<string> = new Set([
   'proxy-authenticate',
   'x-request-id',
 ])
-/** RFC 9110 §6.5.1: fields that must not stand in a trailer. */
-const NOT_IN_TRAILERS: ReadonlySet<string> = new Set([
-  'authorization',
-  'cache-control',
-  'content-encoding',
-  'content-range',
-  'content-type',
-  'host',
-  'set-cookie',
-])
+/** RFC 9110 §6.5.1: fields that must not stand in a trailer: routing, authentication, control, what the body is. */
+const NOT_IN_TRAILERS: ReadonlySet<string> = new Set(
+  `host authorization www-authenticate authentication-info proxy-authentication-info cookie set-cookie
+  age cache-control date expires location retry-after vary warning
+  content-encoding content-language content-location content-range content-type`.split(/\s+/),
+)
 
 /** The head of an answer as the upstream gave it. */
 export interface AnswerHead {
@@ -75,11 +71,12 @@ function passedOn(headers: ResponseHeaders, rules: HeaderRules): string[] {
 }
 
 /** The trailer fields that may be passed on, as pairs. */
-export function trailerFields(trailers: ResponseHeaders): [string, string][] {
+export function trailerFields(trailers: ResponseHeaders, rules: HeaderRules): [string, string][] {
   const fields: [string, string][] = []
   for (const name in trailers) {
     const value = trailers[name]
-    if (value === undefined || NOT_PASSED_ON.has(name) || NOT_IN_TRAILERS.has(name)) continue
+    if (value === undefined || NOT_PASSED_ON.has(name) || NOT_IN_TRAILERS.has(name) || rules.set.has(name)) continue
+    if (rules.remove.has(foldHeaderName(name))) continue
     for (const one of Array.isArray(value) ? value : [value]) fields.push([name, one])
   }
   return fields

@@ -51,7 +51,7 @@ export function exchangeMessages(
     function openBody(): Readable | undefined {
       if (bodyLength === 0) return undefined
       if (bodyLength !== undefined) fields.push('content-length', String(bodyLength))
-      return streamBody(req, route.bodyBytes, record)
+      return streamBody(req, route.bodyBytes, record, needs)
     }
 
     function onRequestStart(given: Dispatcher.DispatchController): void {
@@ -86,6 +86,7 @@ export function exchangeMessages(
 
     function onResponseData(given: Dispatcher.DispatchController, chunk: Buffer): void {
       record.bytesOut += chunk.length
+      needs.moved(chunk.length)
       if (record.bytesOut === remaining) {
         res.end(chunk)
         return
@@ -103,7 +104,7 @@ export function exchangeMessages(
 
     function onResponseEnd(_: Dispatcher.DispatchController, trailers: ResponseHeaders): void {
       if (ended) return
-      const fields = trailerFields(trailers)
+      const fields = trailerFields(trailers, route.responseHeaders)
       if (fields.length > 0 && remaining < 0) res.addTrailers(fields)
       ended = true
       res.end()

@@ -15,6 +15,7 @@ import type { Admitted, Identified } from '../exchange/exchange.ts'
 import type { Problem } from '../problem/problem.ts'
 import { exchangeMessages } from './forward.ts'
 import { createTunnels } from './tunnel.ts'
+import { dropUnaskedContinue } from './unasked-continue.ts'
 
 /** What the forward step notes of a request as it goes. */
 export interface ForwardRecord {
@@ -36,6 +37,8 @@ export interface UpstreamNeeds {
   /** Tells when a live connection must end because its token did; returns the way to stop telling. */
   watch(principal: Identified, end: () => void): () => void
   answered(upstream: string, seconds: number): void
+  /** So many octets of a body were passed on, either way. */
+  moved(octets: number): void
   /** How long a client may take nothing of its answer before it is cut. */
   readonly stallMs: number
 }
@@ -140,7 +143,11 @@ function openDestination(url: URL, upstream: UpstreamConfig): Destination {
     headersTimeout: timeouts.responseMs,
     bodyTimeout: timeouts.idleMs,
     // The library would take the name from the Host field, which is the client's under `host: preserve`.
-    connect: (options, done) => connect({ ...options, servername: tlsName }, done),
+    connect: (options, done) =>
+      connect({ ...options, servername: tlsName }, (error, socket) => {
+        if (error !== null) done(error, null)
+        else done(null, dropUnaskedContinue(socket))
+      }),
   })
   return { url, basePath: url.pathname.replace(/\/+$/, ''), pool, tlsName, upstream }
 }

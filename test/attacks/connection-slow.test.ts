@@ -79,7 +79,7 @@ describe('slowloris', () => {
 
   test('a client that does not read its answer is cut at timeouts.request, and the upstream let go', async () => {
     const size = 64 * 1024 * 1024
-    await open(['timeouts: { request: 600ms }'], (socket) => {
+    await open(['timeouts: { headers: 300ms, request: 600ms }'], (socket) => {
       socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`)
       socket.write(Buffer.alloc(size))
     })

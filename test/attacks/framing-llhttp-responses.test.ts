@@ -30,7 +30,7 @@ const DIVERGENCES: Readonly<Record<string, readonly [Outcome, string]>> = {
     'connection/HTTP 101 response with Upgrade and Content-Length header',
     'connection/HTTP 101 response with Upgrade and Transfer-Encoding header',
   ]),
-  ...as(REFUSED, 'the client library takes no 100 (Continue) that it did not ask for', ['connection/HTTP 100 first, then 400']),
+  ...as({ status: 404 }, 'the 100 (Continue) is dropped, the answer behind it passed on', ['connection/HTTP 100 first, then 400']),
   ...as(REFUSED, 'the client library takes no tab behind a length', ['content-length/Tabs in `Content-Length` (surrounding)']),
   ...as('cut', 'the vector ends before its message does', [
     'connection/HTTP 103 first, then 200',

@@ -41,7 +41,14 @@ describe('hop-by-hop fields of an answer (CVE-2026-71849, commit 25b3eab6d)', ()
     const port = await behind(
       `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade, x-secret, x_secret_two\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n${SECRET_FIELDS}\r\n`,
     )
-    const handshake = ['GET /x HTTP/1.1', 'Host: gateway.test', 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==']
+    const handshake = [
+      'GET /x HTTP/1.1',
+      'Host: gateway.test',
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      'Sec-WebSocket-Version: 13',
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+    ]
     const { status, headers } = readAnswer(await sendRaw(port, `${handshake.join('\r\n')}\r\n\r\n`, 500))
     const shown = ['x-secret', 'x_secret_two', 'x-shown', 'upgrade'].map((name) => headers.get(name))
     expect([status, shown]).toEqual([101, [undefined, undefined, ['3'], ['websocket']]])

@@ -78,7 +78,11 @@ describe('an issuer in trouble (CVE-2024-45809)', () => {
     server.serve('healthy', [good.jwk])
     const uris = Object.keys(TROUBLES).map((name) => issuer(name, server?.uri(name) ?? ''))
     const startedMs = performance.now()
-    const at = await open([...uris, issuer('down', `http://127.0.0.1:${await closedPort()}/x`), issuer('healthy', server.uri('healthy'))])
+    const at = await open([
+      ...uris,
+      issuer('down', `http://127.0.0.1:${await closedPort()}/x`),
+      issuer('healthy', server.uri('healthy')),
+    ])
     expect(performance.now() - startedMs).toBeLessThan(3000)
     for (const name of [...Object.keys(TROUBLES), 'down']) {
       const askedMs = performance.now()
@@ -140,7 +144,11 @@ describe('an issuer in trouble (CVE-2024-45809)', () => {
     const at = await open([issuer('slow', server.uri('slow'))])
     const token = good.token(claims('https://slow.test/'))
     const lines = [`Authorization: Bearer ${token}`, `Authorization: Bearer ${token}`]
-    const answers = await Promise.all(Array.from({ length: 20 }, (_, index) => at.ask(index % 2 === 0 ? { target: '/admin', lines } : { target: '/admin', token })))
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        at.ask(index % 2 === 0 ? { target: '/admin', lines } : { target: '/admin', token }),
+      ),
+    )
     expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([400, 401]))
     expect(await statusOf(at, at.token())).toBe(200)
   })
@@ -176,12 +184,12 @@ describe('unknown kids', () => {
     await setTimeout(1100)
     const fetched = server.fetches('flooded')
     const startedMs = performance.now()
-    let flooding = true
+    const flooding = { now: true }
     const flood = Promise.all(Array.from({ length: 10 }, () => flooder(at.port, 1000))).finally(() => {
-      flooding = false
+      flooding.now = false
     })
     const goodOnes: number[] = []
-    while (flooding) {
+    while (flooding.now) {
       // Fresh ones: nothing of them is cached.
       goodOnes.push(await statusOf(at, good.token(claims('https://flooded.test/'))))
       await setTimeout(5)
@@ -204,7 +212,9 @@ describe('unknown kids', () => {
     const at = await open([issuer('rotated', server.uri('rotated')).replace('refresh: 1s', 'refresh: 10m')])
     await setTimeout(1100)
     server.serve('rotated', [good.jwk, next.jwk])
-    const statuses = await Promise.all(Array.from({ length: 100 }, () => statusOf(at, next.token(claims('https://rotated.test/')))))
+    const statuses = await Promise.all(
+      Array.from({ length: 100 }, () => statusOf(at, next.token(claims('https://rotated.test/')))),
+    )
     expect([new Set(statuses), server.fetches('rotated')]).toEqual([new Set([200]), 2])
   })
 

@@ -22,12 +22,15 @@ const ROW = z.object({
 type Row = z.infer<typeof ROW>
 const FILE = z.object({ count: z.number(), vectors: z.array(ROW) })
 
-const PUBLISHED_SECRET = 'the key is a secret, and a published set never is one: HS256 is for issuers that are configured with secrets'
+const PUBLISHED_SECRET =
+  'the key is a secret, and a published set never is one: HS256 is for issuers that are configured with secrets'
 const OTHER_ALG = 'the key states another algorithm than the token (a slip in the published data)'
 
 /** Rows that are valid and refused all the same. */
 const REFUSED = new Map<string, string>([
-  ...['signature/1', 'signature/348', 'signature/357', 'key/2', 'key/13', 'key/14', 'key/15'].map((id) => [`wycheproof/${id}`, PUBLISHED_SECRET] as const),
+  ...['signature/1', 'signature/348', 'signature/357', 'key/2', 'key/13', 'key/14', 'key/15'].map(
+    (id) => [`wycheproof/${id}`, PUBLISHED_SECRET] as const,
+  ),
   ['rfc-cookbook/rfc7797/hmac-sha2_b64_false.json#compact', PUBLISHED_SECRET],
   ...[346, 347, 350, 351].map((number) => [`wycheproof/signature/${number}`, OTHER_ALG] as const),
 ])
@@ -72,7 +75,9 @@ let scene: Scene | undefined
 
 beforeAll(async () => {
   if (missing !== undefined) return
-  const files = cases.map(({ row }, index) => [`vector-${index}.json`, JSON.stringify({ keys: [...row.keys, decoy.jwk] })] as const)
+  const files = cases.map(
+    ({ row }, index) => [`vector-${index}.json`, JSON.stringify({ keys: [...row.keys, decoy.jwk] })] as const,
+  )
   const issuers = cases.map(
     ({ issuer }, index) =>
       `  vector-${index}: { issuer: "${issuer}", tenant: acme, audiences: [api], algorithms: [RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA], jwks: { file: vector-${index}.json } }`,
@@ -88,19 +93,22 @@ it.skipIf(missing !== undefined)(`every JWS vector is read ${missing ?? ''}`, ()
   expect([...REFUSED.keys()].filter((id) => !accepted.has(id))).toEqual([])
 })
 
-it.skipIf(missing !== undefined).each(cases.map((one) => [one.row.id, one.row.comment, one.row.expect, one] as const))('%s (%s): %s', async (id, _, expected, one) => {
-  if (scene === undefined) throw new Error('no gateway')
-  scene.upstream.seen.length = 0
-  const answer = await scene.ask({ target: '/admin', token: signedAgain(one) })
-  if (expected === 'accept' && !REFUSED.has(id)) {
-    expect([answer.status, scene.upstream.seen.length]).toEqual([200, 1])
-    return
-  }
-  expectNoPass(answer, scene.upstream)
-  expect(answer.status).toBe(401)
-  // The other keys of the set serve all the same.
-  expect((await scene.ask({ target: '/admin', token: decoy.token(claims(one.issuer)) })).status).toBe(200)
-})
+it.skipIf(missing !== undefined).each(cases.map((one) => [one.row.id, one.row.comment, one.row.expect, one] as const))(
+  '%s (%s): %s',
+  async (id, _, expected, one) => {
+    if (scene === undefined) throw new Error('no gateway')
+    scene.upstream.seen.length = 0
+    const answer = await scene.ask({ target: '/admin', token: signedAgain(one) })
+    if (expected === 'accept' && !REFUSED.has(id)) {
+      expect([answer.status, scene.upstream.seen.length]).toEqual([200, 1])
+      return
+    }
+    expectNoPass(answer, scene.upstream)
+    expect(answer.status).toBe(401)
+    // The other keys of the set serve all the same.
+    expect((await scene.ask({ target: '/admin', token: decoy.token(claims(one.issuer)) })).status).toBe(200)
+  },
+)
 
 /** Real claims under the row's header, signed as well as the published private key allows. */
 function signedAgain({ row, header, issuer }: Case): string {
@@ -111,12 +119,17 @@ function signedAgain({ row, header, issuer }: Case): string {
 
 function signatureBy(alg: string, row: Row): ((data: string) => Buffer) | undefined {
   if (alg.toLowerCase() === 'none') return () => Buffer.alloc(0)
-  const list = row.private === undefined || row.private === null ? [] : 'keys' in row.private && Array.isArray(row.private.keys) ? row.private.keys : [row.private]
+  const list =
+    row.private === undefined || row.private === null
+      ? []
+      : 'keys' in row.private && Array.isArray(row.private.keys)
+        ? row.private.keys
+        : [row.private]
   const keys = list.filter((key) => typeof key === 'object' && key !== null) as Json[]
   if (alg.startsWith('HS')) {
-    const secret = keys.find((key) => typeof key['k'] === 'string')?.['k']
+    const [secret] = keys.flatMap(({ k }) => (typeof k === 'string' ? [k] : []))
     // Without a secret the attacker takes what is public.
-    return hs(alg, secret === undefined ? publicBytes(row) : Buffer.from(String(secret), 'base64url'))
+    return hs(alg, secret === undefined ? publicBytes(row) : Buffer.from(secret, 'base64url'))
   }
   const key = keys.map(importPrivate).find((imported) => imported !== undefined && fits(alg, imported))
   return key === undefined ? undefined : (data) => signWith(alg, key, data)
@@ -125,7 +138,7 @@ function signatureBy(alg: string, row: Row): ((data: string) => Buffer) | undefi
 function importPrivate(jwk: Json): KeyObject | undefined {
   const kty = typeof jwk['crv'] === 'string' && jwk['kty'] === 'RSA' ? 'EC' : jwk['kty']
   try {
-    return createPrivateKey({ key: { ...jwk, kty }, format: 'jwk' })
+    return createPrivateKey({ key: { ...jwk, kty: String(kty) }, format: 'jwk' })
   } catch {
     // A key that nobody can sign with: any signature will do.
     return undefined
@@ -140,7 +153,10 @@ function fits(alg: string, key: KeyObject): boolean {
 
 function publicBytes(row: Row): Buffer {
   try {
-    return createPublicKey({ key: row.keys[0] ?? {}, format: 'jwk' }).export({ type: 'spki', format: 'der' })
+    return createPublicKey({ key: { kty: '', ...row.keys[0] } as { kty: string }, format: 'jwk' }).export({
+      type: 'spki',
+      format: 'der',
+    })
   } catch {
     return generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'der' })
   }

@@ -21,7 +21,13 @@ afterAll(() => gateway.close())
 
 async function post(path: string, body: unknown, lines: readonly string[] = [], host = 'gateway.test') {
   const text = typeof body === 'string' ? body : JSON.stringify(body)
-  return ask(gateway.port, { method: 'POST', target: path, host, lines: ['Content-Type: application/json', ...lines], body: Buffer.from(text).toString('latin1') })
+  return ask(gateway.port, {
+    method: 'POST',
+    target: path,
+    host,
+    lines: ['Content-Type: application/json', ...lines],
+    body: Buffer.from(text).toString('latin1'),
+  })
 }
 
 describe('session fixation (GHSA-f24x-5g9q-753f)', () => {
@@ -37,7 +43,12 @@ describe('session fixation (GHSA-f24x-5g9q-753f)', () => {
     for (const more of [[], lines, [`Authorization: Bearer ${user.access_token}`], ['Authorization: Bearer garbage']]) {
       const answer = await post('/auth/login', { email: user.email, password: user.password }, more)
       const pair = answer.json()
-      expect([answer.status, seen.has(String(pair['session_id'])), tokens.has(String(pair['access_token'])), tokens.has(String(pair['refresh_token']))]).toEqual([200, false, false, false])
+      expect([
+        answer.status,
+        seen.has(String(pair['session_id'])),
+        tokens.has(String(pair['access_token'])),
+        tokens.has(String(pair['refresh_token'])),
+      ]).toEqual([200, false, false, false])
       seen.add(String(pair['session_id']))
     }
     const chosen = await post('/auth/login?session_id=fixed&sid=fixed', { email: user.email, password: user.password })
@@ -48,23 +59,38 @@ describe('session fixation (GHSA-f24x-5g9q-753f)', () => {
 
   it('the logout of one session leaves the next alone, and does end its own', async () => {
     const first = await login(gateway.url)
-    const second = (await (await postJson(`${gateway.url}/auth/login`, { email: first.email, password: first.password })).json()) as { access_token: string }
+    const second = (await (
+      await postJson(`${gateway.url}/auth/login`, { email: first.email, password: first.password })
+    ).json()) as { access_token: string }
     await fetch(`${gateway.url}/auth/logout`, { method: 'POST', headers: bearer(first.access_token) })
-    const statuses = await Promise.all([first, second].map(async (pair) => (await fetch(`${gateway.url}/api/x`, { headers: bearer(pair.access_token) })).status))
+    const statuses = await Promise.all(
+      [first, second].map(async (pair) => (await fetch(`${gateway.url}/api/x`, { headers: bearer(pair.access_token) })).status),
+    )
     expect(statuses).toEqual([401, 200])
   })
 })
 
 describe('an address that is none (GHSA-c5c4-8r6x-56w3)', () => {
-  it.each(['a@b@c', 'admin@corp.test@evil.test', '@b.test', 'a@', '@', '', 'a', 'a b@c.test', 'a@b.test\n', 'a@b.test\u0000', '\u202ea@b.test', `${'a'.repeat(65)}@b.test`, `a@${'b'.repeat(255)}`])(
-    '«%s» is refused at register and login',
-    async (email) => {
-      for (const path of ['/auth/register', '/auth/login']) {
-        const answer = await post(path, { email, password: PASSWORD })
-        expect([path, answer.status, answer.json()['error']]).toEqual([path, 400, 'invalid_request'])
-      }
-    },
-  )
+  it.each([
+    'a@b@c',
+    'admin@corp.test@evil.test',
+    '@b.test',
+    'a@',
+    '@',
+    '',
+    'a',
+    'a b@c.test',
+    'a@b.test\n',
+    'a@b.test\u0000',
+    '\u202ea@b.test',
+    `${'a'.repeat(65)}@b.test`,
+    `a@${'b'.repeat(255)}`,
+  ])('«%s» is refused at register and login', async (email) => {
+    for (const path of ['/auth/register', '/auth/login']) {
+      const answer = await post(path, { email, password: PASSWORD })
+      expect([path, answer.status, answer.json()['error']]).toEqual([path, 400, 'invalid_request'])
+    }
+  })
 })
 
 describe('a body that means more than it says', () => {
@@ -92,11 +118,19 @@ describe('a body that means more than it says', () => {
     }
   })
 
-  it.each(['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'application/jsonp', ''])('a body of the type «%s» is refused: a page of another origin could send it', async (type) => {
-    const body = JSON.stringify({ email, password: PASSWORD })
-    const answer = await ask(gateway.port, { method: 'POST', target: '/auth/login', lines: type === '' ? [] : [`Content-Type: ${type}`], body })
-    expect([answer.status, answer.json()['error']]).toEqual([415, 'invalid_request'])
-  })
+  it.each(['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'application/jsonp', ''])(
+    'a body of the type «%s» is refused: a page of another origin could send it',
+    async (type) => {
+      const body = JSON.stringify({ email, password: PASSWORD })
+      const answer = await ask(gateway.port, {
+        method: 'POST',
+        target: '/auth/login',
+        lines: type === '' ? [] : [`Content-Type: ${type}`],
+        body,
+      })
+      expect([answer.status, answer.json()['error']]).toEqual([415, 'invalid_request'])
+    },
+  )
 
   it('65 KiB are refused before they are read as JSON', async () => {
     const answer = await post('/auth/login', { email, password: 'x'.repeat(65 * 1024) })
@@ -113,7 +147,8 @@ describe('who has an account', () => {
   it('is not told: an unknown user and a wrong password are answered alike', async () => {
     const user = await login(gateway.url)
     const answers = []
-    for (const email of [user.email, `nobody-${crypto.randomUUID()}@example.com`]) answers.push(await post('/auth/login', { email, password: 'wrong password' }))
+    for (const email of [user.email, `nobody-${crypto.randomUUID()}@example.com`])
+      answers.push(await post('/auth/login', { email, password: 'wrong password' }))
     const comparable = answers.map(({ status, body, headers }) => {
       const { request_id: _id, instance: _instance, ...rest } = JSON.parse(body) as Record<string, unknown>
       return [status, rest, [...headers.keys()], headers.get('www-authenticate')]
@@ -126,16 +161,17 @@ describe('who has an account', () => {
     const user = await login(gateway.url)
     const elsewhere = await post('/auth/login', { email: user.email, password: user.password, tenant_id: 'acme' })
     const byHost = await post('/auth/login', { email: user.email, password: user.password }, [], 'acme.test')
-    const contradiction = await post('/auth/login', { email: user.email, password: user.password, tenant_id: 'default' }, [], 'acme.test')
+    const contradiction = await post(
+      '/auth/login',
+      { email: user.email, password: user.password, tenant_id: 'default' },
+      [],
+      'acme.test',
+    )
     const unknown = await post('/auth/login', { email: user.email, password: user.password, tenant_id: 'nobody' })
     const closed = await post('/auth/register', { email: user.email, password: user.password, tenant_id: 'closed' })
-    expect([elsewhere, byHost, contradiction, unknown, closed].map((answer) => `${answer.status} ${String(answer.json()['error'])}`)).toEqual([
-      '401 unauthorized',
-      '401 unauthorized',
-      '400 invalid_request',
-      '404 tenant_not_found',
-      '403 access_denied',
-    ])
+    expect(
+      [elsewhere, byHost, contradiction, unknown, closed].map((answer) => `${answer.status} ${String(answer.json()['error'])}`),
+    ).toEqual(['401 unauthorized', '401 unauthorized', '400 invalid_request', '404 tenant_not_found', '403 access_denied'])
   })
 
   it('CVE-2022-24112: forwarded headers of a stranger buy no further guesses', async () => {

@@ -30,7 +30,10 @@ beforeAll(async () => {
       [C, 'c', 'acme'],
       [D, 'd', 'other'],
     ]
-      .map(([iss, name, tenant]) => `  ${name}: { issuer: "${iss}", tenant: ${tenant}, audiences: [api], algorithms: [ES256], jwks: { file: ${name}.json }, clockSkew: 0s }`)
+      .map(
+        ([iss, name, tenant]) =>
+          `  ${name}: { issuer: "${iss}", tenant: ${tenant}, audiences: [api], algorithms: [ES256], jwks: { file: ${name}.json }, clockSkew: 0s }`,
+      )
       .join('\n'),
     tenants: '  other: { signing: ES256 }',
     routes: `
@@ -73,15 +76,28 @@ describe('two issuers whose keys have one name (CVE-2026-49998)', () => {
   })
 
   it('CVE-2026-33496: the same user of both is two users of two tenants', async () => {
-    for (const [signer, iss] of [[signerA, A], [signerB, B], [signerA, A]] as const) await scene.ask({ target: '/admin', token: signer.token(claims(iss)) })
-    expect(scene.upstream.seen.map(({ rawHeaders }) => valuesOf(rawHeaders, 'x-tenant-id'))).toEqual([['acme'], ['other'], ['acme']])
+    for (const [signer, iss] of [
+      [signerA, A],
+      [signerB, B],
+      [signerA, A],
+    ] as const)
+      await scene.ask({ target: '/admin', token: signer.token(claims(iss)) })
+    expect(scene.upstream.seen.map(({ rawHeaders }) => valuesOf(rawHeaders, 'x-tenant-id'))).toEqual([
+      ['acme'],
+      ['other'],
+      ['acme'],
+    ])
   })
 })
 
 describe('a token that one route has let in', () => {
   it('CVE-2021-32701: still needs the scope of the next', async () => {
     const token = scene.token({ scope: 'read' })
-    expect([await outcome('/reads/x', token), await outcome('/writes/x', token), await outcome('/reads/x', token)]).toEqual(['passed', '403 insufficient_scope', 'passed'])
+    expect([await outcome('/reads/x', token), await outcome('/writes/x', token), await outcome('/reads/x', token)]).toEqual([
+      'passed',
+      '403 insufficient_scope',
+      'passed',
+    ])
   })
 
   it('CVE-2026-39999: still needs its tenant, issuer, claims and age', async () => {
@@ -89,10 +105,15 @@ describe('a token that one route has let in', () => {
     const ofB = signerB.token(claims(B, { plan: 'pro', auth_time: seconds() - 30 }))
     expect([await outcome('/admin', ofA), await outcome('/admin', ofB)]).toEqual(['passed', 'passed'])
     expect([await outcome('/only-acme/x', ofA), await outcome('/only-acme/x', ofB)]).toEqual(['passed', '403 tenant_mismatch'])
-    expect([await outcome('/only-a/x', ofA), await outcome('/only-a/x', ofB), await outcome('/only-a/x', scene.token())]).toEqual(['passed', '403 access_denied', '403 access_denied'])
+    expect([await outcome('/only-a/x', ofA), await outcome('/only-a/x', ofB), await outcome('/only-a/x', scene.token())]).toEqual(
+      ['passed', '403 access_denied', '403 access_denied'],
+    )
     expect([await outcome('/pro/x', ofA), await outcome('/pro/x', ofB)]).toEqual(['403 access_denied', 'passed'])
     expect([await outcome('/recent/x', ofA), await outcome('/recent/x', ofB)]).toEqual(['401 access_denied', 'passed'])
-    expect([await outcome('/admin', ofB, 'acme.test'), await outcome('/admin', ofA, 'acme.test')]).toEqual(['403 tenant_mismatch', 'passed'])
+    expect([await outcome('/admin', ofB, 'acme.test'), await outcome('/admin', ofA, 'acme.test')]).toEqual([
+      '403 tenant_mismatch',
+      'passed',
+    ])
   })
 
   it('is refused once it has expired, with and without iat (CVE-2026-107719)', async () => {
@@ -117,7 +138,9 @@ describe('look-alikes of a token that was let in (CVE-2026-35039, GHSA-rp9m-7r4c
     expect(await outcome('/admin', token)).toBe('passed')
     const [header = '', payload = '', signature = ''] = token.split('.')
     const attacker = createSigner('ES256', 'foreign-1')
-    const other = compact({ alg: 'ES256', kid: 'foreign-1', typ: 'at+jwt' }, good, (data) => signWith('ES256', attacker.privateKey, data))
+    const other = compact({ alg: 'ES256', kid: 'foreign-1', typ: 'at+jwt' }, good, (data) =>
+      signWith('ES256', attacker.privateKey, data),
+    )
     expect(other.split('.').slice(0, 2)).toEqual([header, payload])
     expect(await outcome('/admin', other)).toBe('401 invalid_signature')
     const changed = signature.startsWith('A') ? `B${signature.slice(1)}` : `A${signature.slice(1)}`

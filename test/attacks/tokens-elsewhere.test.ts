@@ -18,15 +18,75 @@ describe('a good token', () => {
   it.each([
     ['in the query', (token: string) => ({ target: `/admin?access_token=${token}` })],
     ['in the query, as a header', (token: string) => ({ target: `/admin?authorization=Bearer%20${token}` })],
-    ['in a cookie (CVE-2022-29226)', (token: string) => ({ target: '/admin', lines: [`Cookie: BearerToken=${token}; access_token=${token}; Authorization=Bearer ${token}`] })],
-    ['in a form (heimdall 3424)', (token: string) => ({ method: 'POST', target: '/admin', lines: ['Content-Type: application/x-www-form-urlencoded'], body: `access_token=${token}` })],
-    ['in a large form (heimdall 3424)', (token: string) => ({ method: 'POST', target: '/admin', lines: ['Content-Type: application/x-www-form-urlencoded'], body: `x=${'y'.repeat(300_000)}&access_token=${token}` })],
-    ['in a header of its own', (token: string) => ({ target: '/admin', lines: [`X-Access-Token: ${token}`, `X-Authorization: Bearer ${token}`, `Token: ${token}`] })],
+    [
+      'in a cookie (CVE-2022-29226)',
+      (token: string) => ({
+        target: '/admin',
+        lines: [`Cookie: BearerToken=${token}; access_token=${token}; Authorization=Bearer ${token}`],
+      }),
+    ],
+    [
+      'in a form (heimdall 3424)',
+      (token: string) => ({
+        method: 'POST',
+        target: '/admin',
+        lines: ['Content-Type: application/x-www-form-urlencoded'],
+        body: `access_token=${token}`,
+      }),
+    ],
+    [
+      'in a large form (heimdall 3424)',
+      (token: string) => ({
+        method: 'POST',
+        target: '/admin',
+        lines: ['Content-Type: application/x-www-form-urlencoded'],
+        body: `x=${'y'.repeat(300_000)}&access_token=${token}`,
+      }),
+    ],
+    [
+      'in a header of its own',
+      (token: string) => ({
+        target: '/admin',
+        lines: [`X-Access-Token: ${token}`, `X-Authorization: Bearer ${token}`, `Token: ${token}`],
+      }),
+    ],
     ['in Proxy-Authorization', (token: string) => ({ target: '/admin', lines: [`Proxy-Authorization: Bearer ${token}`] })],
-    ['in a header that folds to Authorization', (token: string) => ({ target: '/admin', lines: [`Authorization_: Bearer ${token}`, `X-Forwarded-Authorization: Bearer ${token}`] })],
-    ['in a trailer', (token: string) => ({ method: 'POST', target: '/admin', lines: ['Transfer-Encoding: chunked', 'Trailer: authorization'], rawBody: `0\r\nAuthorization: Bearer ${token}\r\n\r\n` })],
-    ['in the WebSocket protocol', (token: string) => ({ target: '/admin', lines: ['Connection: Upgrade, close', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', `Sec-WebSocket-Protocol: bearer, ${token}`] })],
-    ['as Basic credentials', (token: string) => ({ target: '/admin', lines: [`Authorization: Basic ${Buffer.from(`bearer:${token}`).toString('base64')}`] })],
+    [
+      'in a header that folds to Authorization',
+      (token: string) => ({
+        target: '/admin',
+        lines: [`Authorization_: Bearer ${token}`, `X-Forwarded-Authorization: Bearer ${token}`],
+      }),
+    ],
+    [
+      'in a trailer',
+      (token: string) => ({
+        method: 'POST',
+        target: '/admin',
+        lines: ['Transfer-Encoding: chunked', 'Trailer: authorization'],
+        rawBody: `0\r\nAuthorization: Bearer ${token}\r\n\r\n`,
+      }),
+    ],
+    [
+      'in the WebSocket protocol',
+      (token: string) => ({
+        target: '/admin',
+        lines: [
+          'Connection: Upgrade, close',
+          'Upgrade: websocket',
+          'Sec-WebSocket-Version: 13',
+          'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+          `Sec-WebSocket-Protocol: bearer, ${token}`,
+        ],
+      }),
+    ],
+    [
+      'as Basic credentials',
+      (token: string) => ({
+        target: '/admin',
+        lines: [`Authorization: Basic ${Buffer.from(`bearer:${token}`).toString('base64')}`],
+      }),
+    ],
     ['under another scheme', (token: string) => ({ target: '/admin', lines: [`Authorization: DPoP ${token}`] })],
     ['under a longer scheme', (token: string) => ({ target: '/admin', lines: [`Authorization: BearerX ${token}`] })],
     ['without a scheme', (token: string) => ({ target: '/admin', lines: [`Authorization: ${token}`] })],
@@ -58,7 +118,9 @@ describe('two Authorization fields (CVE-2024-45809, CVE-2025-64527)', () => {
     ['Bearer good', ''],
   ])('%j and %j are refused', async (one, other) => {
     const good = scene.token()
-    const lines = [one, other].map((value, at) => `${at === 0 ? 'Authorization' : 'authorization'}: ${value.replace('good', good)}`)
+    const lines = [one, other].map(
+      (value, at) => `${at === 0 ? 'Authorization' : 'authorization'}: ${value.replace('good', good)}`,
+    )
     for (const target of ['/admin', '/optional/x']) {
       const answer = await scene.ask({ target, lines })
       expectNoPass(answer, scene.upstream)

@@ -73,17 +73,35 @@ describe('a good token', () => {
 })
 
 describe('alg (CVE-2015-9235)', () => {
-  it.each(['none', 'None', 'NONE', 'nOnE', '', undefined, null, [], ['ES256'], 0, {}, 'ES256 ', 'es256', 'ES256K', 'HS256', 'RS256', 'PS256', 'EdDSA', 'constructor', '__proto__'])(
-    '%j is not the key’s own',
-    async (alg) => {
-      await refused(compact({ alg, kid: 'foreign-1' }, claims(FOREIGN), es), 'invalid_token')
-      await refused(compact({ alg, kid: 'foreign-1' }, claims(FOREIGN)), 'invalid_token')
-    },
-  )
+  it.each([
+    'none',
+    'None',
+    'NONE',
+    'nOnE',
+    '',
+    undefined,
+    null,
+    [],
+    ['ES256'],
+    0,
+    {},
+    'ES256 ',
+    'es256',
+    'ES256K',
+    'HS256',
+    'RS256',
+    'PS256',
+    'EdDSA',
+    'constructor',
+    '__proto__',
+  ])('%j is not the key’s own', async (alg) => {
+    await refused(compact({ alg, kid: 'foreign-1' }, claims(FOREIGN), es), 'invalid_token')
+    await refused(compact({ alg, kid: 'foreign-1' }, claims(FOREIGN)), 'invalid_token')
+  })
 })
 
 describe('HS256 signed with what everyone can read (CVE-2023-48223, CVE-2026-34950, CVE-2026-107722, CVE-2026-22817, CVE-2026-22818, CVE-2026-44699)', () => {
-  const pem = rsa.publicKey.export({ type: 'spki', format: 'pem' }).toString()
+  const pem = rsa.publicKey.export({ type: 'spki', format: 'pem' })
   const jwk = JSON.stringify(rsa.jwk)
   const forms: readonly (readonly [string, string | Buffer])[] = [
     ['PEM', pem],
@@ -91,7 +109,7 @@ describe('HS256 signed with what everyone can read (CVE-2023-48223, CVE-2026-349
     ['PEM with leading spaces', `  ${pem}`],
     ['PEM, trimmed', pem.trim()],
     ['PEM with CRLF', pem.replaceAll('\n', '\r\n')],
-    ['PEM, PKCS#1', rsa.publicKey.export({ type: 'pkcs1', format: 'pem' }).toString()],
+    ['PEM, PKCS#1', rsa.publicKey.export({ type: 'pkcs1', format: 'pem' })],
     ['DER', rsa.publicKey.export({ type: 'spki', format: 'der' })],
     ['DER, PKCS#1', rsa.publicKey.export({ type: 'pkcs1', format: 'der' })],
     ['JWK', jwk],
@@ -113,15 +131,35 @@ describe('an issuer with a shared secret', () => {
   const good = () => claims(SHARED)
 
   it.each([
-    ['signed with another secret', () => compact({ alg: 'HS256' }, good(), hs('HS256', 'another secret of more than 32 bytes, wrong')), 'invalid_signature'],
-    ['signed with the empty secret (GHSA-gmvf-9v4p-v8jc, GHSA-8wpc-h4q6-8fxv)', () => compact({ alg: 'HS256' }, good(), hs('HS256', '')), 'invalid_signature'],
+    [
+      'signed with another secret',
+      () => compact({ alg: 'HS256' }, good(), hs('HS256', 'another secret of more than 32 bytes, wrong')),
+      'invalid_signature',
+    ],
+    [
+      'signed with the empty secret (GHSA-gmvf-9v4p-v8jc, GHSA-8wpc-h4q6-8fxv)',
+      () => compact({ alg: 'HS256' }, good(), hs('HS256', '')),
+      'invalid_signature',
+    ],
     ['a signature cut to nothing', () => compact({ alg: 'HS256' }, good()), 'invalid_token'],
-    ['a signature cut to one byte', () => compact({ alg: 'HS256' }, good(), (data) => hs('HS256', SECRET)(data).subarray(0, 1)), 'invalid_signature'],
+    [
+      'a signature cut to one byte',
+      () => compact({ alg: 'HS256' }, good(), (data) => hs('HS256', SECRET)(data).subarray(0, 1)),
+      'invalid_signature',
+    ],
     ['HS384 with the right secret', () => compact({ alg: 'HS384' }, good(), hs('HS384', SECRET)), 'invalid_token'],
     ['HS512 with the right secret', () => compact({ alg: 'HS512' }, good(), hs('HS512', SECRET)), 'invalid_token'],
-    ['a kid that is of no key of it', () => compact({ alg: 'HS256', kid: 'rsa-1' }, good(), hs('HS256', SECRET)), 'invalid_token'],
+    [
+      'a kid that is of no key of it',
+      () => compact({ alg: 'HS256', kid: 'rsa-1' }, good(), hs('HS256', SECRET)),
+      'invalid_token',
+    ],
     ['RS256 (CVE-2022-29266)', () => rsa.token(claims(SHARED)), 'invalid_token'],
-    ['a key of its own in the header', () => compact({ alg: 'HS256', jwk: { kty: 'oct', k: 'AA' } }, good(), hs('HS256', Buffer.from([0]))), 'invalid_token'],
+    [
+      'a key of its own in the header',
+      () => compact({ alg: 'HS256', jwk: { kty: 'oct', k: 'AA' } }, good(), hs('HS256', Buffer.from([0]))),
+      'invalid_token',
+    ],
   ])('refuses %s', async (_, token, error) => {
     await refused(token(), error)
   })
@@ -200,16 +238,70 @@ describe('the form of a token', () => {
     ['four parts, the last one empty', () => `${good().join('.')}.`],
     ['no header', () => `.${good().slice(1).join('.')}`],
     ['no payload', () => good().toSpliced(1, 1, '').join('.')],
-    ['a space in the header', () => good().map((part, at) => (at === 0 ? `${part.slice(0, 4)} ${part.slice(4)}` : part)).join('.')],
-    ['a space in the payload', () => good().map((part, at) => (at === 1 ? `${part.slice(0, 4)} ${part.slice(4)}` : part)).join('.')],
-    ['a space in the signature', () => good().map((part, at) => (at === 2 ? `${part.slice(0, 4)} ${part.slice(4)}` : part)).join('.')],
-    ['a tab in the signature', () => good().map((part, at) => (at === 2 ? `${part.slice(0, 4)}\t${part.slice(4)}` : part)).join('.')],
-    ['padding in the header', () => good().map((part, at) => (at === 0 ? padded(part) : part)).join('.')],
-    ['padding in the payload', () => good().map((part, at) => (at === 1 ? padded(part) : part)).join('.')],
-    ['padding in the signature', () => good().map((part, at) => (at === 2 ? padded(part) : part)).join('.')],
-    ['base64 instead of base64url', () => good().map((part) => `${part}+/`).join('.')],
+    [
+      'a space in the header',
+      () =>
+        good()
+          .map((part, at) => (at === 0 ? `${part.slice(0, 4)} ${part.slice(4)}` : part))
+          .join('.'),
+    ],
+    [
+      'a space in the payload',
+      () =>
+        good()
+          .map((part, at) => (at === 1 ? `${part.slice(0, 4)} ${part.slice(4)}` : part))
+          .join('.'),
+    ],
+    [
+      'a space in the signature',
+      () =>
+        good()
+          .map((part, at) => (at === 2 ? `${part.slice(0, 4)} ${part.slice(4)}` : part))
+          .join('.'),
+    ],
+    [
+      'a tab in the signature',
+      () =>
+        good()
+          .map((part, at) => (at === 2 ? `${part.slice(0, 4)}\t${part.slice(4)}` : part))
+          .join('.'),
+    ],
+    [
+      'padding in the header',
+      () =>
+        good()
+          .map((part, at) => (at === 0 ? padded(part) : part))
+          .join('.'),
+    ],
+    [
+      'padding in the payload',
+      () =>
+        good()
+          .map((part, at) => (at === 1 ? padded(part) : part))
+          .join('.'),
+    ],
+    [
+      'padding in the signature',
+      () =>
+        good()
+          .map((part, at) => (at === 2 ? padded(part) : part))
+          .join('.'),
+    ],
+    [
+      'base64 instead of base64url',
+      () =>
+        good()
+          .map((part) => `${part}+/`)
+          .join('.'),
+    ],
     // 64 octets leave four bits over: the last character has one right form of sixteen.
-    ['left-over bits', () => good().map((part, at) => (at === 2 ? part.replace(/[AQgw]$/, (last) => String.fromCharCode(last.charCodeAt(0) + 1)) : part)).join('.')],
+    [
+      'left-over bits',
+      () =>
+        good()
+          .map((part, at) => (at === 2 ? part.replace(/[AQgw]$/, (last) => String.fromCharCode(last.charCodeAt(0) + 1)) : part))
+          .join('.'),
+    ],
     ['two tokens', () => `${scene.token()} ${scene.token()}`],
     ['two tokens with a comma', () => `${scene.token()},${scene.token()}`],
     ['9 KiB', () => scene.token({ filler: 'x'.repeat(9 * 1024) })],
@@ -222,8 +314,14 @@ describe('the form of a token', () => {
     ['a header with b64 alone', () => scene.token({}, { b64: true })],
     ['a payload that is a list', () => compact({ alg: 'ES256', kid: 'foreign-1' }, '[]', es)],
     ['a payload that is no JSON', () => compact({ alg: 'ES256', kid: 'foreign-1' }, 'iss=x', es)],
-    ['a payload with a byte order mark', () => compact({ alg: 'ES256', kid: 'foreign-1' }, `\ufeff${JSON.stringify(claims(FOREIGN))}`, es)],
-    ['a payload with a claim twice', () => compact({ alg: 'ES256', kid: 'foreign-1' }, JSON.stringify(claims(FOREIGN)).replace('{', '{"sub":"root",'), es)],
+    [
+      'a payload with a byte order mark',
+      () => compact({ alg: 'ES256', kid: 'foreign-1' }, `\ufeff${JSON.stringify(claims(FOREIGN))}`, es),
+    ],
+    [
+      'a payload with a claim twice',
+      () => compact({ alg: 'ES256', kid: 'foreign-1' }, JSON.stringify(claims(FOREIGN)).replace('{', '{"sub":"root",'), es),
+    ],
     ['the type of a logout token', () => scene.token({}, { typ: 'logout+jwt' })],
     ['the type of a DPoP proof', () => scene.token({}, { typ: 'dpop+jwt' })],
     ['the type of a security event', () => scene.token({}, { typ: 'secevent+jwt' })],
@@ -233,8 +331,17 @@ describe('the form of a token', () => {
   })
 
   it.each(['dir', 'RSA-OAEP', 'A256KW'])('apisix 9809: a JWE of five parts with %s is no token', async (alg) => {
-    const key = alg === 'RSA-OAEP' ? publicEncrypt({ key: rsa.publicKey, padding: constants.RSA_PKCS1_OAEP_PADDING }, Buffer.alloc(32)) : Buffer.alloc(0)
-    const parts = [segment({ alg, enc: 'A256GCM', kid: rsa.kid }), key.toString('base64url'), segment('iv'.repeat(6)), segment(claims(RSA)), segment('tag'.repeat(4))]
+    const key =
+      alg === 'RSA-OAEP'
+        ? publicEncrypt({ key: rsa.publicKey, padding: constants.RSA_PKCS1_OAEP_PADDING }, Buffer.alloc(32))
+        : Buffer.alloc(0)
+    const parts = [
+      segment({ alg, enc: 'A256GCM', kid: rsa.kid }),
+      key.toString('base64url'),
+      segment('iv'.repeat(6)),
+      segment(claims(RSA)),
+      segment('tag'.repeat(4)),
+    ]
     await refused(parts.join('.'), 'invalid_token')
     await refused(parts.toSpliced(1, 1, '').join('.'), 'invalid_token')
   })
@@ -304,7 +411,10 @@ describe('the claims of a token', () => {
   })
 
   it('that the gateway makes itself, an issuer’s token gains nothing by', async () => {
-    const answer = await scene.ask({ target: '/admin', token: scene.token({ tenant_id: 'default', token_type: 'access', uv: 999, client_id: 'gatehouse' }) })
+    const answer = await scene.ask({
+      target: '/admin',
+      token: scene.token({ tenant_id: 'default', token_type: 'access', uv: 999, client_id: 'gatehouse' }),
+    })
     const raw = scene.upstream.seen[0]?.rawHeaders ?? []
     expect([answer.status, raw[raw.indexOf('x-tenant-id') + 1]]).toEqual([200, 'acme'])
   })
@@ -332,7 +442,10 @@ describe('the signature of a token (CVE-2022-21449)', () => {
     ['one bit changed', (signature: Buffer) => Buffer.from([(signature[0] ?? 0) ^ 1, ...signature.subarray(1)])],
     ['the halves swapped', (signature: Buffer) => Buffer.concat([signature.subarray(32), signature.subarray(0, 32)])],
   ])('%s is refused', async (_, change) => {
-    await refused(compact({ alg: 'ES256', kid: 'foreign-1' }, claims(FOREIGN), (data) => change(es(data))), 'invalid_signature')
+    await refused(
+      compact({ alg: 'ES256', kid: 'foreign-1' }, claims(FOREIGN), (data) => change(es(data))),
+      'invalid_signature',
+    )
   })
 
   it('in DER form is refused', async () => {

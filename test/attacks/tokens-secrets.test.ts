@@ -38,7 +38,8 @@ describe('the gateway does not start with', () => {
   })
 
   it('a secret that stands in the file', async () => {
-    const issuers = '  shared: { issuer: shared, tenant: acme, audiences: any, algorithms: [HS256], secrets: [literal-secret-in-the-configuration-file] }'
+    const issuers =
+      '  shared: { issuer: shared, tenant: acme, audiences: any, algorithms: [HS256], secrets: [literal-secret-in-the-configuration-file] }'
     const fault = await faultOf(
       openScene({ issuers }).then(async (scene) => {
         await scene.close()

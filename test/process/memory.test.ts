@@ -38,7 +38,7 @@ it.each(['up', 'down'] as const)('takes 1 GiB %s and grows by less than 64 MiB',
   const before = gateway.memory()
   const octets = direction === 'up' ? await up(GIB) : await down(GIB)
   expect(octets).toBe(GIB)
-  const after = gateway.memory(); console.log(direction, before, after)
+  const after = gateway.memory()
   expect(after.nowKiB - before.nowKiB).toBeLessThan(64 * MIB_IN_KIB)
   expect(after.peakKiB - before.nowKiB).toBeLessThan(64 * MIB_IN_KIB)
 })

@@ -93,7 +93,10 @@ export interface Answered {
 }
 
 /** One request on a connection of its own, written octet by octet. */
-export async function ask(port: number, { method = 'GET', target, token, lines = [], body, rawBody, ...rest }: Ask): Promise<Answered> {
+export async function ask(
+  port: number,
+  { method = 'GET', target, token, lines = [], body, rawBody, ...rest }: Ask,
+): Promise<Answered> {
   const host = 'host' in rest ? rest.host : 'gateway.test'
   const head = [`${method} ${target} HTTP/1.1`]
   if (host !== undefined) head.push(`Host: ${host}`)
@@ -158,6 +161,8 @@ export interface SceneOptions extends GatewayOptions {
   readonly upstreams?: string
   /** Further keys of the public listener, as lines of YAML. */
   readonly listener?: string
+  /** The admin listener's keys; default a free port on loopback, without a token. */
+  readonly admin?: string
 }
 
 export const FOREIGN = 'https://foreign.test/'
@@ -185,12 +190,20 @@ export async function openScene(options: SceneOptions = {}): Promise<Scene> {
   }
 }
 
-function sceneYaml({ routes = '', more = '', tenants = '', issuers = '', upstreams = '', listener = '' }: SceneOptions): string {
+function sceneYaml({
+  routes = '',
+  more = '',
+  tenants = '',
+  issuers = '',
+  upstreams = '',
+  listener = '',
+  admin = 'address: 127.0.0.1:0',
+}: SceneOptions): string {
   return `listeners:
   public:
     {{public}}
 ${listener}
-  admin: { address: 127.0.0.1:0 }
+  admin: { ${admin} }
 tenants:
   default: { signing: ES256 }
   acme: { signing: ES256, hosts: [acme.test] }
@@ -234,7 +247,11 @@ export const REFUSED: ReadonlySet<number> = new Set([400, 401, 404])
  * No pass: refused, and the upstream saw nothing that any backend could read as the protected path.
  */
 export function expectNoPass(answer: Answered, upstream: Recorder): void {
-  expect({ refused: REFUSED.has(answer.status), status: answer.status, upstream: upstream.seen.map(({ method, target }) => `${method} ${target}`) }).toEqual({
+  expect({
+    refused: REFUSED.has(answer.status),
+    status: answer.status,
+    upstream: upstream.seen.map(({ method, target }) => `${method} ${target}`),
+  }).toEqual({
     refused: true,
     status: answer.status,
     upstream: [],

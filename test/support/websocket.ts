@@ -122,7 +122,7 @@ export async function openWebSocket(port: number, octets: string | Buffer = hand
     for (const one of wakes) one()
   }
   socket.on('error', () => undefined)
-  socket.on('data', (chunk) => {
+  socket.on('data', (chunk: Buffer) => {
     all = Buffer.concat([all, chunk])
     wake()
   })

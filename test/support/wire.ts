@@ -30,7 +30,7 @@ export async function openClient(port: number): Promise<Client> {
     for (const one of wake) one()
   }
   socket.on('error', () => undefined)
-  socket.on('data', (chunk) => {
+  socket.on('data', (chunk: Buffer) => {
     chunks.push(chunk)
     tell()
   })
@@ -147,7 +147,7 @@ export async function strictUpstream(reply: Reply = OK, onData?: (socket: Socket
       open.delete(socket)
       for (const one of wake) one()
     })
-    socket.on('data', (chunk) => {
+    socket.on('data', (chunk: Buffer) => {
       const octets = Buffer.concat([open.get(socket) ?? Buffer.alloc(0), chunk])
       open.set(socket, octets)
       onData?.(socket, octets)

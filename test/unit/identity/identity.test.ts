@@ -23,11 +23,17 @@ describe('the fields of an identified caller', () => {
   it('leave out what the token does not say', () => {
     const { session: _session, tokenId: _tokenId, ...bare } = ALICE
     const fields = fieldsOf(world().identity.outgoing(admitted({ principal: { ...bare, scopes: [] } })))
-    expect(fields.map(([name]) => name).filter((name) => OURS.includes(name))).toEqual(['x-user-id', 'x-tenant-id', 'x-gatehouse-identity'])
+    expect(fields.map(([name]) => name).filter((name) => OURS.includes(name))).toEqual([
+      'x-user-id',
+      'x-tenant-id',
+      'x-gatehouse-identity',
+    ])
   })
 
   it('are visible ASCII, whatever the token says', () => {
-    const fields = fieldsOf(world().identity.outgoing(admitted({ principal: { ...ALICE, user: 'jürgen\r\nX-Admin: 1\ud800', session: '\u0000' } })))
+    const fields = fieldsOf(
+      world().identity.outgoing(admitted({ principal: { ...ALICE, user: 'jürgen\r\nX-Admin: 1\ud800', session: '\u0000' } })),
+    )
     expect(fields.filter(([name]) => name === 'x-user-id' || name === 'x-session-id')).toEqual([
       ['x-user-id', 'j%C3%BCrgen%0D%0AX-Admin: 1%EF%BF%BD'],
       ['x-session-id', '%00'],
@@ -83,11 +89,17 @@ describe('what the client may say', () => {
   it('never includes a name that folds to one of ours', () => {
     const { identity } = world()
     const mark = fc.constantFrom('-', '_', '.', '~', '!', '#', '$', '%', '&', "'", '*', '+', '^', '`', '|')
-    const spelled = fc.tuple(fc.constantFrom(...OURS), fc.array(mark, { minLength: 8, maxLength: 8 }), fc.array(fc.boolean(), { minLength: 32, maxLength: 32 }))
+    const spelled = fc.tuple(
+      fc.constantFrom(...OURS),
+      fc.array(mark, { minLength: 8, maxLength: 8 }),
+      fc.array(fc.boolean(), { minLength: 32, maxLength: 32 }),
+    )
     fc.assert(
       fc.property(spelled, ([name, marks, upper]) => {
         let next = 0
-        const spelling = [...name].map((letter, at) => (letter === '-' ? (marks[next++] ?? '-') : upper[at] === true ? letter.toUpperCase() : letter)).join('')
+        const spelling = [...name]
+          .map((letter, at) => (letter === '-' ? (marks[next++] ?? '-') : upper[at] === true ? letter.toUpperCase() : letter))
+          .join('')
         const fields = fieldsOf(identity.outgoing(admitted({ rawHeaders: ['a', '1', spelling, 'forged', 'b', '2'] })))
         expect(fields.filter(([field]) => foldHeaderName(field) === name)).toEqual([])
         expect(fields.slice(0, 2)).toEqual([
@@ -101,7 +113,9 @@ describe('what the client may say', () => {
   it('stays judged alike when more names came than are remembered', () => {
     const { identity } = world()
     for (let index = 0; index < 3000; index += 1) identity.outgoing(admitted({ rawHeaders: [`x-name-${index}`, '1'] }))
-    const fields = fieldsOf(identity.outgoing(admitted({ rawHeaders: ['X_User_Id', 'forged', 'x-name-2999', '1', 'x-new', '2'] })))
+    const fields = fieldsOf(
+      identity.outgoing(admitted({ rawHeaders: ['X_User_Id', 'forged', 'x-name-2999', '1', 'x-new', '2'] })),
+    )
     expect(fields.slice(0, 2)).toEqual([
       ['x-name-2999', '1'],
       ['x-new', '2'],
@@ -147,13 +161,24 @@ describe('the rules of a route', () => {
   it('remove what we wrote too, but no identity', () => {
     const remove = new Set(['x-debug', 'x-forwarded-host', 'x-user-id'])
     const rawHeaders = ['X.Debug', '1', 'X-Forwarded-Host', 'a']
-    const fields = fieldsOf(world().identity.outgoing(admitted({ rawHeaders, principal: ALICE }, { requestHeaders: { set: new Map(), remove } })))
+    const fields = fieldsOf(
+      world().identity.outgoing(admitted({ rawHeaders, principal: ALICE }, { requestHeaders: { set: new Map(), remove } })),
+    )
     expect(fields.filter(([name]) => remove.has(foldHeaderName(name)))).toEqual([['x-user-id', 'alice']])
   })
 })
 
 describe('where a request comes from', () => {
-  const CLAIMED = ['X-Forwarded-For', '203.0.113.9', 'X-Forwarded-Proto', 'https', 'X-Forwarded-Host', 'shop.test', 'Forwarded', 'for=203.0.113.9']
+  const CLAIMED = [
+    'X-Forwarded-For',
+    '203.0.113.9',
+    'X-Forwarded-Proto',
+    'https',
+    'X-Forwarded-Host',
+    'shop.test',
+    'Forwarded',
+    'for=203.0.113.9',
+  ]
 
   it('is the peer, the listener and the Host, where the peer is not trusted', () => {
     expect(fieldsOf(world().identity.outgoing(admitted({ rawHeaders: CLAIMED })))).toEqual([
