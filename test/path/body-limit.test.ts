@@ -29,7 +29,8 @@ function byLength(path: string, size: number): string {
   return head(`POST ${path} HTTP/1.1`, `Content-Length: ${size}`) + 'a'.repeat(size)
 }
 
-function byChunks(path: string, size: number, chunk = 100): string {
+function byChunks(path: string, size: number): string {
+  const chunk = Math.ceil(size / 50)
   let octets = head(`POST ${path} HTTP/1.1`, 'Transfer-Encoding: chunked')
   for (let left = size; left > 0; left -= chunk) {
     const step = Math.min(left, chunk)

@@ -2,7 +2,15 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { bearer, login, SERVICE_ROUTES } from '../support/gateway.ts'
-import { freePort, pause, startGatewayProcess, startProgram, waitFor, type GatewayProcess, type Program } from '../support/process.ts'
+import {
+  freePort,
+  pause,
+  startGatewayProcess,
+  startProgram,
+  waitFor,
+  type GatewayProcess,
+  type Program,
+} from '../support/process.ts'
 
 const GIB = 1024 ** 3
 const CHUNK = Buffer.alloc(64 * 1024, 'y')

@@ -68,7 +68,9 @@ it('counts what it cuts when told to wait no longer', async () => {
   expect(await textOf(client)).toBe('')
 })
 
-async function listen(handle: (req: IncomingMessage, res: ServerResponse) => void): Promise<{ listener: Listener; port: number }> {
+async function listen(
+  handle: (req: IncomingMessage, res: ServerResponse) => void,
+): Promise<{ listener: Listener; port: number }> {
   const config = testConfig('listeners: { public: { address: 127.0.0.1:0, origin: http://gateway.test } }')
   const listener = createListener(
     { handle: async (req, res) => handle(req, res), upgrade: async () => undefined, malformed: () => 'id', schedule },
