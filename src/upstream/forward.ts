@@ -81,7 +81,7 @@ export function exchangeMessages(
 
     function flushHead(): void {
       // Not `flushHeaders`, which would write octets above 0x7f as UTF-8.
-      if (record.bytesOut === 0 && !ended) res.write('', 'latin1')
+      if (record.bytesOut === 0 && !ended && !res.destroyed) res.write('', 'latin1')
     }
 
     function onResponseData(given: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -151,4 +151,3 @@ function leaveBody(body: Readable | undefined, req: IncomingMessage): void {
   if (body === undefined || req.complete) return
   body.destroy()
 }
-

@@ -1,12 +1,12 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { ProxyServer, type ServerOptions } from 'http-proxy-3'
+import { ProxyServer } from 'http-proxy-3'
 import type { Admitted } from '../exchange/exchange.ts'
 import type { Problem } from '../problem/problem.ts'
-import { answerFields } from './answer-headers.ts'
 import { problemOfFailure } from './failures.ts'
 import { closeFrameForClient, closeFrameForUpstream, createFrameFollower, type CloseReason } from './frames.ts'
+import { cleanAnswer, paceAnswer, requestHeaders, tunnelOptions } from './handshake.ts'
 import type { Destination, ForwardRecord, TunnelIo, UpstreamNeeds } from './upstream.ts'
 
 /** A WebSocket that is open: both of its ends. */
@@ -22,10 +22,6 @@ export interface Tunnels {
 
 /** How long an end may take to come between two frames before its socket is cut. */
 const CLOSE_GRACE_MS = 1000
-
-type OutgoingFields = Record<string, string | string[]>
-
-const DEFAULT_PORTS = { http: 80, https: 443 } as const
 
 /** Raw tunnels by http-proxy-3: after the upstream's 101 the octets pass as they are, in both directions. */
 export function createTunnels(needs: UpstreamNeeds): Tunnels {
@@ -50,6 +46,8 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
       })
       proxy.on('error', onError)
       socket.on('close', settle)
+      socket.on('readable', peek)
+      socket.once('end', leave)
       if (socket.destroyed) {
         settle()
         return
@@ -60,21 +58,34 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
         request = given
         const waitMs = exchange.route.responseTimeoutMs ?? to.upstream.timeouts.responseMs
         const cancel = needs.schedule(waitMs, () => given.destroy(timedOut()))
-        given.once('close', cancel)
+        const stopWaiting = (): void => {
+          cancel()
+          socket.off('readable', peek).off('end', leave)
+        }
+        given.once('close', stopWaiting)
         // Before the library's own listeners: what it is about to pass on is cleaned first.
         given.prependOnceListener('upgrade', (answer: IncomingMessage, upstreamSocket: Socket) => {
-          cancel()
+          stopWaiting()
           if (answer.headers.upgrade?.toLowerCase() !== 'websocket') return refuseSwitch(upstreamSocket)
           noteHead(101)
           cleanAnswer(answer, exchange, 'Upgrade')
         })
         given.prependOnceListener('response', (answer: IncomingMessage) => {
-          cancel()
+          stopWaiting()
           if (answer.statusCode === 101) return refuseSwitch(answer)
           noteHead(answer.statusCode ?? 502)
           cleanAnswer(answer, exchange, 'close')
           paceAnswer(answer, clientSocket(socket), needs.stallMs, record)
         })
+      }
+
+      /** Nobody reads the client before the upstream has answered, and who does not read does not see it go. */
+      function peek(): void {
+        if (socket.readableLength === 0) socket.read()
+      }
+
+      function leave(): void {
+        socket.destroy()
       }
 
       function refuseSwitch(from: { destroy(): void }): void {
@@ -164,74 +175,6 @@ function endBetweenFrames(to: Duplex, from: Duplex, follower: { betweenFrames():
     from.unpipe(to)
     to.end(frame)
   }
-}
-
-function tunnelOptions(to: Destination): ServerOptions {
-  const { tls, timeouts } = to.upstream
-  const { url } = to
-  return {
-    target: {
-      protocol: url.protocol,
-      host: url.host,
-      hostname: url.hostname,
-      port: url.port === '' ? DEFAULT_PORTS[url.protocol === 'https:' ? 'https' : 'http'] : Number(url.port),
-      ...(tls.ca === undefined ? {} : { ca: tls.ca }),
-      ...(tls.certificate === undefined ? {} : { cert: tls.certificate }),
-      ...(tls.key === undefined ? {} : { key: tls.key }),
-    },
-    secure: tls.verify,
-    // Otherwise the name would be taken from the Host field, which is the client's under `host: preserve`.
-    ssl: { servername: to.tlsName },
-    connectTimeout: timeouts.connectMs,
-    // The path is canonical already and must arrive to the letter: the library would parse and print it once more.
-    toProxy: true,
-    prependPath: false,
-  }
-}
-
-function requestHeaders(fields: readonly string[], to: Destination, exchange: Admitted): OutgoingFields {
-  const headers = asObject(fields)
-  headers['host'] = exchange.route.host === 'preserve' ? exchange.authority : to.url.host
-  headers['connection'] = 'Upgrade'
-  headers['upgrade'] = 'websocket'
-  return headers
-}
-
-/** Fields as the library takes them: lower-case names; repeated fields stay repeated. */
-function asObject(fields: readonly string[]): OutgoingFields {
-  const headers: OutgoingFields = Object.create(null)
-  for (let index = 0; index < fields.length; index += 2) {
-    const name = (fields[index] ?? '').toLowerCase()
-    const value = fields[index + 1] ?? ''
-    const before = headers[name]
-    headers[name] = before === undefined ? value : [before, value].flat()
-  }
-  return headers
-}
-
-/** The fields that the client gets (RFC 9110 §7.6.1); `connection` and `upgrade` are ours. */
-function cleanAnswer(answer: IncomingMessage, exchange: Admitted, connection: 'Upgrade' | 'close'): void {
-  const head = { status: answer.statusCode ?? 502, headers: answer.headers }
-  const headers = asObject(answerFields(head, exchange.route.responseHeaders, exchange.id).fields)
-  if (connection === 'Upgrade') headers['upgrade'] = 'websocket'
-  headers['connection'] = connection
-  answer.headers = headers
-}
-
-/** The library neither waits for a slow client nor notices an answer that is cut short. */
-function paceAnswer(answer: IncomingMessage, client: Socket, stallMs: number, record: ForwardRecord): void {
-  answer.on('data', (chunk: Buffer) => {
-    record.bytesOut += chunk.length
-    if (client.writableNeedDrain) answer.pause()
-  })
-  client.on('drain', () => answer.resume())
-  client.on('close', () => answer.destroy())
-  client.setTimeout(stallMs, () => client.destroy())
-  answer.on('close', () => {
-    if (answer.complete) return
-    record.aborted = true
-    client.destroy()
-  })
 }
 
 function clientSocket(socket: Duplex): Socket {

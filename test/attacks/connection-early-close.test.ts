@@ -14,10 +14,20 @@ const DROPS: Readonly<Record<string, { readonly drop: (socket: Socket) => void; 
   'behind a 103': { drop: (socket) => socket.end('HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n'), status: 502 },
   'behind the head': { drop: (socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n'), status: 'cut' },
   'within the body': { drop: (socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc'), status: 'cut' },
-  'within a chunk': { drop: (socket) => socket.end('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabc'), status: 'cut' },
-  'before the last chunk': { drop: (socket) => socket.end('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n'), status: 'cut' },
+  'within a chunk': {
+    drop: (socket) => socket.end('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabc'),
+    status: 'cut',
+  },
+  'before the last chunk': {
+    drop: (socket) => socket.end('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n'),
+    status: 'cut',
+  },
   'within the body, with a reset': {
-    drop: (socket) => void socket.write('HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc', () => void setTimeout(() => socket.resetAndDestroy(), 10)),
+    drop: (socket) =>
+      void socket.write(
+        'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc',
+        () => void setTimeout(() => socket.resetAndDestroy(), 10),
+      ),
     status: 'cut',
   },
 }

@@ -124,7 +124,11 @@ describe.skipIf(missing !== undefined)(missing ?? 'requests of the llhttp suite'
     upstream.clear()
     const expected = expectedOf(vector).answers.length
     const methods = octets.startsWith('HEAD') ? ['HEAD'] : []
-    const got = await talk(gateway.port, octets, { count: Math.max(expected, 1), quietMs: expected === 0 ? QUIET_MS : 2000, methods })
+    const got = await talk(gateway.port, octets, {
+      count: Math.max(expected, 1),
+      quietMs: expected === 0 ? QUIET_MS : 2000,
+      methods,
+    })
     expect(upstream.faults).toEqual([])
     return {
       answers: readAnswers(got.octets, { closed: got.closed, methods }).messages.map(statusCode),

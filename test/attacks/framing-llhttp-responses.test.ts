@@ -30,7 +30,9 @@ const DIVERGENCES: Readonly<Record<string, readonly [Outcome, string]>> = {
     'connection/HTTP 101 response with Upgrade and Content-Length header',
     'connection/HTTP 101 response with Upgrade and Transfer-Encoding header',
   ]),
-  ...as({ status: 404 }, 'the 100 (Continue) is dropped, the answer behind it passed on', ['connection/HTTP 100 first, then 400']),
+  ...as({ status: 404 }, 'the 100 (Continue) is dropped, the answer behind it passed on', [
+    'connection/HTTP 100 first, then 400',
+  ]),
   ...as(REFUSED, 'the client library takes no tab behind a length', ['content-length/Tabs in `Content-Length` (surrounding)']),
   ...as('cut', 'the vector ends before its message does', [
     'connection/HTTP 103 first, then 200',
@@ -43,9 +45,11 @@ const DIVERGENCES: Readonly<Record<string, readonly [Outcome, string]>> = {
     'transfer-encoding/No extension after semicolon',
     'transfer-encoding/Unbalanced chunk extensions quoting',
   ]),
-  ...as({ status: 200, body: 'Evil' }, 'the client library takes a second bare CR for the end of the line; the framing is written anew', [
-    'invalid/Bare CR followed by CR after response line',
-  ]),
+  ...as(
+    { status: 200, body: 'Evil' },
+    'the client library takes a second bare CR for the end of the line; the framing is written anew',
+    ['invalid/Bare CR followed by CR after response line'],
+  ),
   ...as({ status: 200, body: '2ad73' }, 'what stands behind the length is dropped, leniently or not', [
     'connection/HTTP/1.1 with keep-alive disabled, content-length (lenient)',
   ]),

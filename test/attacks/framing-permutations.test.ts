@@ -70,13 +70,22 @@ describe.skipIf(missing !== undefined)(missing ?? 'permutations of the framing f
       upstream.clear()
       const got = await talk(gateway.port, octets, { quietMs: 1000 })
       const statuses = readAnswers(got.octets, { closed: got.closed }).messages.map(statusCode)
-      const framing = upstream.requests.map(({ fields }) => [...valuesOf(fields, 'content-length'), ...valuesOf(fields, 'transfer-encoding')])
+      const framing = upstream.requests.map(({ fields }) => [
+        ...valuesOf(fields, 'content-length'),
+        ...valuesOf(fields, 'transfer-encoding'),
+      ])
       expect({ faults: upstream.faults, rests: upstream.rests() }).toEqual({ faults: [], rests: [] })
       if (statuses.includes(200)) {
         forwarded.add(id)
-        expect({ requests: upstream.requests.length, framing: framing.map((all) => all.length) }).toEqual({ requests: 1, framing: [1] })
+        expect({ requests: upstream.requests.length, framing: framing.map((all) => all.length) }).toEqual({
+          requests: 1,
+          framing: [1],
+        })
       } else {
-        expect({ refused: statuses.length === 1 && (statuses[0] === 400 || statuses[0] === 417), requests: upstream.requests.length }).toEqual({
+        expect({
+          refused: statuses.length === 1 && (statuses[0] === 400 || statuses[0] === 417),
+          requests: upstream.requests.length,
+        }).toEqual({
           refused: true,
           requests: 0,
         })

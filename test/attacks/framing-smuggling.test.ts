@@ -38,20 +38,23 @@ describe('CVE-2026-29057, GHSA-ggv3-7p47-pfv8: a chunk that is a request', () =>
   const inner = 'GET /admin HTTP/1.1\r\nHost: gateway.test\r\nX-User-Id: forged\r\n\r\n'
   const chunked = `${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`
 
-  test.each(['DELETE', 'OPTIONS', 'GET', 'POST', 'PUT', 'PATCH', 'QUERY', 'HEAD'])('%s reaches the upstream as one request each', async (method) => {
-    const client = await openClient(gateway.port)
-    const methods = [method, method, method]
-    for (let turn = 1; turn <= 3; turn += 1) {
-      client.send(head(`${method} /public/${turn} HTTP/1.1`, 'Transfer-Encoding: chunked') + chunked)
-      await client.answered(turn, { methods })
-    }
-    expect(client.answers({ methods }).map(statusCode)).toEqual([200, 200, 200])
-    client.close()
-    expect({ faults: upstream.faults, rests: upstream.rests() }).toEqual({ faults: [], rests: [] })
-    expect(upstream.requests.map(({ start, framing, body }) => ({ start, framing, body: body.toString() }))).toEqual(
-      [1, 2, 3].map((turn) => ({ start: `${method} /public/${turn} HTTP/1.1`, framing: 'chunked', body: inner })),
-    )
-  })
+  test.each(['DELETE', 'OPTIONS', 'GET', 'POST', 'PUT', 'PATCH', 'QUERY', 'HEAD'])(
+    '%s reaches the upstream as one request each',
+    async (method) => {
+      const client = await openClient(gateway.port)
+      const methods = [method, method, method]
+      for (let turn = 1; turn <= 3; turn += 1) {
+        client.send(head(`${method} /public/${turn} HTTP/1.1`, 'Transfer-Encoding: chunked') + chunked)
+        await client.answered(turn, { methods })
+      }
+      expect(client.answers({ methods }).map(statusCode)).toEqual([200, 200, 200])
+      client.close()
+      expect({ faults: upstream.faults, rests: upstream.rests() }).toEqual({ faults: [], rests: [] })
+      expect(upstream.requests.map(({ start, framing, body }) => ({ start, framing, body: body.toString() }))).toEqual(
+        [1, 2, 3].map((turn) => ({ start: `${method} /public/${turn} HTTP/1.1`, framing: 'chunked', body: inner })),
+      )
+    },
+  )
 })
 
 describe('transfer codings other than chunked', () => {
@@ -86,9 +89,9 @@ describe('transfer codings other than chunked', () => {
   test('takes chunked in any case and writes it anew', async () => {
     const { statuses, requests } = await send(head('POST /public HTTP/1.1', 'tRANSFER-eNCODING: CHUNKED') + body)
     expect(statuses).toEqual([200])
-    expect(requests.map(({ framing, body: got, fields }) => [framing, got.toString(), valuesOf(fields, 'transfer-encoding')])).toEqual([
-      ['chunked', 'hello', ['chunked']],
-    ])
+    expect(
+      requests.map(({ framing, body: got, fields }) => [framing, got.toString(), valuesOf(fields, 'transfer-encoding')]),
+    ).toEqual([['chunked', 'hello', ['chunked']]])
   })
 
   test('CVE-2026-2835: refuses chunked from an HTTP/1.0 client', () =>
@@ -104,20 +107,27 @@ describe('transfer codings other than chunked', () => {
 })
 
 describe('fields that look like framing', () => {
-  test.each(['Transfer_Encoding: chunked', 'transfer.encoding: chunked', 'Transfer~Encoding: chunked', 'Content_Length: 7', 'CONTENT.LENGTH: 7', 'X_Ok: 1'])(
-    '%s is not passed on as it is',
-    async (line) => {
-      const { statuses, requests } = await send(head('GET /public HTTP/1.1', line))
-      expect({ statuses, requests: requests.length }).toEqual({ statuses: [200], requests: 1 })
-      const names = requests[0]?.fields.map(([name]) => name.replace(/[^a-z0-9]/g, '-')) ?? []
-      expect(names.filter((name) => name === 'transfer-encoding' || name === 'content-length')).toEqual([])
-    },
-  )
+  test.each([
+    'Transfer_Encoding: chunked',
+    'transfer.encoding: chunked',
+    'Transfer~Encoding: chunked',
+    'Content_Length: 7',
+    'CONTENT.LENGTH: 7',
+    'X_Ok: 1',
+  ])('%s is not passed on as it is', async (line) => {
+    const { statuses, requests } = await send(head('GET /public HTTP/1.1', line))
+    expect({ statuses, requests: requests.length }).toEqual({ statuses: [200], requests: 1 })
+    const names = requests[0]?.fields.map(([name]) => name.replace(/[^a-z0-9]/g, '-')) ?? []
+    expect(names.filter((name) => name === 'transfer-encoding' || name === 'content-length')).toEqual([])
+  })
 })
 
 describe('spellings of a length', () => {
-  test.each(['010', '+7', '7, 7', '7,7', '7.0', '', ' ', '0x7', '7e0', '-7', '７', '99999999999999999999', '7 7', '7;'])('refuses %j', (length) =>
-    expectRefused(`${head('POST /public HTTP/1.1', `Content-Length: ${Buffer.from(length).toString('latin1')}`)}abcdefg`))
+  test.each(['010', '+7', '7, 7', '7,7', '7.0', '', ' ', '0x7', '7e0', '-7', '７', '99999999999999999999', '7 7', '7;'])(
+    'refuses %j',
+    (length) =>
+      expectRefused(`${head('POST /public HTTP/1.1', `Content-Length: ${Buffer.from(length).toString('latin1')}`)}abcdefg`),
+  )
 
   test('a length past what a number holds exactly is too large, not rounded', () =>
     expectRefused(`${head('POST /public HTTP/1.1', 'Content-Length: 9007199254740993')}abcdefg`, 413))
@@ -131,7 +141,9 @@ describe('spellings of a length', () => {
   test('takes whitespace around it and writes one canonical number', async () => {
     const { statuses, requests } = await send(`${head('POST /public HTTP/1.1', 'Content-Length:\t 7 \t')}abcdefg`)
     expect(statuses).toEqual([200])
-    expect(requests.map(({ fields, body }) => [valuesOf(fields, 'content-length'), body.toString()])).toEqual([[['7'], 'abcdefg']])
+    expect(requests.map(({ fields, body }) => [valuesOf(fields, 'content-length'), body.toString()])).toEqual([
+      [['7'], 'abcdefg'],
+    ])
   })
 
   test('CVE-2023-40225, CVE-2026-90678: an empty length is none that anyone could read', () =>
@@ -154,9 +166,12 @@ describe('spellings of a length', () => {
 describe('octets that readers read in different ways', () => {
   const controls = [...Array.from({ length: 0x20 }, (_, code) => code).filter((code) => code !== 0x09), 0x7f, 0x80, 0xff]
 
-  test.each(controls.map((code) => [`0x${code.toString(16).padStart(2, '0')}`, code] as const))('%s in a value', async (_, code) => {
-    await expectRefused(Buffer.from(head('GET /public HTTP/1.1', `X-A: b${String.fromCharCode(code)}c`), 'latin1'))
-  })
+  test.each(controls.map((code) => [`0x${code.toString(16).padStart(2, '0')}`, code] as const))(
+    '%s in a value',
+    async (_, code) => {
+      await expectRefused(Buffer.from(head('GET /public HTTP/1.1', `X-A: b${String.fromCharCode(code)}c`), 'latin1'))
+    },
+  )
 
   test.each([
     ['UTF-8 in the target', Buffer.from(head('GET /pub\u00e9 HTTP/1.1'), 'utf8')],
@@ -194,7 +209,10 @@ describe('what stands behind a request that is refused for its framing', () => {
   })
 
   test('an answer that is due is given before what stands behind its request is refused', async () => {
-    const { statuses, closed, requests } = await send(`${head('GET /public/1 HTTP/1.1')}GET /public/2 HTTP/1.1\r\n bad\r\n\r\n`, 3)
+    const { statuses, closed, requests } = await send(
+      `${head('GET /public/1 HTTP/1.1')}GET /public/2 HTTP/1.1\r\n bad\r\n\r\n`,
+      3,
+    )
     expect({ statuses, closed, requests: requests.map(({ start }) => start) }).toEqual({
       statuses: [200, 400],
       closed: true,
@@ -215,9 +233,13 @@ describe('what stands behind a request that is refused for its framing', () => {
 
 test('GHSA-v2v2-hph8-q5xp: a body goes out under the very content type it came under', async () => {
   const type = 'application/json ; charset=utf-8; x="a\\"b"'
-  const { statuses, requests } = await send(`${head('POST /public HTTP/1.1', `Content-Type: ${type}`, 'Content-Length: 9')}{"a": 1}\n`)
+  const { statuses, requests } = await send(
+    `${head('POST /public HTTP/1.1', `Content-Type: ${type}`, 'Content-Length: 9')}{"a": 1}\n`,
+  )
   expect(statuses).toEqual([200])
-  expect(requests.map(({ fields, body }) => [valuesOf(fields, 'content-type'), body.toString()])).toEqual([[[type], '{"a": 1}\n']])
+  expect(requests.map(({ fields, body }) => [valuesOf(fields, 'content-type'), body.toString()])).toEqual([
+    [[type], '{"a": 1}\n'],
+  ])
 })
 
 test('CVE-2025-64763, CVE-2026-73547: CONNECT is refused, and so is what comes with it', async () => {
@@ -234,5 +256,8 @@ test('CVE-2025-64763, CVE-2026-73547: CONNECT is refused, and so is what comes w
 
 test.each(['TRACE /public HTTP/1.1', 'OPTIONS * HTTP/1.1'])('%s is answered here', async (start) => {
   const { statuses, requests } = await send(head(start))
-  expect({ refused: (statuses[0] ?? 0) >= 400 && (statuses[0] ?? 0) < 500, requests: requests.length }).toEqual({ refused: true, requests: 0 })
+  expect({ refused: (statuses[0] ?? 0) >= 400 && (statuses[0] ?? 0) < 500, requests: requests.length }).toEqual({
+    refused: true,
+    requests: 0,
+  })
 })

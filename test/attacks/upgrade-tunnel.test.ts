@@ -118,11 +118,16 @@ describe('CVE-2026-2833, CVE-2024-23326: only a 101 opens the tunnel', () => {
 
 describe('a refusal of the upstream', () => {
   test('is passed on whole when it is chunked, and ends the connection', async () => {
-    answer = 'HTTP/1.1 403 Forbidden\r\ntransfer-encoding: chunked\r\nkeep-alive: timeout=5\r\nx-why: no\r\n\r\n3\r\nno!\r\n0\r\n\r\n'
+    answer =
+      'HTTP/1.1 403 Forbidden\r\ntransfer-encoding: chunked\r\nkeep-alive: timeout=5\r\nx-why: no\r\n\r\n3\r\nno!\r\n0\r\n\r\n'
     const { answers, closed } = await send(handshake('/'))
     expect([answers.map(statusCode), answers[0]?.body.toString(), closed]).toEqual([[403], 'no!', true])
     const fields = answers[0]?.fields ?? []
-    expect([valuesOf(fields, 'keep-alive'), valuesOf(fields, 'x-why'), valuesOf(fields, 'connection')]).toEqual([[], ['no'], ['close']])
+    expect([valuesOf(fields, 'keep-alive'), valuesOf(fields, 'x-why'), valuesOf(fields, 'connection')]).toEqual([
+      [],
+      ['no'],
+      ['close'],
+    ])
     expect(valuesOf(fields, 'x-request-id')).toHaveLength(1)
   })
 
@@ -163,7 +168,14 @@ describe('the answer to a handshake', () => {
     const [start, ...lines] = open.answer.split('\r\n')
     expect(start).toBe('HTTP/1.1 101 Switching Protocols')
     expect(lines.filter((line) => !line.startsWith('x-request-id: ')).toSorted()).toEqual(
-      ['connection: Upgrade', `sec-websocket-accept: ${ACCEPT}`, 'set-cookie: a=1', 'set-cookie: b=2', 'upgrade: websocket', 'x-set: 1'].toSorted(),
+      [
+        'connection: Upgrade',
+        `sec-websocket-accept: ${ACCEPT}`,
+        'set-cookie: a=1',
+        'set-cookie: b=2',
+        'upgrade: websocket',
+        'x-set: 1',
+      ].toSorted(),
     )
     expect(lines.filter((line) => line.startsWith('x-request-id: ') && !line.includes('theirs'))).toHaveLength(1)
   })
@@ -171,7 +183,10 @@ describe('the answer to a handshake', () => {
 
 describe('h2c smuggling and false handshakes leave no tunnel', () => {
   test.each([
-    ['Upgrade: h2c', head('GET /plain HTTP/1.1', 'Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__')],
+    [
+      'Upgrade: h2c',
+      head('GET /plain HTTP/1.1', 'Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__'),
+    ],
     ['Upgrade: h2c on a route for WebSockets', head('GET / HTTP/1.1', 'Connection: Upgrade', 'Upgrade: h2c')],
     ['Upgrade: h2c with a body', `${head('POST / HTTP/1.1', 'Connection: Upgrade', 'Upgrade: h2c', 'Content-Length: 3')}abc`],
     ['websocket and h2c', handshake('/', 'Upgrade: websocket, h2c')],
@@ -192,7 +207,10 @@ describe('h2c smuggling and false handshakes leave no tunnel', () => {
     await expect.poll(() => seen().starts.length).toBe(1)
     client.send(head('GET /plain/later HTTP/1.1'))
     expect(await client.ended()).toBe(true)
-    expect({ statuses: client.answers().map(statusCode), starts: seen().starts }).toEqual({ statuses: [200], starts: ['GET /plain'] })
+    expect({ statuses: client.answers().map(statusCode), starts: seen().starts }).toEqual({
+      statuses: [200],
+      starts: ['GET /plain'],
+    })
     client.close()
   })
 

@@ -125,6 +125,9 @@ test('a chunk that cannot be read is refused once, under the id of its request',
   client.close()
   const id = valuesOf(answers[0]?.fields ?? [], 'x-request-id')[0]
   await expect.poll(() => gateway.log(), { timeout: 3000 }).toContain(id)
-  const lines = gateway.log().split('\n').filter((line) => line.includes('/broken') || line.includes('HPE_'))
+  const lines = gateway
+    .log()
+    .split('\n')
+    .filter((line) => line.includes('/broken') || line.includes('HPE_'))
   expect(lines.map((line) => [line.includes(`"${id}"`), line.includes('400')])).toEqual([[true, true]])
 })

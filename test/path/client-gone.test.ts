@@ -102,7 +102,9 @@ test('a hundred times over, nothing is left behind', async () => {
     if (turn % 3 === 0) await upstream.until(() => false, 3)
     client.close()
   }
-  await expect.poll(() => fetch(`${gateway.adminUrl}/metrics`).then((answer) => answer.text()), { timeout: 3000 }).toMatch(/^gatehouse_connections(?:\{[^}]*\})? 0$/m)
+  await expect
+    .poll(() => fetch(`${gateway.adminUrl}/metrics`).then((answer) => answer.text()), { timeout: 3000 })
+    .toMatch(/^gatehouse_connections(?:\{[^}]*\})? 0$/m)
   reply = (socket) => void socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok')
   expect((await fetch(gateway.url)).status).toBe(200)
 })

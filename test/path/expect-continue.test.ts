@@ -11,7 +11,10 @@ beforeAll(async () => {
   upstream = await strictUpstream()
   gateway = await openWire(upstream.port, {
     listener: ['limits: { bodyBytes: 1KiB }'],
-    more: ['  - { name: admin, match: { path: /admin/* }, auth: required, upstream: main }', '  - { name: auth, match: { path: /auth/* }, service: accounts }'].join('\n'),
+    more: [
+      '  - { name: admin, match: { path: /admin/* }, auth: required, upstream: main }',
+      '  - { name: auth, match: { path: /auth/* }, service: accounts }',
+    ].join('\n'),
   })
 })
 afterAll(async () => {
@@ -32,7 +35,9 @@ test.each([
   expect(client.received().toString()).toBe('HTTP/1.1 100 Continue\r\n\r\n')
   client.send(body)
   expect((await client.answered(1)).map(statusCode)).toEqual([200])
-  expect(upstream.requests.map((request) => [request.body.toString(), valuesOf(request.fields, 'expect')])).toEqual([['hello', []]])
+  expect(upstream.requests.map((request) => [request.body.toString(), valuesOf(request.fields, 'expect')])).toEqual([
+    ['hello', []],
+  ])
   client.close()
 })
 
@@ -55,9 +60,9 @@ test.each([
   const client = await openClient(gateway.port)
   client.send(octets)
   expect(await client.ended()).toBe(true)
-  expect(readAnswers(client.received()).messages.map((message) => [statusCode(message), valuesOf(message.fields, 'connection')])).toEqual([
-    [status, ['close']],
-  ])
+  expect(
+    readAnswers(client.received()).messages.map((message) => [statusCode(message), valuesOf(message.fields, 'connection')]),
+  ).toEqual([[status, ['close']]])
   expect(upstream.requests).toEqual([])
   client.close()
 })

@@ -51,7 +51,7 @@ const fieldsOf = (message: Message | undefined, name: string): readonly string[]
 
 describe('the target', () => {
   test('goes below the base path, with the query to the letter', async () => {
-    const query = "?a=%2F&b=%zz&c=+x+%20&d=?/../&e=[1]&f='\"<>{}|^`\\~!$;,@:&&=="
+    const query = '?a=%2F&b=%zz&c=+x+%20&d=?/../&e=[1]&f=\'"<>{}|^`\\~!$;,@:&&=='
     const { request } = await exchange(head(`GET /a/b%20c${query} HTTP/1.1`))
     expect(request.start).toBe(`GET /base/a/b%20c${query} HTTP/1.1`)
   })
@@ -73,11 +73,15 @@ describe('the target', () => {
 
 describe('the Host', () => {
   test("is the upstream's own", async () => {
-    expect(fieldsOf((await exchange(head('GET /a HTTP/1.1', 'Host: Example.com:81'))).request, 'host')).toEqual([`127.0.0.1:${upstream.port}`])
+    expect(fieldsOf((await exchange(head('GET /a HTTP/1.1', 'Host: Example.com:81'))).request, 'host')).toEqual([
+      `127.0.0.1:${upstream.port}`,
+    ])
   })
 
   test("is the client's, port and case included, under host: preserve", async () => {
-    expect(fieldsOf((await exchange(head('GET /preserve HTTP/1.1', 'Host: Example.com:81'))).request, 'host')).toEqual(['Example.com:81'])
+    expect(fieldsOf((await exchange(head('GET /preserve HTTP/1.1', 'Host: Example.com:81'))).request, 'host')).toEqual([
+      'Example.com:81',
+    ])
   })
 })
 
@@ -98,7 +102,17 @@ describe('fields of the request', () => {
         'X-Kept: 3',
       ),
     )
-    const ours = ['host', 'connection', 'x-request-id', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'forwarded', 'traceparent', 'x-kept']
+    const ours = [
+      'host',
+      'connection',
+      'x-request-id',
+      'x-forwarded-for',
+      'x-forwarded-proto',
+      'x-forwarded-host',
+      'forwarded',
+      'traceparent',
+      'x-kept',
+    ]
     expect(request.fields.map(([name]) => name).toSorted()).toEqual(ours.toSorted())
     expect(fieldsOf(request, 'connection')).toEqual(['keep-alive'])
   })
@@ -117,14 +131,18 @@ describe('fields of the request', () => {
   })
 
   test('Authorization stays here unless the route forwards it', async () => {
-    expect(fieldsOf((await exchange(head('GET /a HTTP/1.1', 'Authorization: Bearer x.y.z'))).request, 'authorization')).toEqual([])
+    expect(fieldsOf((await exchange(head('GET /a HTTP/1.1', 'Authorization: Bearer x.y.z'))).request, 'authorization')).toEqual(
+      [],
+    )
     upstream.clear()
     const { request } = await exchange(head('GET /token HTTP/1.1', 'Authorization: Bearer x.y.z', 'Cookie: a=1'))
     expect([fieldsOf(request, 'authorization'), fieldsOf(request, 'cookie')]).toEqual([['Bearer x.y.z'], ['a=1']])
   })
 
   test('requestHeaders sets and removes, by folded name', async () => {
-    const { request } = await exchange(head('GET /rules HTTP/1.1', 'x_env: dev', 'X-ENV: dev', 'X-Debug: 1', 'x_debug: 1', 'X-Other: 1'))
+    const { request } = await exchange(
+      head('GET /rules HTTP/1.1', 'x_env: dev', 'X-ENV: dev', 'X-Debug: 1', 'x_debug: 1', 'X-Other: 1'),
+    )
     const names = request.fields.map(([name, value]) => `${name}: ${value}`).filter((line) => /env|debug|other/.test(line))
     expect(names.toSorted()).toEqual(['x-env: prod', 'x-other: 1'])
   })
@@ -142,7 +160,8 @@ describe('fields of the answer', () => {
   })
 
   test('that are repeated stay repeated, Set-Cookie above all', async () => {
-    answer = 'HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Path=/, x\r\nset-cookie: b=2\r\nVary: a\r\nVary: b\r\nLink: <1>\r\ncontent-length: 2\r\n\r\nok'
+    answer =
+      'HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Path=/, x\r\nset-cookie: b=2\r\nVary: a\r\nVary: b\r\nLink: <1>\r\ncontent-length: 2\r\n\r\nok'
     const { answer: message } = await exchange(head('GET /a HTTP/1.1'))
     expect([fieldsOf(message, 'set-cookie'), fieldsOf(message, 'vary'), fieldsOf(message, 'link')]).toEqual([
       ['a=1; Path=/, x', 'b=2'],
@@ -166,7 +185,11 @@ describe('fields of the answer', () => {
   test('responseHeaders sets and removes', async () => {
     answer = 'HTTP/1.1 200 OK\r\nServer: x\r\nx_powered_by: php\r\nX-Frame-Options: ALLOW\r\ncontent-length: 2\r\n\r\nok'
     const { answer: message } = await exchange(head('GET /rules HTTP/1.1'))
-    expect([fieldsOf(message, 'server'), fieldsOf(message, 'x_powered_by'), fieldsOf(message, 'x-frame-options')]).toEqual([[], [], ['DENY']])
+    expect([fieldsOf(message, 'server'), fieldsOf(message, 'x_powered_by'), fieldsOf(message, 'x-frame-options')]).toEqual([
+      [],
+      [],
+      ['DENY'],
+    ])
   })
 
   test('x-request-id is in every answer, is ours, and is what the upstream was told', async () => {
@@ -199,8 +222,14 @@ test('a connection serves many requests, also behind refusals with a body that n
 
 test('pipelined requests are answered in order', async () => {
   const client = await openClient(gateway.port)
-  client.send(`${head('GET /1 HTTP/1.1')}${head('GET /%2f HTTP/1.1')}${head('POST /3 HTTP/1.1', 'Content-Length: 2')}ab${head('GET /4 HTTP/1.1')}`)
+  client.send(
+    `${head('GET /1 HTTP/1.1')}${head('GET /%2f HTTP/1.1')}${head('POST /3 HTTP/1.1', 'Content-Length: 2')}ab${head('GET /4 HTTP/1.1')}`,
+  )
   expect((await client.answered(4)).map(statusCode)).toEqual([200, 400, 200, 200])
-  expect(upstream.requests.map(({ start }) => start).toSorted()).toEqual(['GET /base/1 HTTP/1.1', 'GET /base/4 HTTP/1.1', 'POST /base/3 HTTP/1.1'])
+  expect(upstream.requests.map(({ start }) => start).toSorted()).toEqual([
+    'GET /base/1 HTTP/1.1',
+    'GET /base/4 HTTP/1.1',
+    'POST /base/3 HTTP/1.1',
+  ])
   client.close()
 })

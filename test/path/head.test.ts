@@ -97,7 +97,8 @@ test('requests without a body stay so, whatever their method', async () => {
 
 test('an empty chunked request reaches the upstream without a body', async () => {
   answer = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok'
-  for (const method of ['GET', 'DELETE', 'POST']) await twice(`${head(`${method} / HTTP/1.1`, 'Transfer-Encoding: chunked')}0\r\n\r\n`)
+  for (const method of ['GET', 'DELETE', 'POST'])
+    await twice(`${head(`${method} / HTTP/1.1`, 'Transfer-Encoding: chunked')}0\r\n\r\n`)
   expect(upstream.requests.filter(({ start }) => !start.includes('next')).map(({ body }) => body.length)).toEqual([0, 0, 0])
 })
 
@@ -119,7 +120,12 @@ test('HTTP/1.0: a chunked answer comes without chunks and ends with the connecti
 test('HTTP/1.0: an answer with a length keeps it, and interim answers are not for it', async () => {
   answer = 'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello'
   const { text, message } = await asOld('Host: gateway.test')
-  expect([statusCode(message), lengths(message), message?.body.toString(), text.includes('103')]).toEqual([200, ['5'], 'hello', false])
+  expect([statusCode(message), lengths(message), message?.body.toString(), text.includes('103')]).toEqual([
+    200,
+    ['5'],
+    'hello',
+    false,
+  ])
 })
 
 test('HTTP/1.0: an expectation is ignored', async () => {

@@ -34,7 +34,11 @@ test('103 and 102 go to the client, then the final answer, whole', async () => {
       `HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nLink: </b.js>\r\nConnection: x-secret\r\nX-Secret: 1\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n${FINAL}`,
     )
   const { all, rest } = await messages(head('GET / HTTP/1.1'))
-  expect({ statuses: all.map(statusCode), body: all[2]?.body.toString(), rest }).toEqual({ statuses: [103, 102, 200], body: 'final', rest: '' })
+  expect({ statuses: all.map(statusCode), body: all[2]?.body.toString(), rest }).toEqual({
+    statuses: [103, 102, 200],
+    body: 'final',
+    rest: '',
+  })
   expect(all[0]?.fields).toEqual([
     ['link', '</a.css>; rel=preload'],
     ['link', '</b.js>'],
@@ -82,9 +86,16 @@ test.each([
   ['before a hint', [`HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n`, FINAL]],
 ])('a 100 that nobody asked for is dropped: %s', async (_, parts) => {
   reply = (socket) => void sendParts(socket, parts)
-  for (const octets of [`${head('POST / HTTP/1.1', 'Content-Length: 2')}ab`, head('GET / HTTP/1.1'), `${head('POST / HTTP/1.1', 'Transfer-Encoding: chunked')}2\r\nab\r\n0\r\n\r\n`]) {
+  for (const octets of [
+    `${head('POST / HTTP/1.1', 'Content-Length: 2')}ab`,
+    head('GET / HTTP/1.1'),
+    `${head('POST / HTTP/1.1', 'Transfer-Encoding: chunked')}2\r\nab\r\n0\r\n\r\n`,
+  ]) {
     const { all, rest } = await messages(octets)
-    expect({ final: all.filter((message) => statusCode(message) >= 200).map(({ body }) => body.toString()), rest }).toEqual({ final: ['final'], rest: '' })
+    expect({ final: all.filter((message) => statusCode(message) >= 200).map(({ body }) => body.toString()), rest }).toEqual({
+      final: ['final'],
+      rest: '',
+    })
     expect(all.map(statusCode)).not.toContain(100)
   }
 })

@@ -1,6 +1,6 @@
 /** Bodies pass whole, octet by octet, and no faster than the slower side takes them. */
 import { createHash, randomBytes } from 'node:crypto'
-import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http'
+import { createServer, request as httpRequest, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { TestGateway } from '../support/gateway.ts'
@@ -29,7 +29,7 @@ afterAll(async () => {
   server.close()
 })
 
-async function serve(req: IncomingMessage, res: import('node:http').ServerResponse): Promise<void> {
+async function serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
   if (req.url === '/echo') {
     const length = req.headers['content-length']
     if (length !== undefined) res.setHeader('content-length', length)
@@ -74,7 +74,7 @@ async function echo(path: string, body: Buffer, coding: 'length' | 'chunked'): P
     })
     request.on('error', reject)
     const send = async (): Promise<void> => {
-      for (let at = 0; at < body.length; ) {
+      for (let at = 0; at < body.length;) {
         const step = 1 + Math.floor(Math.random() * 100_000)
         if (!request.write(body.subarray(at, at + step))) await new Promise((drained) => request.once('drain', drained))
         at += step
@@ -159,7 +159,7 @@ test('a large body goes up whole', async () => {
 
 /** The value once it has not changed for a while. */
 async function settled(value: () => number): Promise<number> {
-  for (let last = -1, same = 0; ; ) {
+  for (let last = -1, same = 0; ;) {
     await new Promise((resolve) => setTimeout(resolve, 50))
     same = value() === last ? same + 1 : 0
     last = value()

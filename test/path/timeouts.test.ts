@@ -34,7 +34,10 @@ test.each([
   const start = performance.now()
   client.send(octets)
   const [answer] = await client.answered(1)
-  expect([statusCode(answer), (JSON.parse(answer?.body.toString() ?? '') as Record<string, unknown>)['error']]).toEqual([504, 'upstream_timeout'])
+  expect([statusCode(answer), (JSON.parse(answer?.body.toString() ?? '') as Record<string, unknown>)['error']]).toEqual([
+    504,
+    'upstream_timeout',
+  ])
   expect(performance.now() - start).toBeLessThan(2500)
   await upstream.until(() => upstream.connections() === 0)
   expect({ requests: upstream.requests.length, connections: upstream.connections() }).toEqual({ requests: 1, connections: 0 })

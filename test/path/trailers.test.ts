@@ -10,7 +10,11 @@ let trailers = ''
 
 beforeAll(async () => {
   upstream = await strictUpstream(
-    (socket) => void socket.write(`HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n5\r\nhello\r\n0\r\n${trailers}\r\n`, 'latin1'),
+    (socket) =>
+      void socket.write(
+        `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n5\r\nhello\r\n0\r\n${trailers}\r\n`,
+        'latin1',
+      ),
   )
   gateway = await openWire(upstream.port)
 })
@@ -57,14 +61,18 @@ test('names that mean something in a head do not pass behind it', async () => {
   const names = (await trailersOf(head('GET / HTTP/1.1')))?.map(([name]) => name) ?? []
   expect(names).toContain('x-kept')
   const framing = ['keep-alive', 'connection', 'host', 'set-cookie', 'content-type', 'content-encoding', 'authorization']
-  expect(names.filter((name) => [...framing, 'x-request-id', 'upgrade', 'trailer', 'www-authenticate', 'location'].includes(name))).toEqual([])
+  expect(
+    names.filter((name) => [...framing, 'x-request-id', 'upgrade', 'trailer', 'www-authenticate', 'location'].includes(name)),
+  ).toEqual([])
 })
 
 test('those of a request are dropped', async () => {
   trailers = ''
   upstream.clear()
   const client = await openClient(gateway.port)
-  client.send(`${head('POST / HTTP/1.1', 'Transfer-Encoding: chunked', 'Trailer: x-sum')}5\r\nhello\r\n0\r\nX-Sum: 1\r\nX-User-Id: forged\r\n\r\n`)
+  client.send(
+    `${head('POST / HTTP/1.1', 'Transfer-Encoding: chunked', 'Trailer: x-sum')}5\r\nhello\r\n0\r\nX-Sum: 1\r\nX-User-Id: forged\r\n\r\n`,
+  )
   await client.answered(1)
   client.close()
   expect(upstream.requests.map((request) => [request.body.toString(), request.trailers])).toEqual([['hello', []]])

@@ -1,7 +1,7 @@
 /** Upstreams that cannot be reached, and answers that come while the request is still under way. */
 import { connect, createServer, type Socket } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
-import type { TestGateway } from '../support/gateway.ts'
+import { startGateway, type TestGateway } from '../support/gateway.ts'
 import { statusCode, valuesOf } from '../support/strict-http.ts'
 import { head, openClient, openWire, strictUpstream, type StrictUpstream } from '../support/wire.ts'
 
@@ -29,7 +29,11 @@ test.each(['GET', 'POST'])('%s to an upstream that refuses: 502 upstream_unreach
   client.send(head(`${method} / HTTP/1.1`, 'Content-Length: 3') + 'abc')
   const [answer] = await client.answered(1)
   const body = JSON.parse(answer?.body.toString() ?? '') as Record<string, unknown>
-  expect([statusCode(answer), body['error'], body['request_id']]).toEqual([502, 'upstream_unreachable', valuesOf(answer?.fields ?? [], 'x-request-id')[0]])
+  expect([statusCode(answer), body['error'], body['request_id']]).toEqual([
+    502,
+    'upstream_unreachable',
+    valuesOf(answer?.fields ?? [], 'x-request-id')[0],
+  ])
   expect(answer?.body.toString()).not.toContain(String(port))
   expect(answer?.body.toString()).not.toMatch(/ECONN|127\.0\.0\.1|stack/)
   client.send(head('GET / HTTP/1.1'))
@@ -38,9 +42,6 @@ test.each(['GET', 'POST'])('%s to an upstream that refuses: 502 upstream_unreach
 })
 
 test('a name that does not resolve: 502', async () => {
-  gateway = await openWire(80, { basePath: '' })
-  await gateway.close()
-  const { startGateway } = await import('../support/gateway.ts')
   gateway = await startGateway(
     'upstreams: { main: { targets: ["http://nowhere.invalid:80"] } }\nroutes: [{ name: all, match: { path: /* }, auth: public, upstream: main }]',
   )
@@ -68,7 +69,6 @@ test('an upstream that comes back is used again', async () => {
 test('targets take turns', async () => {
   upstream = await strictUpstream('HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\na')
   const other = await strictUpstream('HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nb')
-  const { startGateway } = await import('../support/gateway.ts')
   gateway = await startGateway(
     `upstreams: { main: { targets: ["http://127.0.0.1:${upstream.port}", "http://127.0.0.1:${other.port}"] } }\nroutes: [{ name: all, match: { path: /* }, auth: public, upstream: main }]`,
   )
@@ -150,7 +150,10 @@ test('a client that sends without end behind an early answer is cut', async () =
 })
 
 test('a second answer to one request reaches nobody', async () => {
-  upstream = await strictUpstream((socket) => void socket.write('HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nmineHTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nothers'))
+  upstream = await strictUpstream(
+    (socket) =>
+      void socket.write('HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nmineHTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nothers'),
+  )
   gateway = await openWire(upstream.port, { upstream: ['connections: 1'] })
   const client = await openClient(gateway.port)
   for (let turn = 1; turn <= 5; turn += 1) {

@@ -38,8 +38,20 @@ const REFUSED: readonly Scene[] = [
 const TAKEN: readonly Scene[] = [
   { what: 'is of the named CA', shows: 'good', host: 'localhost', tls: [CA], sni: 'localhost' },
   { what: 'is of the named CA, for an address', shows: 'good', host: '127.0.0.1', tls: [CA], sni: false },
-  { what: 'is for serverName', shows: 'named', host: '127.0.0.1', tls: [CA, 'serverName: orders.internal'], sni: 'orders.internal' },
-  { what: 'is right, and gets ours', shows: 'strict', host: 'localhost', tls: [CA, 'certificate: client.pem', 'key: client.key'], sni: 'localhost' },
+  {
+    what: 'is for serverName',
+    shows: 'named',
+    host: '127.0.0.1',
+    tls: [CA, 'serverName: orders.internal'],
+    sni: 'orders.internal',
+  },
+  {
+    what: 'is right, and gets ours',
+    shows: 'strict',
+    host: 'localhost',
+    tls: [CA, 'certificate: client.pem', 'key: client.key'],
+    sni: 'localhost',
+  },
 ]
 const UNVERIFIED = REFUSED.slice(0, -1).map((scene) => ({ ...scene, tls: [...scene.tls, 'verify: false'] }))
 const SCENES = [...REFUSED, ...TAKEN, ...UNVERIFIED]
@@ -61,14 +73,19 @@ beforeAll(async () => {
   issue('client', 'DNS:gateway')
   for (const name of ['self', 'good', 'strict', 'named', 'expired']) ports.set(name, await tlsServer(name))
   const upstreams = SCENES.map(
-    ({ shows, host, tls }, index) => `  u${index}: { targets: ["https://${host}:${ports.get(shows)}"], tls: { ${tls.join(', ')} } }`,
+    ({ shows, host, tls }, index) =>
+      `  u${index}: { targets: ["https://${host}:${ports.get(shows)}"], tls: { ${tls.join(', ')} } }`,
   )
   const routes = SCENES.map(
-    (_, index) => `  - { name: r${index}, match: { path: /${index}/* }, auth: public, upstream: u${index}, websocket: true, host: preserve }`,
+    (_, index) =>
+      `  - { name: r${index}, match: { path: /${index}/* }, auth: public, upstream: u${index}, websocket: true, host: preserve }`,
   )
-  gateway = await startGateway(['tenants: { default: { signing: ES256 } }', 'upstreams:', ...upstreams, 'routes:', ...routes].join('\n'), {
-    files: Object.fromEntries(['ca.pem', 'client.pem', 'client.key'].map((name) => [name, read(name)])),
-  })
+  gateway = await startGateway(
+    ['tenants: { default: { signing: ES256 } }', 'upstreams:', ...upstreams, 'routes:', ...routes].join('\n'),
+    {
+      files: Object.fromEntries(['ca.pem', 'client.pem', 'client.key'].map((name) => [name, read(name)])),
+    },
+  )
 })
 afterAll(async () => {
   await gateway.close()
@@ -86,7 +103,21 @@ function openssl(...args: readonly string[]): void {
 }
 
 function selfSigned(name: string, extension: string): void {
-  openssl('req', '-x509', ...KEY, '-keyout', `${name}.key`, '-out', `${name}.pem`, '-days', '2', '-subj', `/CN=${name}`, '-addext', extension)
+  openssl(
+    'req',
+    '-x509',
+    ...KEY,
+    '-keyout',
+    `${name}.key`,
+    '-out',
+    `${name}.pem`,
+    '-days',
+    '2',
+    '-subj',
+    `/CN=${name}`,
+    '-addext',
+    extension,
+  )
 }
 
 /** A key, and a certificate of the test CA for these names. */
@@ -144,11 +175,14 @@ describe('an upstream whose certificate', () => {
     expect((await both(scene, 'gateway.test')).statuses).toEqual([200, 101])
   })
 
-  test.each(TAKEN.map((scene) => [scene.what, scene] as const))("%s is talked to, and the client's Host has no say in it", async (_, scene) => {
-    asked.length = 0
-    for (const host of ['gateway.test', 'evil.example', 'orders.internal:444', '127.0.0.2']) {
-      expect(await both(scene, host)).toEqual({ statuses: [200, 101], body: `${host} 1.1` })
-    }
-    expect(new Set(asked)).toEqual(new Set([scene.sni]))
-  })
+  test.each(TAKEN.map((scene) => [scene.what, scene] as const))(
+    "%s is talked to, and the client's Host has no say in it",
+    async (_, scene) => {
+      asked.length = 0
+      for (const host of ['gateway.test', 'evil.example', 'orders.internal:444', '127.0.0.2']) {
+        expect(await both(scene, host)).toEqual({ statuses: [200, 101], body: `${host} 1.1` })
+      }
+      expect(new Set(asked)).toEqual(new Set([scene.sni]))
+    },
+  )
 })

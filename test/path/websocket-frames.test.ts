@@ -59,6 +59,7 @@ describe.skipIf(missing !== undefined)(missing ?? 'the cases of Autobahn', () =>
   test.each(functional.map((one) => [one.id, one] as const))('%s', (id, one) => {
     const played = directly.get(id)
     expect(through.get(id)).toEqual(played)
-    if (NOT_STRICT[id] === undefined) expect(Object.values(one.expected).map((events) => events.map(normal))).toContainEqual(played?.events)
+    if (NOT_STRICT[id] === undefined)
+      expect(Object.values(one.expected).map((events) => events.map(normal))).toContainEqual(played?.events)
   })
 })

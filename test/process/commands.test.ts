@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { runCommand } from '../../src/commands/command-line.ts'
 import { gatehouse, MAIN, run, temporaryFolder, type Output } from '../support/process.ts'
 
 const GOOD = `
@@ -100,6 +101,12 @@ describe('the command line', () => {
     expect(await gatehouse(['--version'])).toEqual(printed(`${manifest.version}\n`))
   })
 
+  it('ends with 2 on wrong usage', async () => {
+    const { stderr, ...rest } = await gatehouse(['bogus'])
+    expect(rest).toEqual({ code: 2, signal: null, stdout: '' })
+    expect(stderr).toMatch(/^gatehouse: unknown command: bogus\n\ngatehouse COMMAND/)
+  })
+
   it.each([
     [['bogus'], 'unknown command: bogus'],
     [['check', 'gateway.yaml'], 'check takes no argument: gateway.yaml'],
@@ -116,10 +123,16 @@ describe('the command line', () => {
     [['audit', 'verify'], 'audit: not supported yet'],
     [['doctor'], 'doctor: not supported yet'],
   ])('refuses %j as wrong usage', async (args, fault) => {
-    const { stderr, ...rest } = await gatehouse(args)
-    expect(rest).toEqual({ code: 2, signal: null, stdout: '' })
-    expect(stderr.split('\n')[0]).toBe(`gatehouse: ${fault}`)
-    expect(stderr).toContain('gatehouse COMMAND')
+    let said = ''
+    const around = {
+      environment: {},
+      write: () => expect.unreachable(),
+      say: (text: string) => void (said += text),
+      onStop: () => expect.unreachable(),
+      onFault: () => expect.unreachable(),
+    }
+    expect(await runCommand(args, around)).toBe(2)
+    expect(said.split('\n')[0]).toBe(`gatehouse: ${fault}`)
   })
 
   it('takes the configuration from --config, else from GATEHOUSE_CONFIG, else from the folder it is in', async () => {

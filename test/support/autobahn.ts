@@ -1,7 +1,16 @@
 /** Plays the scripts of the Autobahn test-suite as its fuzzing client does: frames masked, the connection closed when done. */
 import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { closePayload, frameHead, masked, maskedFrame, OPCODES, openWebSocket, readFrames, type WebSocketClient } from './websocket.ts'
+import {
+  closePayload,
+  frameHead,
+  masked,
+  maskedFrame,
+  OPCODES,
+  openWebSocket,
+  readFrames,
+  type WebSocketClient,
+} from './websocket.ts'
 
 interface Payload {
   readonly payload_b64?: string
@@ -10,7 +19,14 @@ interface Payload {
 }
 
 type Step =
-  | ({ readonly op: 'frame'; readonly opcode: number; readonly fin: boolean; readonly rsv: number; readonly chopsize?: number; readonly sync?: boolean } & Payload)
+  | ({
+      readonly op: 'frame'
+      readonly opcode: number
+      readonly fin: boolean
+      readonly rsv: number
+      readonly chopsize?: number
+      readonly sync?: boolean
+    } & Payload)
   | ({ readonly op: 'message'; readonly binary: boolean; readonly fragment_size?: number } & Payload)
   | { readonly op: 'close' | 'close_frame'; readonly code: number | null; readonly reason_b64?: string }
   | { readonly op: 'begin_message'; readonly opcode: number }
@@ -45,7 +61,9 @@ export interface Played {
 }
 
 /** A second of a script. */
-const SECOND_MS = 300
+const SECOND_MS = 500
+/** Longest wait for the other side to end the connection. */
+const END_MS = 8000
 
 export async function playCase(port: number, one: AutobahnCase): Promise<Played> {
   const client = await openWebSocket(port)
@@ -63,16 +81,17 @@ export async function playCase(port: number, one: AutobahnCase): Promise<Played>
   client.listen(finish)
   await playSteps(client, one.script, timeouts, events)
   finish()
-  await client.until(() => false, lastWaitMs(one.script))
+  await client.until(() => false, one.script.some(({ op }) => op === 'close_after_s') ? SECOND_MS : END_MS)
   if (!client.isClosed() && one.script.some(({ op }) => op === 'close_after_s')) {
     client.send(maskedFrame({ opcode: OPCODES.close, payload: closePayload(1000) }))
-    await client.until(() => false, 2000)
+    await client.until(() => false, END_MS)
   }
   const { frames } = readFrames(client.received())
   const close = frames.find(({ opcode }) => opcode === OPCODES.close)?.payload
   const played: Played = {
     events: events(),
-    close: close === undefined ? undefined : [close.length < 2 ? 1005 : close.readUInt16BE(0), close.subarray(2).toString('latin1')],
+    close:
+      close === undefined ? undefined : [close.length < 2 ? 1005 : close.readUInt16BE(0), close.subarray(2).toString('latin1')],
     closed: client.isClosed(),
     frames: frames.map(({ opcode, fin, rsv, payload }) => `${opcode}/${fin}/${rsv}/${payload.length}`).join(' '),
   }
@@ -125,7 +144,13 @@ function sendMessage(client: WebSocketClient, step: Extract<Step, { op: 'message
   const size = step.fragment_size ?? Math.max(payload.length, 1)
   const first = step.binary ? OPCODES.binary : OPCODES.text
   for (let at = 0; at === 0 || at < payload.length; at += size) {
-    client.send(maskedFrame({ opcode: at === 0 ? first : OPCODES.continuation, fin: at + size >= payload.length, payload: payload.subarray(at, at + size) }))
+    client.send(
+      maskedFrame({
+        opcode: at === 0 ? first : OPCODES.continuation,
+        fin: at + size >= payload.length,
+        payload: payload.subarray(at, at + size),
+      }),
+    )
   }
 }
 
@@ -133,12 +158,6 @@ function payloadOf({ payload_b64, payload_repeat_b64, payload_len = 0 }: Payload
   if (payload_b64 !== undefined) return Buffer.from(payload_b64, 'base64')
   const unit = Buffer.from(payload_repeat_b64 ?? '', 'base64')
   return unit.length === 0 ? Buffer.alloc(0) : Buffer.alloc(payload_len, unit)
-}
-
-/** How long the end of a case is waited for. */
-function lastWaitMs(script: readonly Step[]): number {
-  const last = script.at(-1)
-  return last !== undefined && 't' in last ? Math.min(last.t, 10) * SECOND_MS : SECOND_MS
 }
 
 function eventsOf(client: WebSocketClient, timeouts: readonly { readonly at: number; readonly event: Event }[]): Event[] {

@@ -5,8 +5,19 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { afterAll } from 'vitest'
 
 export const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
+
+/** What a file of tests leaves behind, after failures too. */
+const programs = new Set<ChildProcess>()
+const folders: string[] = []
+afterAll(async () => {
+  const closed = [...programs].map((child) => once(child, 'close'))
+  for (const child of programs) child.kill('SIGKILL')
+  await Promise.all(closed)
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
 
 export interface Exit {
   readonly code: number | null
@@ -50,9 +61,8 @@ export function startProgram(file: string, args: readonly string[], options: Pro
     stderr += chunk.toString()
   })
   const exited = once(child, 'close').then(([code, signal]): Exit => ({ code, signal }))
-  const kill = (): void => void child.kill('SIGKILL')
-  process.once('exit', kill)
-  child.once('close', () => process.off('exit', kill))
+  programs.add(child)
+  child.once('close', () => programs.delete(child))
   return {
     child,
     pid: child.pid ?? 0,
@@ -148,7 +158,7 @@ export function pause(delayMs: number): Promise<void> {
 /** A folder that is removed when the tests end. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-process-'))
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  folders.push(folder)
   return folder
 }
 

@@ -46,7 +46,8 @@ export async function openClient(port: number): Promise<Client> {
   })
 
   const received = (): Buffer => Buffer.concat(chunks)
-  const answers = (options: AnswersOptions = {}): readonly Message[] => finals(readAnswers(received(), { closed, ...options }).messages)
+  const answers = (options: AnswersOptions = {}): readonly Message[] =>
+    finals(readAnswers(received(), { closed, ...options }).messages)
   function until(ready: (octets: Buffer) => boolean, limitMs = 5000): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(done, limitMs)
@@ -135,7 +136,10 @@ export type Reply = string | Buffer | ((socket: Socket, request: Message) => voi
 const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok'
 
 /** Reads every request strictly and writes `reply` for each whole one. `onHead` runs when the first octets of a request came. */
-export async function strictUpstream(reply: Reply = OK, onData?: (socket: Socket, octets: Buffer) => void): Promise<StrictUpstream> {
+export async function strictUpstream(
+  reply: Reply = OK,
+  onData?: (socket: Socket, octets: Buffer) => void,
+): Promise<StrictUpstream> {
   const requests: Message[] = []
   const faults: string[] = []
   const open = new Map<Socket, Buffer>()
