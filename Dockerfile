@@ -17,7 +17,11 @@ COPY package.json LICENSE ./
 COPY src ./src
 COPY gateway.yaml /etc/gatehouse/gateway.yaml
 # `storage.directory: ./data` is relative to the configuration; the only folder that is written to is the volume.
-RUN ln -s /data /etc/gatehouse/data && install -d -o node -g node -m 0700 /data
+RUN install -d -o node -g node -m 0700 /data && ln -s /data /etc/gatehouse/data
+# Node keeps what it compiled for this user, which halves the time of a start; then the code belongs to root again.
+RUN install -d -o node -g node node_modules/.cache \
+  && setpriv --reuid=node --regid=node --clear-groups node src/main.ts check --config /etc/gatehouse/gateway.yaml \
+  && chown -R root:root node_modules/.cache && chmod -R a+rX node_modules/.cache
 USER node
 VOLUME /data
 # 8080: clients. 9901: operators; it stays on loopback unless the configuration gives it an address and a token.

@@ -10,6 +10,7 @@ import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = dirname(fileURLToPath(import.meta.url))
+const pinnedNode = join(root, 'node_modules', '.bin', 'node')
 const stamp = join(root, 'node_modules', '.gatehouse-setup')
 /** Program → Debian package. */
 const TEST_PROGRAMS = { nginx: 'nginx-light', python3: 'python3', curl: 'curl', 'redis-server': 'redis-server' }
@@ -26,12 +27,14 @@ function installPackages() {
   // Not `npm ci`: the lock file holds the binaries of the platforms it was made on, and `ci` insists on those of all.
   run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'])
   if (!nodeRuns()) fail('the pinned Node does not run: were install scripts switched off? Try: npm ci --ignore-scripts=false')
+  // Leaves the code compiled: the first start is as quick as all others.
+  run(pinnedNode, ['src/main.ts', '--version'])
   writeFileSync(stamp, wanted)
 }
 
 function nodeRuns() {
   const pinned = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).devDependencies.node
-  const result = spawnSync(join(root, 'node_modules', '.bin', 'node'), ['--version'], { encoding: 'utf8' })
+  const result = spawnSync(pinnedNode, ['--version'], { encoding: 'utf8' })
   return result.status === 0 && result.stdout.trim() === `v${pinned}`
 }
 

@@ -9,7 +9,7 @@ import { createAdmin } from './admin/admin.ts'
 import { audited } from './audited.ts'
 import { createAuthenticator } from './authenticator/authenticator.ts'
 import { openBuiltIns } from './built-ins.ts'
-import { describeConfig, type Config } from './config/config.ts'
+import { describeConfig, describeRoutes, type Config } from './config/config.ts'
 import type { Identified, Route } from './exchange/exchange.ts'
 import { createIdentity } from './identity/identity.ts'
 import { createArrivals, createListener, discardRest, refuse, refuseSocket, unreadable } from './listener/listener.ts'
@@ -26,7 +26,7 @@ import { createTargets } from './targets.ts'
 import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts'
 import { createTenantCalls, openKeys } from './upkeep.ts'
 import { createUpstreams } from './upstream/upstream.ts'
-import { monotonicMs, nowMs, nowSeconds, random, schedule } from './world.ts'
+import { createLitterCount, monotonicMs, nowMs, nowSeconds, random, schedule } from './world.ts'
 
 export interface GatewayNeeds {
   /** Takes whole log lines. */
@@ -126,6 +126,7 @@ async function assemble(config: Config, { telemetry, stores, audit, startedMs }:
       stallMs: config.listeners.public.timeouts.requestMs,
       watch: (principal, end) => watch(principal, end, revocation),
       answered: telemetry.events.upstream.answered,
+      moved: createLitterCount(),
     },
     config.upstreams.values(),
   )
@@ -157,7 +158,7 @@ async function assemble(config: Config, { telemetry, stores, audit, startedMs }:
       readiness,
       failed: (cause) => telemetry.log.error('the admin listener failed', { cause }),
       scrape: telemetry.scrape,
-      routes: () => router.routes.map(describeRoute),
+      routes: () => describeRoutes(router.routes),
       config: () => describeConfig(config),
       tenants: createTenantCalls({ tenants, users, sessions, record: audit.record }, config),
       openApi: () => openApiDocument(router.routes, config.listeners.public.origin),
@@ -255,13 +256,4 @@ function noteMalformed(telemetry: Telemetry, problem: Problem, peer: string): st
   record.status = problem.status
   telemetry.close(record)
   return record.exchange.id
-}
-
-/** A route as the admin listener shows it: Maps and Sets as JSON has them. */
-function describeRoute(route: Route): unknown {
-  return JSON.parse(
-    JSON.stringify(route, (_, value: unknown) =>
-      value instanceof Map ? Object.fromEntries(value) : value instanceof Set ? [...value] : value,
-    ),
-  )
 }

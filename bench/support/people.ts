@@ -1,6 +1,7 @@
 /** Who takes part in a measurement: an upstream, a gateway in front of it, and users with tokens. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -13,42 +14,44 @@ export interface People {
   stop(): Promise<void>
 }
 
-const GATEWAY_PORT = 18080
-const UPSTREAM_PORT = 18081
 /** Sessions whose tokens rotate through a run. */
 const SESSIONS = 1000
+/** Fewer than the throttle takes for an attack on one account. */
+const PARALLEL_LOGINS = 4
 
 export async function startPeople(): Promise<People> {
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-bench-'))
   const file = join(folder, 'gateway.yaml')
-  writeFileSync(file, configuration())
-  const upstream = pinned(1, ['upstream.ts', String(UPSTREAM_PORT)])
+  const [gatewayPort, upstreamPort] = [await freePort(), await freePort()]
+  writeFileSync(file, configuration(gatewayPort, upstreamPort))
+  const upstream = pinned(1, ['upstream.ts', String(upstreamPort)])
   const gateway = pinned(0, ['../../src/main.ts', 'start', '--config', file])
-  const gatewayUrl = `http://127.0.0.1:${GATEWAY_PORT}`
-  const upstreamUrl = `http://127.0.0.1:${UPSTREAM_PORT}`
-  await Promise.all([answers(`${gatewayUrl}/health`), answers(`${upstreamUrl}/small`)])
-  return {
-    gatewayUrl,
-    gatewayPid: gateway.pid ?? 0,
-    upstreamUrl,
-    upstreamPid: upstream.pid ?? 0,
-    tokens: await logIn(gatewayUrl),
-    async stop() {
-      await Promise.all([ended(gateway), ended(upstream)])
-      rmSync(folder, { recursive: true, force: true })
-    },
+  const gatewayUrl = `http://127.0.0.1:${gatewayPort}`
+  const upstreamUrl = `http://127.0.0.1:${upstreamPort}`
+  try {
+    await Promise.all([answers(`${gatewayUrl}/health`), answers(`${upstreamUrl}/small`)])
+    const tokens = await logIn(gatewayUrl)
+    return { gatewayUrl, gatewayPid: gateway.pid ?? 0, upstreamUrl, upstreamPid: upstream.pid ?? 0, tokens, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+
+  async function stop(): Promise<void> {
+    await Promise.all([ended(gateway), ended(upstream)])
+    rmSync(folder, { recursive: true, force: true })
   }
 }
 
-function configuration(): string {
+function configuration(gatewayPort: number, upstreamPort: number): string {
   return `
 listeners:
-  public: { address: 127.0.0.1:${GATEWAY_PORT} }
+  public: { address: 127.0.0.1:${gatewayPort} }
   admin: { address: 127.0.0.1:0 }
 tenants:
   default: { accessToken: { lifetime: 1h } }
 upstreams:
-  small: { targets: [http://127.0.0.1:${UPSTREAM_PORT}] }
+  small: { targets: [http://127.0.0.1:${upstreamPort}] }
 routes:
   - { name: accounts, match: { path: /auth/* }, service: accounts }
   - { name: health, match: { path: /health }, service: health }
@@ -62,6 +65,16 @@ routes:
 function pinned(core: number, [script = '', ...args]: readonly string[]): ChildProcess {
   return spawn('taskset', ['-c', String(core), process.execPath, join(import.meta.dirname, script), ...args], {
     stdio: ['ignore', 'ignore', 'inherit'],
+  })
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
+    })
   })
 }
 
@@ -80,7 +93,7 @@ async function logIn(url: string): Promise<string[]> {
   await post(`${url}/auth/register`, account)
   const tokens: string[] = []
   while (tokens.length < SESSIONS) {
-    const pairs = await Promise.all(Array.from({ length: 8 }, () => post(`${url}/auth/login`, account)))
+    const pairs = await Promise.all(Array.from({ length: PARALLEL_LOGINS }, () => post(`${url}/auth/login`, account)))
     for (const pair of pairs) tokens.push(String(pair['access_token']))
   }
   return tokens
@@ -97,6 +110,7 @@ async function post(url: string, body: unknown): Promise<Record<string, unknown>
 }
 
 function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return Promise.resolve()
   return new Promise((resolve) => {
     child.on('exit', () => resolve())
     child.kill('SIGTERM')

@@ -83,7 +83,6 @@ export function createAdmin(needs: AdminNeeds, config: AdminListenerConfig): Adm
   const guard = createGuard(config)
   const endpoints = createEndpoints(needs)
   const server = createLimitedServer((req, res) => void serve(req, res))
-  server.on('error', (cause) => needs.failed?.(cause))
   let requests = 0
   return { listen, close }
 
@@ -92,6 +91,7 @@ export function createAdmin(needs: AdminNeeds, config: AdminListenerConfig): Adm
       server.once('error', reject)
       server.listen({ host: config.host, port: config.port }, () => {
         server.off('error', reject)
+        server.on('error', (cause) => needs.failed?.(cause))
         resolve(addressOf(server.address(), config))
       })
     })

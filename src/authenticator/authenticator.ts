@@ -44,7 +44,8 @@ export interface AuthenticatorEvents {
   validated(tokenType: string, algorithm: string): void
   /** Time that a token which was not in the cache took, waiting for keys included. */
   validationSeconds(seconds: number): void
-  jwksFetched(issuer: string, result: 'ok' | 'error'): void
+  /** `cause`: why it failed. */
+  jwksFetched(issuer: string, result: 'ok' | 'error', cause?: unknown): void
   keyDropped(issuer: string, reason: string): void
 }
 

@@ -9,7 +9,7 @@ export interface RemoteKeyNeeds extends FetcherNeeds {
   /** 0 to 1. */
   random(): number
   onDropped: OnDropped
-  onFetched(result: 'ok' | 'error'): void
+  onFetched(result: 'ok' | 'error', cause?: unknown): void
 }
 
 /** Times in milliseconds; see `issuers.*.jwks` of the configuration. */
@@ -29,8 +29,8 @@ export interface RemoteKeyRing extends KeyRing {
 /** Fetches that unknown keys may cause at once; each comes back after `minIntervalMs`. */
 const BUCKET = 2
 const FIRST_RETRY_MS = 1000
-/** A key that is missing from a set this young is not asked for again. */
-const YOUNG_MS = 1000
+/** A key that is missing from a set this young is not asked for again: half of the second in which a new key has to work. */
+const YOUNG_MS = 500
 /** Share by which each delay is varied, so that the replicas of a gateway do not ask together. */
 const JITTER = 0.1
 
@@ -87,10 +87,10 @@ export function createRemoteKeyRing(needs: RemoteKeyNeeds, config: RemoteKeyConf
       fetchedAtMs = needs.monotonicMs()
       failures = 0
       needs.onFetched('ok')
-    } catch {
+    } catch (cause) {
       // The old keys serve on; the age of the set and the counted failure show it.
       failures += 1
-      needs.onFetched('error')
+      needs.onFetched('error', cause)
     }
   }
 

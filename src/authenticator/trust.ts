@@ -26,7 +26,7 @@ export interface TrustNeeds extends FetcherNeeds {
   random(): number
   readFile(path: string): Promise<string>
   readonly events: {
-    jwksFetched(issuer: string, result: 'ok' | 'error'): void
+    jwksFetched(issuer: string, result: 'ok' | 'error', cause?: unknown): void
     keyDropped(issuer: string, reason: string): void
   }
 }
@@ -79,7 +79,7 @@ function ringOf(needs: TrustNeeds, issuer: IssuerConfig, remote: Map<string, Rem
       monotonicMs: () => needs.monotonicMs(),
       random: () => needs.random(),
       onDropped,
-      onFetched: (result) => needs.events.jwksFetched(name, result),
+      onFetched: (result, cause) => needs.events.jwksFetched(name, result, cause),
     },
     keys,
   )

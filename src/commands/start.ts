@@ -56,11 +56,13 @@ const LISTEN_FAULTS: ReadonlyMap<string, string> = new Map([
 ])
 
 function listenFault(error: unknown, { listeners }: Config): unknown {
-  if (!(error instanceof Error) || !('code' in error) || !('port' in error) || !('address' in error)) return error
+  if (!(error instanceof Error) || !('code' in error) || !('address' in error)) return error
   const reason = LISTEN_FAULTS.get(String(error.code))
   if (reason === undefined) return error
-  const isAdmin = error.port === listeners.admin.port && error.address === listeners.admin.host
-  return new Error(`listeners.${isAdmin ? 'admin' : 'public'}.address: ${String(error.address)}:${String(error.port)} ${reason}`)
+  // The error leaves out a port of 0.
+  const port = 'port' in error ? Number(error.port) : 0
+  const isAdmin = port === listeners.admin.port && error.address === listeners.admin.host
+  return new Error(`listeners.${isAdmin ? 'admin' : 'public'}.address: ${String(error.address)}:${port} ${reason}`)
 }
 
 interface Addresses {
@@ -71,11 +73,16 @@ interface Addresses {
 function greeting(config: Config, addresses: Addresses): string {
   const url = `http://localhost:${addresses.public.port}`
   const admin = `http://${addresses.admin.host}:${addresses.admin.port}`
-  const hasAccounts = config.routes.some((route) => route.target.kind === 'service' && route.target.service === 'accounts')
   return `
   gatehouse is ready at ${url} (metrics and health at ${admin})
-${hasAccounts ? firstRequest(url) : ''}
+${hasDemo(config) ? firstRequest(url) : ''}
 `
+}
+
+/** Whether the paths of the first request are there: the shipped file has them. */
+function hasDemo({ routes }: Config): boolean {
+  const paths = new Set(routes.map((route) => route.match.path))
+  return paths.has('/auth/*') && paths.has('/api/*')
 }
 
 /** The first five minutes, to paste. */

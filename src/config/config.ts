@@ -6,8 +6,8 @@
  * @module
  */
 import { resolve } from 'node:path'
-import type { Auth, HeaderRules, WhenStale } from '../exchange/exchange.ts'
-import { describe } from './describe.ts'
+import type { Auth, HeaderRules, Route, WhenStale } from '../exchange/exchange.ts'
+import { describe, describePart } from './describe.ts'
 import { JWKS_MAX_AGE_SECONDS, SERVICE_NAMES } from './names.ts'
 import { fileFault, parseText } from './parse.ts'
 import type { ConfigNeeds } from './parse.ts'
@@ -34,6 +34,11 @@ export function parseConfig(text: string, file: string, needs: ConfigNeeds): Con
 /** The effective configuration as plain JSON, with `[redacted]` for each secret. Units are in the names of the keys. */
 export function describeConfig(config: Config): unknown {
   return describe(config)
+}
+
+/** Compiled routes in the same form, with the same things hidden. */
+export function describeRoutes(routes: readonly Route[]): unknown {
+  return describePart('routes', routes)
 }
 
 function readOrRefuse(file: string, needs: ConfigNeeds): string {

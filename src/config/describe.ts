@@ -14,7 +14,16 @@ export function versionOf(config: Config): string {
 
 /** The effective configuration as plain JSON, with `[redacted]` for each secret. */
 export function describe(config: Config): unknown {
-  return plain(config, [], () => '[redacted]')
+  return plain(config, [], redacted)
+}
+
+/** Something that stands below one of the keys of the configuration, in the same form. */
+export function describePart(key: keyof Config, value: unknown): unknown {
+  return plain(value, [key], redacted)
+}
+
+function redacted(): string {
+  return '[redacted]'
 }
 
 /** Freezes the configuration all the way down. Maps, sets, URLs and bytes are read-only by type alone. */

@@ -14,16 +14,36 @@ export interface HeaderNames {
 }
 
 /** RFC 9110 §7.6.1 and the fields that older software treats alike. */
-const HOP_BY_HOP = ['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'http2-settings']
+const HOP_BY_HOP = [
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+]
 const PROXY_CREDENTIALS = ['proxy-authorization', 'proxy-authenticate', 'proxy-authentication-info']
 /** Written anew by the forward step from what the parser understood (RFC 9112 §6.3), or answered here (RFC 9110 §10.1.1). */
 const FRAMING = ['content-length', 'host', 'expect']
 const REWRITTEN = ['x-request-id', 'forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host']
 /** Some software takes the path, the method, the user or the client's address from these. */
 const FORWARDING = [
-  ...['traceparent', 'tracestate', 'x-real-ip', 'x-client-ip', 'true-client-ip', 'x-cluster-client-ip', 'cf-connecting-ip'],
-  ...['x-http-method-override', 'x-http-method', 'x-method-override'],
-  ...['remote-user', 'remote-groups', 'remote-name', 'remote-email'],
+  'traceparent',
+  'tracestate',
+  'x-real-ip',
+  'x-client-ip',
+  'true-client-ip',
+  'x-cluster-client-ip',
+  'cf-connecting-ip',
+  'x-http-method-override',
+  'x-http-method',
+  'x-method-override',
+  'remote-user',
+  'remote-groups',
+  'remote-name',
+  'remote-email',
 ]
 const FORWARDING_PREFIXES = ['x-forwarded-', 'x-original-', 'x-rewrite-', 'x-envoy-']
 const CREDENTIALS = ['authorization', 'cookie']

@@ -39,8 +39,9 @@ export function readBody(req: IncomingMessage, limit: number, record: { bytesIn:
       reject(new Problem('payload_too_large'))
     }
 
-    function brokenOff(): void {
-      if (!req.complete) reject(new Problem('invalid_request', { detail: 'the client broke off its request' }))
+    function brokenOff(error?: Error): void {
+      if (error instanceof Problem) reject(error)
+      else if (!req.complete) reject(new Problem('invalid_request', { detail: 'the client broke off its request' }))
     }
   })
 }

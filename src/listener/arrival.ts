@@ -41,6 +41,7 @@ interface Facts {
   codings: number
   expect: string | undefined
   requestId: string | undefined
+  upgrade: boolean
   unreadable: boolean
 }
 
@@ -73,7 +74,8 @@ export function createArrivals(needs: ArrivalNeeds, config: PublicListenerConfig
       startedMs: needs.monotonicMs(),
     }
     const fault = connection.ambiguous ? refused('it came behind one that is') : findFault(req, facts, host)
-    if (fault?.facts.headers === CLOSING) connection.ambiguous = true
+    // The parser loses what stands behind an upgrade that is ignored, up to the end of the packet.
+    if (fault?.facts.headers === CLOSING || (facts.upgrade && !arrived.upgrade)) connection.ambiguous = true
     return { arrived, fault }
   }
 
@@ -144,6 +146,7 @@ function factsOf(raw: readonly string[]): Facts {
     codings: 0,
     expect: undefined,
     requestId: undefined,
+    upgrade: false,
     unreadable: false,
   }
   for (let index = 0; index < raw.length; index += 2) {
@@ -159,6 +162,9 @@ function factsOf(raw: readonly string[]): Facts {
         break
       case 6:
         if (name.toLowerCase() === 'expect') facts.expect = value
+        break
+      case 7:
+        if (name.toLowerCase() === 'upgrade') facts.upgrade = true
         break
       case 12:
         if (name.toLowerCase() === 'x-request-id') facts.requestId = value

@@ -44,12 +44,13 @@ export interface Listener {
   cut(): void
 }
 
-/** How long a draining listener still takes connections, so that load balancers can take it out of their rotation. */
+/**
+ * How long a draining listener still takes connections, so that load balancers can take it out of their rotation, and how
+ * long nothing must have happened before it closes idle ones: who was promised a kept connection may just be using it.
+ */
 const LAME_DUCK_MS = 500
 const CHECK_INTERVAL_MS = 500
-/** How often a draining listener looks for connections that have become idle. */
-const IDLE_CHECK_MS = 50
-/** How often a draining listener closes the connections that have become idle. */
+/** How often a draining listener looks whether anything happens. */
 const SWEEP_MS = 50
 
 /** Why the parser gave up, where it is not simply a bad request. */
@@ -57,6 +58,12 @@ const PARSER_PROBLEMS: ReadonlyMap<string, ProblemKind> = new Map([
   ['HPE_HEADER_OVERFLOW', 'headers_too_large'],
   ['ERR_HTTP_REQUEST_TIMEOUT', 'request_timeout'],
 ])
+/** The client closed its side within a message. */
+const ENDED_EARLY = 'HPE_INVALID_EOF_STATE'
+
+interface ParserError extends Error {
+  readonly code?: string
+}
 
 export function createListener(needs: ListenerNeeds, config: PublicListenerConfig): Listener {
   const { limits, timeouts } = config
@@ -78,8 +85,11 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   server.maxConnections = limits.connections
   /** Every connection, with the latest answer on it. */
   const connected = new Map<Duplex, ServerResponse | undefined>()
+  /** Connections on which the parser gave up; it reports each further packet as well. */
+  const unreadable = new WeakSet<Duplex>()
   let draining = false
   let stopped = false
+  let quietMs = 0
   let cutAnswers = 0
 
   server.on('connection', onConnection)
@@ -99,38 +109,56 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
 
   function onRequest(req: IncomingMessage, res: ServerResponse): void {
     if (draining && !becomesLast(res, connected.get(req.socket))) return
+    // Nothing behind an ignored upgrade is believed, see the arrival.
+    if (req.headers.upgrade !== undefined) res.shouldKeepAlive = false
     connected.set(req.socket, res)
     void needs.handle(req, res)
   }
 
   function onUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', ignore)
-    void needs.upgrade(req, socket, head)
+    // An answer that is still due would be written into the tunnel.
+    if (connected.get(req.socket)?.writableFinished === false) socket.destroy()
+    else void needs.upgrade(req, socket, head)
   }
 
   function onConnect(req: IncomingMessage, socket: Duplex): void {
+    if (connected.get(req.socket)?.writableFinished === false) {
+      socket.destroy()
+      return
+    }
     const problem = new Problem('method_not_allowed', { headers: { allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' } })
     refuseSocket(socket, problem, needs.malformed(problem, req.socket.remoteAddress ?? ''))
   }
 
-  function onClientError(error: Error & { code?: string }, socket: Duplex): void {
+  function onClientError(error: ParserError, socket: Duplex): void {
     if (socket.destroyed || !socket.writable || error.code === 'ECONNRESET') {
       socket.destroy()
       return
     }
     if (unreadable.has(socket)) return
     unreadable.add(socket)
-    const res = answering.get(socket)
-    if (res === undefined || res.writableFinished) refuseUnread(error, socket)
+    const res = connected.get(socket)
+    if (res === undefined || (res.writableFinished && res.req.complete)) refuseUnread(error, socket)
     // What cannot be read came behind a whole request: that one gets its answer first.
     else if (res.req.complete) res.once('close', () => refuseUnread(error, socket))
-    else if (res.headersSent) socket.destroy()
-    else refuseUnread(error, socket)
+    else breakOff(error, res)
   }
 
-  function refuseUnread(error: Error & { code?: string }, socket: Duplex): void {
+  /** A request whose own body cannot be read: whoever reads it answers, so that it ends once and under its own id. */
+  function breakOff(error: ParserError, res: ServerResponse): void {
+    const { req } = res
+    if (res.headersSent || error.code === ENDED_EARLY) req.socket.destroy()
+    else if (req.listenerCount('error') === 0) refuseUnread(error, req.socket)
+    else {
+      res.shouldKeepAlive = false
+      req.emit('error', problemOf(error))
+    }
+  }
+
+  function refuseUnread(error: ParserError, socket: Duplex): void {
     if (!socket.writable) return
-    const problem = new Problem(PARSER_PROBLEMS.get(error.code ?? '') ?? 'invalid_request', { detail: error.code ?? error.message })
+    const problem = problemOf(error)
     refuseSocket(socket, problem, needs.malformed(problem, addressOf(socket)))
   }
 
@@ -148,47 +176,67 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   }
 
   function connections(): number {
-    return sockets.size
+    return connected.size
   }
 
   function isDraining(): boolean {
     return draining
   }
 
-  async function drain(endTunnels: () => void): Promise<boolean> {
+  async function drain(endTunnels: () => void): Promise<number> {
     draining = true
-    for (const socket of sockets) closeAfter(answering.get(socket))
+    for (const res of connected.values()) if (res?.headersSent === false) res.shouldKeepAlive = false
     endTunnels()
-    if (sockets.size > 0) await wait(LAME_DUCK_MS)
-    let cut = false
-    const cancel = needs.schedule(Math.max(timeouts.drainMs - LAME_DUCK_MS, 0), () => {
-      cut = sockets.size > 0
-      for (const socket of sockets) socket.destroy()
+    const closed = new Promise<void>((resolve) => {
+      server.once('close', resolve)
     })
-    let closed = false
-    const stopped = new Promise<void>((resolve) => {
-      server.close(() => resolve())
-    }).finally(() => {
-      closed = true
-    })
-    // An answer that had begun before the drain promised to keep its connection; that ends when it is idle.
-    while (!closed) {
-      server.closeIdleConnections()
-      await Promise.race([stopped, wait(IDLE_CHECK_MS)])
-    }
+    const cancel = needs.schedule(timeouts.drainMs, cut)
+    if (connected.size === 0) stopListening()
+    else needs.schedule(Math.min(LAME_DUCK_MS, timeouts.drainMs), stopListening)
+    needs.schedule(SWEEP_MS, sweep)
+    await closed
     cancel()
-    return !cut
+    server.close()
+    return cutAnswers
   }
 
-  function wait(delayMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      needs.schedule(delayMs, resolve)
-    })
+  function stopListening(): void {
+    if (stopped) return
+    stopped = true
+    // The `close` of the HTTP server would also destroy connections whose answer is not yet out of our hands, so it comes
+    // last, when all that it still does is to stop its timers.
+    TcpServer.prototype.close.call(server)
+  }
+
+  function sweep(): void {
+    if (stopped && connected.size === 0) return
+    const isAnswering = [...connected.values()].some((res) => res?.writableFinished === false)
+    quietMs = isAnswering ? 0 : quietMs + SWEEP_MS
+    if (quietMs >= LAME_DUCK_MS) server.closeIdleConnections()
+    needs.schedule(SWEEP_MS, sweep)
+  }
+
+  function cut(): void {
+    stopListening()
+    for (const [socket, res] of connected) {
+      if (res?.writableFinished === false) cutAnswers += 1
+      socket.destroy()
+    }
   }
 }
 
-function closeAfter(res: ServerResponse | undefined): void {
-  if (res !== undefined && !res.headersSent) res.setHeader('connection', 'close')
+/** Makes `res` the last answer of its connection, unless the one `before` it was announced as the last already. */
+function becomesLast(res: ServerResponse, before: ServerResponse | undefined): boolean {
+  if (before?.writableFinished === false) {
+    if (before.headersSent && !before.shouldKeepAlive) return false
+    before.shouldKeepAlive = true
+  }
+  res.shouldKeepAlive = false
+  return true
+}
+
+function problemOf(error: ParserError): Problem {
+  return new Problem(PARSER_PROBLEMS.get(error.code ?? '') ?? 'invalid_request', { detail: error.code ?? error.message })
 }
 
 /** An error of a connection is told by its request or by `clientError`; unheard, it would end the process. */

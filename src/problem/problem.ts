@@ -31,7 +31,6 @@ export const PROBLEMS = {
     error: 'invalid_request',
     title: 'Invalid request',
     description: 'Send one Authorization header with one token.',
-    challenge: 'invalid_request',
   },
   ambiguous_path: {
     status: 400,
@@ -227,12 +226,6 @@ export const PROBLEMS = {
     error: 'internal_error',
     title: 'Internal error',
     description: 'The gateway failed. The request id finds the cause in its log.',
-  },
-  not_implemented: {
-    status: 501,
-    error: 'invalid_request',
-    title: 'Not implemented',
-    description: 'The gateway does not take this method or transfer coding.',
   },
   upstream_unreachable: {
     status: 502,

@@ -12,7 +12,7 @@ export interface Events {
     /** A signature was verified. */
     validated(tokenType: string, algorithm: string): void
     validationSeconds(seconds: number): void
-    jwksFetched(issuer: string, result: 'ok' | 'error'): void
+    jwksFetched(issuer: string, result: 'ok' | 'error', cause?: unknown): void
     /** A key of an issuer was not taken. */
     keyDropped(issuer: string, reason: string): void
   }
@@ -25,7 +25,7 @@ export interface Events {
   }
   readonly sessions: {
     /** `created`, `ended`, `all_ended`, `login_failed` … */
-    event(tenant: string, event: string): void
+    event(tenant: string, event: string, by?: number): void
   }
   readonly upstream: {
     /** The head of an answer came. */
@@ -61,16 +61,20 @@ export function createEvents(metrics: Metrics, log: Log): Events {
       },
       listenerFailed: (cause) => log.error('a revocation could not be passed on', { cause }),
     },
-    sessions: { event: (tenant, event) => metrics.sessions.add(tenant, event) },
+    sessions: { event: countSessions },
     upstream: { answered: (upstream, seconds) => metrics.upstreamSeconds.observe(seconds, upstream) },
   }
 
+  function countSessions(tenant: string, event: string, by = 1): void {
+    for (let counted = 0; counted < by; counted += 1) metrics.sessions.add(tenant, event)
+  }
+
   /** Counts each fetch; says only when it begins to fail and when it is well again. */
-  function jwksFetched(issuer: string, result: 'ok' | 'error'): void {
+  function jwksFetched(issuer: string, result: 'ok' | 'error', cause?: unknown): void {
     metrics.jwksFetches.add(issuer, result)
     if (result === 'error' && !failing.has(issuer)) {
       failing.add(issuer)
-      log.warn('the keys of an issuer cannot be read, those that are known go on', { issuer })
+      log.warn('the keys of an issuer cannot be read, those that are known go on', { issuer, cause })
     }
     if (result === 'ok' && failing.delete(issuer)) log.info('the keys of an issuer are read again', { issuer })
   }

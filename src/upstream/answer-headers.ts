@@ -1,4 +1,4 @@
-import type { HeaderRules } from '../exchange/exchange.ts'
+import { foldHeaderName, type HeaderRules } from '../exchange/exchange.ts'
 
 /** Header fields as the client library gives them: lower-case names. */
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>
@@ -23,45 +23,67 @@ const NOT_PASSED_ON: ReadonlySet<string> = new Set([
   'proxy-authenticate',
   'x-request-id',
 ])
-/** RFC 9110 §6.5.1: fields that must not stand in a trailer. */
-const NOT_IN_TRAILERS: ReadonlySet<string> = new Set([
-  'authorization',
-  'cache-control',
-  'content-encoding',
-  'content-range',
-  'content-type',
-  'host',
-  'set-cookie',
-])
+/** RFC 9110 §6.5.1: fields that must not stand in a trailer: routing, authentication, control, what the body is. */
+const NOT_IN_TRAILERS: ReadonlySet<string> = new Set(
+  `host authorization www-authenticate authentication-info proxy-authentication-info cookie set-cookie
+  age cache-control date expires location retry-after vary warning
+  content-encoding content-language content-location content-range content-type`.split(/\s+/),
+)
+
+/** The head of an answer as the upstream gave it. */
+export interface AnswerHead {
+  readonly status: number
+  readonly headers: ResponseHeaders
+}
 
 /** The fields that the client gets: no hop-by-hop field, nothing that `Connection` names, one length or none. */
-export function answerFields(headers: ResponseHeaders, rules: HeaderRules, requestId: string | undefined): AnswerFields {
-  const fields: string[] = []
-  const nominated = namesIn(headers['connection'])
-  for (const name in headers) {
-    if (NOT_PASSED_ON.has(name) || nominated?.has(name) === true || rules.remove.has(name) || rules.set.has(name)) continue
-    append(fields, name, headers[name])
-  }
+export function answerFields({ status, headers }: AnswerHead, rules: HeaderRules, requestId: string): AnswerFields {
+  const fields = passedOn(headers, rules)
   for (const [name, value] of rules.set) fields.push(name, value)
-  if (requestId !== undefined) fields.push('x-request-id', requestId)
-  const length = headers['transfer-encoding'] === undefined ? lengthOf(headers['content-length']) : undefined
+  fields.push('x-request-id', requestId)
+  // RFC 9110 §8.6: no length where there can be no body; RFC 9112 §6.3: a coding overrides it.
+  const framed = status >= 200 && status !== 204 && headers['transfer-encoding'] === undefined
+  const length = framed ? lengthOf(headers['content-length']) : undefined
   if (length !== undefined) fields.push('content-length', String(length))
   return { fields, length }
 }
 
+/** Whether the body is what the parser makes of it: any other transfer coding than chunked would be lost (RFC 9112 §6.1). */
+export function isReadable(headers: ResponseHeaders): boolean {
+  const coding = headers['transfer-encoding']
+  return coding === undefined || (typeof coding === 'string' && coding.toLowerCase() === 'chunked')
+}
+
+/** The fields of an interim answer: it has no body, and what we add stands in the final one. */
+export function interimFields(headers: ResponseHeaders, rules: HeaderRules): string[] {
+  return passedOn(headers, rules)
+}
+
+function passedOn(headers: ResponseHeaders, rules: HeaderRules): string[] {
+  const fields: string[] = []
+  const nominated = namesIn(headers['connection'])
+  for (const name in headers) {
+    if (NOT_PASSED_ON.has(name) || nominated?.has(name) === true || rules.set.has(name)) continue
+    if (rules.remove.size > 0 && rules.remove.has(foldHeaderName(name))) continue
+    append(fields, name, headers[name])
+  }
+  return fields
+}
+
 /** The trailer fields that may be passed on, as pairs. */
-export function trailerFields(trailers: ResponseHeaders): [string, string][] {
+export function trailerFields(trailers: ResponseHeaders, rules: HeaderRules): [string, string][] {
   const fields: [string, string][] = []
   for (const name in trailers) {
     const value = trailers[name]
-    if (value === undefined || NOT_PASSED_ON.has(name) || NOT_IN_TRAILERS.has(name)) continue
+    if (value === undefined || NOT_PASSED_ON.has(name) || NOT_IN_TRAILERS.has(name) || rules.set.has(name)) continue
+    if (rules.remove.has(foldHeaderName(name))) continue
     for (const one of Array.isArray(value) ? value : [value]) fields.push([name, one])
   }
   return fields
 }
 
 /** Lower-case names that a Connection field lists, beyond the usual `keep-alive` and `close`. */
-export function namesIn(connection: string | string[] | undefined): Set<string> | undefined {
+function namesIn(connection: string | string[] | undefined): Set<string> | undefined {
   if (connection === undefined || connection === 'keep-alive' || connection === 'close') return undefined
   const text = Array.isArray(connection) ? connection.join(',') : connection
   return new Set(text.toLowerCase().split(',').map(trim))

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http'
+import { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import type { Admitted } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
-import { answerFields, trailerFields, type ResponseHeaders } from './answer-headers.ts'
+import { answerFields, interimFields, isReadable, trailerFields, type ResponseHeaders } from './answer-headers.ts'
 import { streamBody } from './request-body.ts'
 import { problemOfFailure } from './failures.ts'
 import type { Destination, ForwardRecord, HttpIo, UpstreamNeeds } from './upstream.ts'
@@ -30,22 +31,27 @@ export function exchangeMessages(
 
     if (route.host === 'preserve') fields.push('host', exchange.authority)
     res.on('close', clientGone)
-    to.pool.dispatch(
-      {
-        path: to.basePath + exchange.forwardPath + exchange.query,
-        method: exchange.method,
-        headers: fields,
-        body: body ?? null,
-        ...(route.responseTimeoutMs === undefined ? {} : { headersTimeout: route.responseTimeoutMs }),
-      },
-      { onRequestStart, onResponseStart, onResponseData, onResponseEnd, onResponseError },
-    )
+    // Nothing more is heard of a connection that went while the steps before had to wait.
+    if (res.destroyed) {
+      clientGone()
+      return
+    }
+    const request = {
+      path: to.basePath + exchange.forwardPath + exchange.query,
+      method: exchange.method,
+      headers: fields,
+      body: body ?? null,
+      // The same for all: otherwise it is taken from the Host field, and a change of it costs the connection.
+      servername: to.url.hostname,
+      ...(route.responseTimeoutMs === undefined ? {} : { headersTimeout: route.responseTimeoutMs }),
+    }
+    to.pool.dispatch(request, { onRequestStart, onResponseStart, onResponseData, onResponseEnd, onResponseError })
     res.on('drain', resume)
 
     function openBody(): Readable | undefined {
       if (bodyLength === 0) return undefined
       if (bodyLength !== undefined) fields.push('content-length', String(bodyLength))
-      return streamBody(req, route.bodyBytes, record)
+      return streamBody(req, route.bodyBytes, record, needs)
     }
 
     function onRequestStart(given: Dispatcher.DispatchController): void {
@@ -53,37 +59,41 @@ export function exchangeMessages(
       if (ended) given.abort(new Error('the client is gone'))
     }
 
-    function onResponseStart(_: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
+    function onResponseStart(given: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
       if (ended) return
       if (status < 200) return passInterim(status, headers)
+      if (!isReadable(headers)) return given.abort(new Error('the transfer coding of the answer is not chunked'))
+      const answer = answerFields({ status, headers }, route.responseHeaders, exchange.id)
+      res.writeHead(status, answer.fields)
       started = true
+      remaining = answer.length ?? -1
       record.status = status
       record.upstreamMs = needs.monotonicMs() - startedMs
       needs.answered(to.upstream.name, record.upstreamMs / 1000)
-      const answer = answerFields(headers, route.responseHeaders, exchange.id)
-      remaining = answer.length ?? -1
-      res.writeHead(status, answer.fields)
       // The rest of this packet is parsed before microtasks run: a body that came with the head leaves with it.
       queueMicrotask(flushHead)
     }
 
     function passInterim(status: number, headers: ResponseHeaders): void {
-      if (exchange.upgrade || req.httpVersionMinor === 0) return
-      if (status === 102 || status === 103) res.writeInformation(status, answerFields(headers, route.responseHeaders, undefined).fields)
+      if (req.httpVersionMinor === 0) return
+      if (status === 102 || status === 103) res.writeInformation(status, interimFields(headers, route.responseHeaders))
     }
 
     function flushHead(): void {
-      if (record.bytesOut === 0 && !ended) res.flushHeaders()
+      // Not `flushHeaders`, which would write octets above 0x7f as UTF-8.
+      if (record.bytesOut === 0 && !ended && !res.destroyed) res.write('', 'latin1')
     }
 
     function onResponseData(given: Dispatcher.DispatchController, chunk: Buffer): void {
       record.bytesOut += chunk.length
+      needs.moved(chunk.length)
       if (record.bytesOut === remaining) {
         res.end(chunk)
         return
       }
       if (res.write(chunk)) return
       given.pause()
+      cancelStall?.()
       cancelStall = needs.schedule(needs.stallMs, () => res.destroy())
     }
 
@@ -94,9 +104,9 @@ export function exchangeMessages(
 
     function onResponseEnd(_: Dispatcher.DispatchController, trailers: ResponseHeaders): void {
       if (ended) return
-      ended = true
-      const fields = trailerFields(trailers)
+      const fields = trailerFields(trailers, route.responseHeaders)
       if (fields.length > 0 && remaining < 0) res.addTrailers(fields)
+      ended = true
       res.end()
       leaveBody(body, req)
       resolve()
@@ -112,8 +122,10 @@ export function exchangeMessages(
         return
       }
       record.aborted = true
-      // A length or a last chunk that never comes tells the client that the answer was cut (RFC 9112 §8).
-      res.destroy()
+      // A length or a last chunk that never comes tells the client that the answer was cut (RFC 9112 §8). An HTTP/1.0
+      // client reads until the connection closes, so there only a reset can tell.
+      if (remaining < 0 && req.httpVersionMinor === 0 && req.socket instanceof Socket) req.socket.resetAndDestroy()
+      else res.destroy()
       resolve()
     }
 
@@ -139,4 +151,3 @@ function leaveBody(body: Readable | undefined, req: IncomingMessage): void {
   if (body === undefined || req.complete) return
   body.destroy()
 }
-

@@ -1,16 +1,23 @@
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { Problem } from '../problem/problem.ts'
+import type { UpstreamNeeds } from './upstream.ts'
 
 /**
  * The body of a request as a stream of its own: whoever destroys it does not destroy the client's connection, so that an
  * answer can still be given. Fails with `payload_too_large` past `limit` octets.
  */
-export function streamBody(req: IncomingMessage, limit: number, record: { bytesIn: number }): Readable {
+export function streamBody(
+  req: IncomingMessage,
+  limit: number,
+  record: { bytesIn: number },
+  needs: Pick<UpstreamNeeds, 'moved'>,
+): Readable {
   const body = new Readable({ read, destroy, highWaterMark: 64 * 1024 })
   req.on('data', onData)
   req.on('end', onEnd)
   req.on('close', onClose)
+  req.on('error', onError)
   req.pause()
   return body
 
@@ -24,6 +31,7 @@ export function streamBody(req: IncomingMessage, limit: number, record: { bytesI
       body.destroy(new Problem('payload_too_large'))
       return
     }
+    needs.moved(chunk.length)
     if (!body.push(chunk)) req.pause()
   }
 
@@ -35,8 +43,13 @@ export function streamBody(req: IncomingMessage, limit: number, record: { bytesI
     if (!req.complete) body.destroy(new Error('the client broke off its request'))
   }
 
+  /** The listener's word for a body that cannot be read. */
+  function onError(error: Error): void {
+    body.destroy(error)
+  }
+
   function destroy(error: Error | null, done: (error: Error | null) => void): void {
-    req.off('data', onData).off('end', onEnd).off('close', onClose)
+    req.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onError)
     done(error)
   }
 }

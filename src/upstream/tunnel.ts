@@ -1,12 +1,12 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { ProxyServer, type ServerOptions } from 'http-proxy-3'
+import { ProxyServer } from 'http-proxy-3'
 import type { Admitted } from '../exchange/exchange.ts'
-import { Problem } from '../problem/problem.ts'
-import { namesIn } from './answer-headers.ts'
+import type { Problem } from '../problem/problem.ts'
 import { problemOfFailure } from './failures.ts'
 import { closeFrameForClient, closeFrameForUpstream, createFrameFollower, type CloseReason } from './frames.ts'
+import { cleanAnswer, paceAnswer, requestHeaders, tunnelOptions } from './handshake.ts'
 import type { Destination, ForwardRecord, TunnelIo, UpstreamNeeds } from './upstream.ts'
 
 /** A WebSocket that is open: both of its ends. */
@@ -22,8 +22,6 @@ export interface Tunnels {
 
 /** How long an end may take to come between two frames before its socket is cut. */
 const CLOSE_GRACE_MS = 1000
-
-const DEFAULT_PORTS = { http: 80, https: 443 } as const
 
 /** Raw tunnels by http-proxy-3: after the upstream's 101 the octets pass as they are, in both directions. */
 export function createTunnels(needs: UpstreamNeeds): Tunnels {
@@ -43,9 +41,13 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
       req.headers = requestHeaders(fields, to, exchange)
       proxy.on('proxyReqWs', onRequest)
       // Not earlier: whoever listens to the upstream's socket before the library pipes it takes its first octets away.
-      proxy.on('open', (upstreamSocket) => hold(exchange, socket, upstreamSocket))
+      proxy.on('open', (upstreamSocket) => {
+        if (failure === undefined) hold(exchange, socket, upstreamSocket)
+      })
       proxy.on('error', onError)
       socket.on('close', settle)
+      socket.on('readable', peek)
+      socket.once('end', leave)
       if (socket.destroyed) {
         settle()
         return
@@ -56,24 +58,39 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
         request = given
         const waitMs = exchange.route.responseTimeoutMs ?? to.upstream.timeouts.responseMs
         const cancel = needs.schedule(waitMs, () => given.destroy(timedOut()))
-        given.once('close', cancel)
+        const stopWaiting = (): void => {
+          cancel()
+          socket.off('readable', peek).off('end', leave)
+        }
+        given.once('close', stopWaiting)
         // Before the library's own listeners: what it is about to pass on is cleaned first.
         given.prependOnceListener('upgrade', (answer: IncomingMessage, upstreamSocket: Socket) => {
-          cancel()
-          if (answer.headers.upgrade?.toLowerCase() !== 'websocket') {
-            onError(new Error('the upstream switched to another protocol'))
-            upstreamSocket.destroy()
-            return
-          }
+          stopWaiting()
+          if (answer.headers.upgrade?.toLowerCase() !== 'websocket') return refuseSwitch(upstreamSocket)
           noteHead(101)
           cleanAnswer(answer, exchange, 'Upgrade')
         })
         given.prependOnceListener('response', (answer: IncomingMessage) => {
-          cancel()
+          stopWaiting()
+          if (answer.statusCode === 101) return refuseSwitch(answer)
           noteHead(answer.statusCode ?? 502)
           cleanAnswer(answer, exchange, 'close')
-          paceAnswer(answer, socket, record)
+          paceAnswer(answer, clientSocket(socket), needs.stallMs, record)
         })
+      }
+
+      /** Nobody reads the client before the upstream has answered, and who does not read does not see it go. */
+      function peek(): void {
+        if (socket.readableLength === 0) socket.read()
+      }
+
+      function leave(): void {
+        socket.destroy()
+      }
+
+      function refuseSwitch(from: { destroy(): void }): void {
+        onError(new Error('the upstream switched to another protocol'))
+        from.destroy()
       }
 
       function noteHead(status: number): void {
@@ -158,56 +175,6 @@ function endBetweenFrames(to: Duplex, from: Duplex, follower: { betweenFrames():
     from.unpipe(to)
     to.end(frame)
   }
-}
-
-function tunnelOptions(to: Destination): ServerOptions {
-  const { tls, timeouts } = to.upstream
-  const { url } = to
-  return {
-    target: {
-      protocol: url.protocol,
-      host: url.host,
-      hostname: url.hostname,
-      port: url.port === '' ? DEFAULT_PORTS[url.protocol === 'https:' ? 'https' : 'http'] : Number(url.port),
-      ...(tls.ca === undefined ? {} : { ca: tls.ca }),
-      ...(tls.certificate === undefined ? {} : { cert: tls.certificate }),
-      ...(tls.key === undefined ? {} : { key: tls.key }),
-    },
-    secure: tls.verify,
-    ...(tls.serverName === undefined ? {} : { ssl: { servername: tls.serverName } }),
-    connectTimeout: timeouts.connectMs,
-    // The path is canonical already and must arrive to the letter: the library would parse and print it once more.
-    toProxy: true,
-    prependPath: false,
-  }
-}
-
-/** The fields as an object, with the upgrade itself written anew; repeated fields stay repeated. */
-function requestHeaders(fields: readonly string[], to: Destination, exchange: Admitted): Record<string, string | string[]> {
-  const headers: Record<string, string | string[]> = Object.create(null)
-  for (let index = 0; index < fields.length; index += 2) {
-    const name = (fields[index] ?? '').toLowerCase()
-    const value = fields[index + 1] ?? ''
-    const before = headers[name]
-    headers[name] = before === undefined ? value : [before, value].flat()
-  }
-  headers['host'] = exchange.route.host === 'preserve' ? exchange.authority : to.url.host
-  headers['connection'] = 'Upgrade'
-  headers['upgrade'] = 'websocket'
-  return headers
-}
-
-/** Hop-by-hop fields of the answer do not pass (RFC 9110 §7.6.1); `connection` is ours. */
-function cleanAnswer(answer: IncomingMessage, requestId: string, connection: 'Upgrade' | 'close'): void {
-  const nominated = namesIn(answer.headers.connection)
-  for (const name of Object.keys(answer.headers)) {
-    if (name === 'keep-alive' || name === 'proxy-connection' || (nominated?.has(name) === true && name !== 'upgrade')) {
-      delete answer.headers[name]
-    }
-  }
-  if (connection === 'close') delete answer.headers.upgrade
-  answer.headers.connection = connection
-  answer.headers['x-request-id'] = requestId
 }
 
 function clientSocket(socket: Duplex): Socket {

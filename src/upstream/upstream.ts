@@ -7,13 +7,15 @@
  * @module
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { Pool } from 'undici'
+import { buildConnector, Pool } from 'undici'
 import type { UpstreamConfig } from '../config/config.ts'
 import type { Admitted, Identified } from '../exchange/exchange.ts'
 import type { Problem } from '../problem/problem.ts'
 import { exchangeMessages } from './forward.ts'
 import { createTunnels } from './tunnel.ts'
+import { dropUnaskedContinue } from './unasked-continue.ts'
 
 /** What the forward step notes of a request as it goes. */
 export interface ForwardRecord {
@@ -35,6 +37,8 @@ export interface UpstreamNeeds {
   /** Tells when a live connection must end because its token did; returns the way to stop telling. */
   watch(principal: Identified, end: () => void): () => void
   answered(upstream: string, seconds: number): void
+  /** So many octets of a body were passed on, either way. */
+  moved(octets: number): void
   /** How long a client may take nothing of its answer before it is cut. */
   readonly stallMs: number
 }
@@ -77,6 +81,8 @@ export interface Destination {
   /** Path of the URL, without a slash at its end. */
   readonly basePath: string
   readonly pool: Pool
+  /** Name that the upstream's certificate must be for, sent as SNI; empty where that is an IP address (RFC 6066 §3). */
+  readonly tlsName: string
   readonly upstream: UpstreamConfig
 }
 
@@ -88,9 +94,7 @@ export function createUpstreams(needs: UpstreamNeeds, configs: Iterable<Upstream
     for (const { pool } of destinations) pools.push(pool)
     upstreams.set(config.name, roundRobin(destinations))
   }
-  const live = new Set<LiveTunnel>()
-  let ending = false
-  const tunnels = createTunnels(needs, live, () => ending)
+  const tunnels = createTunnels(needs)
   return { forward, tunnel, endTunnels, close }
 
   function forward(exchange: Admitted, fields: string[], io: HttpIo, record: ForwardRecord): Promise<void> {
@@ -111,7 +115,6 @@ export function createUpstreams(needs: UpstreamNeeds, configs: Iterable<Upstream
   }
 
   function endTunnels(): void {
-    ending = true
     tunnels.endAll('goingAway')
   }
 
@@ -123,22 +126,30 @@ export function createUpstreams(needs: UpstreamNeeds, configs: Iterable<Upstream
 
 function openDestination(url: URL, upstream: UpstreamConfig): Destination {
   const { tls, timeouts } = upstream
+  const hostname = url.hostname.startsWith('[') ? url.hostname.slice(1, -1) : url.hostname
+  const tlsName = tls.serverName ?? (isIP(hostname) === 0 ? hostname : '')
+  const connect = buildConnector({
+    allowH2: false,
+    timeout: timeouts.connectMs,
+    rejectUnauthorized: tls.verify,
+    ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+    ...(tls.certificate === undefined ? {} : { cert: tls.certificate }),
+    ...(tls.key === undefined ? {} : { key: tls.key }),
+  })
   const pool = new Pool(url.origin, {
     connections: upstream.connections,
     pipelining: 1,
     allowH2: false,
     headersTimeout: timeouts.responseMs,
     bodyTimeout: timeouts.idleMs,
-    connect: {
-      timeout: timeouts.connectMs,
-      rejectUnauthorized: tls.verify,
-      ...(tls.ca === undefined ? {} : { ca: tls.ca }),
-      ...(tls.certificate === undefined ? {} : { cert: tls.certificate }),
-      ...(tls.key === undefined ? {} : { key: tls.key }),
-      ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
-    },
+    // The library would take the name from the Host field, which is the client's under `host: preserve`.
+    connect: (options, done) =>
+      connect({ ...options, servername: tlsName }, (error, socket) => {
+        if (error !== null) done(error, null)
+        else done(null, dropUnaskedContinue(socket))
+      }),
   })
-  return { url, basePath: url.pathname.replace(/\/+$/, ''), pool, upstream }
+  return { url, basePath: url.pathname.replace(/\/+$/, ''), pool, tlsName, upstream }
 }
 
 function roundRobin(destinations: readonly Destination[]): () => Destination {

@@ -33,13 +33,22 @@ function identityOf(seen: Seen): Record<string, readonly string[]> {
   return Object.fromEntries(found.filter(([, values]) => values.length > 0))
 }
 
-const OURS = { 'x-user-id': ['alice'], 'x-tenant-id': ['acme'], 'x-scopes': ['read'], 'x-token-id': ['token-1'], 'x-gatehouse-identity': [expect.stringMatching(/^eyJ/)] }
+const OURS = {
+  'x-user-id': ['alice'],
+  'x-tenant-id': ['acme'],
+  'x-scopes': ['read'],
+  'x-token-id': ['token-1'],
+  'x-gatehouse-identity': [expect.stringMatching(/^eyJ/)],
+}
 
 /** Each way to write a name that some server reads as the same one. */
 const SPELLINGS: readonly (readonly [string, (name: string) => string])[] = [
   ['as it is', (name) => name],
   ['CVE-2026-33433: in upper case', (name) => name.toUpperCase()],
-  ['CVE-2026-33433: in mixed case', (name) => name.replace(/[a-z]/g, (letter, at: number) => (at % 2 === 0 ? letter.toUpperCase() : letter))],
+  [
+    'CVE-2026-33433: in mixed case',
+    (name) => name.replace(/[a-z]/g, (letter, at: number) => (at % 2 === 0 ? letter.toUpperCase() : letter)),
+  ],
   ['CVE-2026-54763, GHSA-x677-9fxg-v5c5, CVE-2025-64484: with underscores', (name) => name.replaceAll('-', '_')],
   ['CVE-2026-54763, GHSA-x677-9fxg-v5c5: with one underscore', (name) => name.replace(/-([^-]*)$/, '_$1')],
   ['CVE-2026-88011, CVE-2026-88879, GHSA-49wc-4hcv-v58q: with dots', (name) => name.replaceAll('-', '.').toUpperCase()],
@@ -69,7 +78,11 @@ describe('a forged identity header', () => {
   })
 
   it('CVE-2026-26308, CVE-2020-25017: repeated fields are removed, all of them', async () => {
-    await scene.ask({ target: '/admin/x', lines: ['X-User-Id: root', 'x-user-id: admin', 'X_User_Id: admin'], token: scene.token({ jti: 'token-1' }) })
+    await scene.ask({
+      target: '/admin/x',
+      lines: ['X-User-Id: root', 'x-user-id: admin', 'X_User_Id: admin'],
+      token: scene.token({ jti: 'token-1' }),
+    })
     expect(identityOf(onlySeen())).toEqual(OURS)
   })
 
@@ -81,7 +94,13 @@ describe('a forged identity header', () => {
       rawBody: '2\r\nhi\r\n0\r\nX-User-Id: forged\r\nX_Tenant_Id: forged\r\n\r\n',
     })
     const seen = onlySeen()
-    expect([answer.status, seen.body, seen.trailers, identityOf(seen), valuesOf(seen.rawHeaders, 'trailer')]).toEqual([200, 'hi', [], {}, []])
+    expect([answer.status, seen.body, seen.trailers, identityOf(seen), valuesOf(seen.rawHeaders, 'trailer')]).toEqual([
+      200,
+      'hi',
+      [],
+      {},
+      [],
+    ])
   })
 
   it('CVE-2026-30851, GHSA-7r4p-vjf4-gxv4: is removed where the token says nothing to put in its place', async () => {
@@ -98,13 +117,18 @@ describe('a forged identity header', () => {
     expect(identityOf(onlySeen())).toEqual({})
   })
 
-  it.each(['X_Forwarded_User', 'X-Forwarded-User', 'Remote_user', 'Remote-User', 'Remote.user', 'REMOTE_GROUPS', 'X-Forwarded-Email'])(
-    'GHSA-f59h-q822-g45g, GHSA-49wc-4hcv-v58q: %s of other gateways is removed too',
-    async (name) => {
-      await scene.ask({ target: '/public/x', lines: [`${name}: attacker`] })
-      expect(valuesOf(onlySeen().rawHeaders, fold(name))).toEqual([])
-    },
-  )
+  it.each([
+    'X_Forwarded_User',
+    'X-Forwarded-User',
+    'Remote_user',
+    'Remote-User',
+    'Remote.user',
+    'REMOTE_GROUPS',
+    'X-Forwarded-Email',
+  ])('GHSA-f59h-q822-g45g, GHSA-49wc-4hcv-v58q: %s of other gateways is removed too', async (name) => {
+    await scene.ask({ target: '/public/x', lines: [`${name}: attacker`] })
+    expect(valuesOf(onlySeen().rawHeaders, fold(name))).toEqual([])
+  })
 })
 
 describe('a user, tenant, scope or session of the token', () => {
@@ -117,13 +141,19 @@ describe('a user, tenant, scope or session of the token', () => {
     ])
   })
 
-  it.each([{ sub: 'alice\r\nX-Admin: 1' }, { sub: '' }, { sub: 'x'.repeat(257) }, { sid: 'a\nb' }, { jti: 'a\u0000b' }, { scope: ['a\nb'] }, { sub: ['alice'] }, { sub: '\ud800' }])(
-    'that could is refused: %j',
-    async (more) => {
-      const answer = await scene.ask({ target: '/admin/x', token: scene.token(more) })
-      expect([answer.status, answer.json()['error'], scene.upstream.seen]).toEqual([401, 'invalid_token', []])
-    },
-  )
+  it.each([
+    { sub: 'alice\r\nX-Admin: 1' },
+    { sub: '' },
+    { sub: 'x'.repeat(257) },
+    { sid: 'a\nb' },
+    { jti: 'a\u0000b' },
+    { scope: ['a\nb'] },
+    { sub: ['alice'] },
+    { sub: '\ud800' },
+  ])('that could is refused: %j', async (more) => {
+    const answer = await scene.ask({ target: '/admin/x', token: scene.token(more) })
+    expect([answer.status, answer.json()['error'], scene.upstream.seen]).toEqual([401, 'invalid_token', []])
+  })
 })
 
 describe('a Connection field', () => {
@@ -134,31 +164,58 @@ describe('a Connection field', () => {
     ['CVE-2026-33805, GHSA-gwhp-pf74-vj37', ['Connection: x-gatehouse-identity, close']],
     ['CVE-2026-33805, GHSA-gwhp-pf74-vj37', ['Connection: authorization, close']],
     ['CVE-2024-45410, GHSA-62c8-mh53-4cqv, CVE-2026-29054', ['Connection: X-Forwarded-Host, x-user-id, close']],
-    ['CVE-2024-45410, GHSA-62c8-mh53-4cqv, CVE-2026-29054', ['Connection: x-forwarded-for, x-forwarded-proto, forwarded, x-request-id, traceparent, host, close']],
+    [
+      'CVE-2024-45410, GHSA-62c8-mh53-4cqv, CVE-2026-29054',
+      ['Connection: x-forwarded-for, x-forwarded-proto, forwarded, x-request-id, traceparent, host, close'],
+    ],
     ['CVE-2026-29054', ['cOnNeCtIoN: x-FORWARDED-for', 'CONNECTION: close']],
   ])('%s: %j takes none of our headers away', async (_, lines) => {
     const answer = await scene.ask({ target: '/forwards/x', lines, token: scene.token({ jti: 'token-1' }) })
     const seen = onlySeen()
     expect([answer.status, identityOf(seen)]).toEqual([200, OURS])
-    const written = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-request-id', 'forwarded', 'traceparent'].map((name) => valuesOf(seen.rawHeaders, name).length)
+    const written = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-request-id', 'forwarded', 'traceparent'].map(
+      (name) => valuesOf(seen.rawHeaders, name).length,
+    )
     expect(written).toEqual([1, 1, 1, 1, 1, 1])
     expect(valuesOf(seen.rawHeaders, 'connection').join(',')).not.toMatch(/x-|authorization|forwarded/i)
   })
 
   it('takes away what it names of the client’s own, and the hop-by-hop fields besides', async () => {
-    const lines = ['Connection: x-mine, close', 'X-Mine: 1', 'X-Other: 2', 'TE: trailers', 'Keep-Alive: timeout=5', 'Proxy-Connection: keep-alive', 'Proxy-Authorization: Basic eDp5', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__']
+    const lines = [
+      'Connection: x-mine, close',
+      'X-Mine: 1',
+      'X-Other: 2',
+      'TE: trailers',
+      'Keep-Alive: timeout=5',
+      'Proxy-Connection: keep-alive',
+      'Proxy-Authorization: Basic eDp5',
+      'Upgrade: h2c',
+      'HTTP2-Settings: AAMAAABkAAQAAP__',
+    ]
     await scene.ask({ target: '/public/x', lines })
     const seen = onlySeen()
-    const passed = ['x-mine', 'x-other', 'te', 'keep-alive', 'proxy-connection', 'proxy-authorization', 'upgrade', 'http2-settings'].map((name) => valuesOf(seen.rawHeaders, name))
+    const passed = [
+      'x-mine',
+      'x-other',
+      'te',
+      'keep-alive',
+      'proxy-connection',
+      'proxy-authorization',
+      'upgrade',
+      'http2-settings',
+    ].map((name) => valuesOf(seen.rawHeaders, name))
     expect(passed).toEqual([[], ['2'], [], [], [], [], [], []])
   })
 })
 
 describe('the rules of a route', () => {
-  it.each(['X-Debug', 'x-debug', 'X_DEBUG', 'X.Debug'])('CVE-2026-107832, GHSA-qc2q-p7wx-3px3: remove: [X-DEBUG] removes %s', async (name) => {
-    await scene.ask({ target: '/removes/x', lines: [`${name}: 1`] })
-    expect(valuesOf(onlySeen().rawHeaders, 'x-debug')).toEqual([])
-  })
+  it.each(['X-Debug', 'x-debug', 'X_DEBUG', 'X.Debug'])(
+    'CVE-2026-107832, GHSA-qc2q-p7wx-3px3: remove: [X-DEBUG] removes %s',
+    async (name) => {
+      await scene.ask({ target: '/removes/x', lines: [`${name}: 1`] })
+      expect(valuesOf(onlySeen().rawHeaders, 'x-debug')).toEqual([])
+    },
+  )
 
   it('set leaves one field of a name, whoever else would have written it', async () => {
     await scene.ask({ target: '/removes/x', lines: ['X_Env: forged', 'x-env: forged', 'X-Forwarded-Proto: gopher'] })
@@ -170,10 +227,19 @@ describe('the rules of a route', () => {
 describe('credentials', () => {
   it('stay here unless the route forwards them, in every spelling', async () => {
     const token = scene.token()
-    const lines = ['Cookie: a=1; __Host-gw_at=x; b=2; __Secure-gw_rt=y', 'Authorization_: x', 'Proxy-Authorization: Basic eDp5', 'X-Authorization: mine']
+    const lines = [
+      'Cookie: a=1; __Host-gw_at=x; b=2; __Secure-gw_rt=y',
+      'Authorization_: x',
+      'Proxy-Authorization: Basic eDp5',
+      'X-Authorization: mine',
+    ]
     await scene.ask({ target: '/admin/x', token, lines })
     const seen = onlySeen()
-    expect([valuesOf(seen.rawHeaders, 'authorization'), valuesOf(seen.rawHeaders, 'cookie'), valuesOf(seen.rawHeaders, 'proxy-authorization')]).toEqual([[], ['a=1; b=2'], []])
+    expect([
+      valuesOf(seen.rawHeaders, 'authorization'),
+      valuesOf(seen.rawHeaders, 'cookie'),
+      valuesOf(seen.rawHeaders, 'proxy-authorization'),
+    ]).toEqual([[], ['a=1; b=2'], []])
     expect(seen.rawHeaders.join('\n')).not.toContain(token)
   })
 
@@ -195,10 +261,19 @@ describe('identity headers of other names', () => {
   afterAll(() => other.close())
 
   it('CVE-2026-33433: a configured name in another case makes one header, ours', async () => {
-    const lines = ['x-user-id: forged', 'X_USER_ID: forged', 'remote-tenant: forged', 'REMOTE.TENANT: forged', 'x-pass: forged', 'X_PASS: forged']
+    const lines = [
+      'x-user-id: forged',
+      'X_USER_ID: forged',
+      'remote-tenant: forged',
+      'REMOTE.TENANT: forged',
+      'x-pass: forged',
+      'X_PASS: forged',
+    ]
     await other.ask({ target: '/admin/x', token: other.token(), lines })
     await other.ask({ target: '/public/x', lines })
-    const found = other.upstream.seen.map(({ rawHeaders }) => ['x-user-id', 'remote-tenant', 'x-pass'].map((name) => valuesOf(rawHeaders, name)))
+    const found = other.upstream.seen.map(({ rawHeaders }) =>
+      ['x-user-id', 'remote-tenant', 'x-pass'].map((name) => valuesOf(rawHeaders, name)),
+    )
     expect(found).toEqual([
       [['alice'], ['acme'], [expect.stringMatching(/^eyJ/)]],
       [[], [], []],

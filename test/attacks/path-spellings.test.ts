@@ -171,12 +171,22 @@ describe('with a token, what was matched is what is forwarded', () => {
     for (const target of ['/ruled/x', '/public/../ruled/x', '/%72uled/x', '//ruled/x']) {
       await scene.ask({ target, token, lines: ['X-Debug: 1', 'X-Env: forged'] })
     }
-    const rules = scene.upstream.seen.map(({ target, rawHeaders }) => [target, valuesOf(rawHeaders, 'x-env'), valuesOf(rawHeaders, 'x-debug')])
+    const rules = scene.upstream.seen.map(({ target, rawHeaders }) => [
+      target,
+      valuesOf(rawHeaders, 'x-env'),
+      valuesOf(rawHeaders, 'x-debug'),
+    ])
     expect(rules).toEqual(Array.from({ length: 4 }, () => ['/ruled/x', ['ruled'], []]))
   })
 
   it('GHSA-r9fw-vxmp-hwf2: what is forwarded is a fixed point: sent again, it stays as it is', async () => {
-    const targets = ['/public/a%2db/%7Euser', '/public//x/./y/', '/public/%c3%a4/..%20', '/public/a:b@c!$&()*+,=[]', '/public/%20%22%3C%3E']
+    const targets = [
+      '/public/a%2db/%7Euser',
+      '/public//x/./y/',
+      '/public/%c3%a4/..%20',
+      '/public/a:b@c!$&()*+,=[]',
+      '/public/%20%22%3C%3E',
+    ]
     for (const target of targets) {
       scene.upstream.seen.length = 0
       await scene.ask({ target })
@@ -231,4 +241,9 @@ describe('methods and upgrades', () => {
   })
 })
 
-const UPGRADE = ['Connection: Upgrade, close', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==']
+const UPGRADE = [
+  'Connection: Upgrade, close',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+]

@@ -1,6 +1,7 @@
 /** The usual scene of an attack: a gateway with a required, an optional and a public route in front of one recording upstream. */
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { claims, createSigner, type Json, type Signer } from './foreign.ts'
 import { startGateway, type GatewayOptions, type TestGateway } from './gateway.ts'
@@ -92,7 +93,10 @@ export interface Answered {
 }
 
 /** One request on a connection of its own, written octet by octet. */
-export async function ask(port: number, { method = 'GET', target, token, lines = [], body, rawBody, ...rest }: Ask): Promise<Answered> {
+export async function ask(
+  port: number,
+  { method = 'GET', target, token, lines = [], body, rawBody, ...rest }: Ask,
+): Promise<Answered> {
   const host = 'host' in rest ? rest.host : 'gateway.test'
   const head = [`${method} ${target} HTTP/1.1`]
   if (host !== undefined) head.push(`Host: ${host}`)
@@ -157,6 +161,8 @@ export interface SceneOptions extends GatewayOptions {
   readonly upstreams?: string
   /** Further keys of the public listener, as lines of YAML. */
   readonly listener?: string
+  /** The admin listener's keys; default a free port on loopback, without a token. */
+  readonly admin?: string
 }
 
 export const FOREIGN = 'https://foreign.test/'
@@ -184,12 +190,20 @@ export async function openScene(options: SceneOptions = {}): Promise<Scene> {
   }
 }
 
-function sceneYaml({ routes = '', more = '', tenants = '', issuers = '', upstreams = '', listener = '' }: SceneOptions): string {
+function sceneYaml({
+  routes = '',
+  more = '',
+  tenants = '',
+  issuers = '',
+  upstreams = '',
+  listener = '',
+  admin = 'address: 127.0.0.1:0',
+}: SceneOptions): string {
   return `listeners:
   public:
     {{public}}
 ${listener}
-  admin: { address: 127.0.0.1:0 }
+  admin: { ${admin} }
 tenants:
   default: { signing: ES256 }
   acme: { signing: ES256, hosts: [acme.test] }
@@ -215,6 +229,17 @@ ${routes}
 ${more}`
 }
 
+/** The access line of a request, once it is written; everything before it is written then too. */
+export async function lineOf(gateway: TestGateway, answer: Answered): Promise<Record<string, unknown>> {
+  const id = answer.headers.get('x-request-id')?.[0]
+  for (let attempt = 0; attempt < 200; attempt += 1) {
+    const line = gateway.lines().find((one) => one['request_id'] === id)
+    if (line !== undefined) return line
+    await setTimeout(10)
+  }
+  throw new Error(`no line for the request ${id}`)
+}
+
 /** What may come back where nothing may pass. */
 export const REFUSED: ReadonlySet<number> = new Set([400, 401, 404])
 
@@ -222,7 +247,11 @@ export const REFUSED: ReadonlySet<number> = new Set([400, 401, 404])
  * No pass: refused, and the upstream saw nothing that any backend could read as the protected path.
  */
 export function expectNoPass(answer: Answered, upstream: Recorder): void {
-  expect({ refused: REFUSED.has(answer.status), status: answer.status, upstream: upstream.seen.map(({ method, target }) => `${method} ${target}`) }).toEqual({
+  expect({
+    refused: REFUSED.has(answer.status),
+    status: answer.status,
+    upstream: upstream.seen.map(({ method, target }) => `${method} ${target}`),
+  }).toEqual({
     refused: true,
     status: answer.status,
     upstream: [],

@@ -1,5 +1,5 @@
 /** Issuers that are not the gateway: keys, tokens with any header and claims, and a server for their key sets. */
-import { constants, createHmac, generateKeyPairSync, sign, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { constants, createHmac, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
@@ -27,7 +27,8 @@ export function createSigner(alg: string, kid: string): Signer {
     publicKey,
     privateKey,
     jwk,
-    token: (claims, header = {}) => compact({ alg, kid, typ: 'at+jwt', ...header }, claims, (data) => signWith(alg, privateKey, data)),
+    token: (claims, header = {}) =>
+      compact({ alg, kid, typ: 'at+jwt', ...header }, claims, (data) => signWith(alg, privateKey, data)),
   }
 }
 
@@ -50,7 +51,10 @@ export function signWith(alg: string, key: KeyObject, data: string): Buffer {
 }
 
 export function hs(alg: string, secret: string | Buffer): (data: string) => Buffer {
-  return (data) => createHmac(`sha${alg.slice(2)}`, secret).update(data).digest()
+  return (data) =>
+    createHmac(`sha${alg.slice(2)}`, secret)
+      .update(data)
+      .digest()
 }
 
 /** A compact JWS of any header, payload and signature; a text is taken as it is, anything else as JSON. */
@@ -77,7 +81,7 @@ export interface JwksServer {
   readonly port: number
   uri(name: string): string
   /** What `/name` answers from now on: keys, or anything at all. */
-  serve(name: string, answer: readonly (Json | JsonWebKey)[] | ((req: IncomingMessage, res: ServerResponse) => void)): void
+  serve(name: string, answer: readonly unknown[] | ((req: IncomingMessage, res: ServerResponse) => void)): void
   /** How often `/name` was asked for. */
   fetches(name: string): number
   close(): Promise<void>

@@ -1,0 +1,149 @@
+/** Clients that take their time: each is cut off, and nobody else notices. */
+import { afterEach, describe, expect, test } from 'vitest'
+import type { TestGateway } from '../support/gateway.ts'
+import { readAnswers, statusCode } from '../support/strict-http.ts'
+import { head, openClient, openWire, strictUpstream, talk, type Client, type StrictUpstream } from '../support/wire.ts'
+
+let upstream: StrictUpstream
+let gateway: TestGateway
+const clients: Client[] = []
+
+async function open(listener: readonly string[], reply?: Parameters<typeof strictUpstream>[0]): Promise<void> {
+  upstream = await strictUpstream(reply)
+  gateway = await openWire(upstream.port, { listener })
+}
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.close()
+  await gateway.close()
+  await upstream.close()
+})
+
+async function connect(): Promise<Client> {
+  const client = await openClient(gateway.port)
+  clients.push(client)
+  return client
+}
+
+/** Sends one octet after another until the connection ends. */
+function drip(client: Client, octets: string, everyMs: number): () => void {
+  let at = 0
+  const timer = setInterval(() => {
+    if (client.isClosed() || at >= octets.length) clearInterval(timer)
+    else client.send(octets[at++] ?? '')
+  }, everyMs)
+  return () => clearInterval(timer)
+}
+
+describe('slowloris', () => {
+  test('a head that never ends is cut at timeouts.headers with 408', async () => {
+    await open(['timeouts: { headers: 300ms, request: 2s }'])
+    const client = await connect()
+    const start = performance.now()
+    const stop = drip(client, `GET / HTTP/1.1\r\nHost: a\r\nX-A: ${'a'.repeat(5000)}`, 20)
+    expect(await client.ended()).toBe(true)
+    stop()
+    expect(client.answers().map(statusCode)).toEqual([408])
+    expect(performance.now() - start).toBeLessThan(1600)
+    expect(upstream.requests).toEqual([])
+  })
+
+  test('a head that has not even begun is cut as well', async () => {
+    await open(['timeouts: { headers: 300ms, request: 2s }'])
+    const client = await connect()
+    expect(await client.ended(2500)).toBe(true)
+  })
+
+  test('a body that never ends is cut at timeouts.request with 408, and its upstream request with it', async () => {
+    await open(['timeouts: { headers: 300ms, request: 600ms }'])
+    const client = await connect()
+    client.send(head('POST / HTTP/1.1', 'Content-Length: 100000'))
+    const stop = drip(client, 'a'.repeat(1000), 20)
+    expect(await client.ended()).toBe(true)
+    stop()
+    expect(client.answers().map(statusCode)).toEqual([408])
+    await upstream.until(() => upstream.connections() === 0)
+    expect({ whole: upstream.requests.length, connections: upstream.connections() }).toEqual({ whole: 0, connections: 0 })
+  })
+
+  test('a chunked body that never ends is cut too', async () => {
+    await open(['timeouts: { headers: 300ms, request: 600ms }'])
+    const client = await connect()
+    client.send(head('POST / HTTP/1.1', 'Transfer-Encoding: chunked'))
+    const stop = drip(client, '1\r\na\r\n'.repeat(200), 10)
+    expect(await client.ended()).toBe(true)
+    stop()
+    expect(client.answers().map(statusCode)).toEqual([408])
+    expect(upstream.requests).toEqual([])
+  })
+
+  test('a client that does not read its answer is cut at timeouts.request, and the upstream let go', async () => {
+    const size = 64 * 1024 * 1024
+    await open(['timeouts: { headers: 300ms, request: 600ms }'], (socket) => {
+      socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`)
+      socket.write(Buffer.alloc(size))
+    })
+    const client = await connect()
+    client.socket.pause()
+    client.send(head('GET / HTTP/1.1'))
+    await upstream.until(() => upstream.requests.length === 1)
+    await upstream.until(() => upstream.connections() === 0, 3000)
+    expect(upstream.connections()).toBe(0)
+    client.socket.resume()
+    expect(await client.ended()).toBe(true)
+    expect(client.answers()).toEqual([])
+  })
+
+  test('an idle connection is closed at timeouts.keepAlive', async () => {
+    await open(['timeouts: { keepAlive: 200ms }'])
+    const client = await connect()
+    client.send(head('GET / HTTP/1.1'))
+    expect((await client.answered(1)).map(statusCode)).toEqual([200])
+    expect(await client.ended(4000)).toBe(true)
+  })
+})
+
+test('fifty slow connections do not slow down good traffic', async () => {
+  await open(['timeouts: { headers: 1s, request: 2s }'])
+  const alone = await p99Of(60)
+  const stops: (() => void)[] = []
+  for (let index = 0; index < 50; index += 1) {
+    const client = await connect()
+    const body = index % 2 === 0
+    if (body) client.send(head('POST / HTTP/1.1', 'Content-Length: 100000'))
+    stops.push(drip(client, body ? 'a'.repeat(1000) : `GET / HTTP/1.1\r\nHost: a\r\nX-A: ${'a'.repeat(1000)}`, 50))
+  }
+  const beside = await p99Of(60)
+  expect(beside).toBeLessThan(Math.max(alone * 5, 100))
+  for (const client of clients) expect(await client.ended(6000)).toBe(true)
+  for (const stop of stops) stop()
+  expect(clients.map((client) => client.answers().map(statusCode).join())).toEqual(clients.map(() => '408'))
+})
+
+test('more connections than limits.connections are turned away, and taken again when others go', async () => {
+  await open(['limits: { connections: 3 }'])
+  for (let index = 0; index < 3; index += 1) (await connect()).send(head('GET / HTTP/1.1'))
+  for (const client of clients) expect((await client.answered(1)).map(statusCode)).toEqual([200])
+  const fourth = await connect()
+  fourth.send(head('GET / HTTP/1.1'))
+  expect({ ended: await fourth.ended(), octets: fourth.received().length }).toEqual({ ended: true, octets: 0 })
+  clients[0]?.close()
+  await expect
+    .poll(async () => {
+      const got = await talk(gateway.port, head('GET / HTTP/1.1'))
+      return readAnswers(got.octets, { closed: got.closed }).messages.map(statusCode)
+    })
+    .toEqual([200])
+})
+
+/** Milliseconds within which 99 of 100 requests on fresh connections are answered. */
+async function p99Of(count: number): Promise<number> {
+  const times: number[] = []
+  for (let index = 0; index < count; index += 1) {
+    const start = performance.now()
+    const got = await talk(gateway.port, head('GET / HTTP/1.1'))
+    times.push(performance.now() - start)
+    expect(readAnswers(got.octets).messages.map(statusCode)).toEqual([200])
+  }
+  return times.toSorted((a, b) => a - b)[Math.floor(count * 0.99) - 1] ?? 0
+}

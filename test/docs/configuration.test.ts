@@ -1,0 +1,138 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { describe, expect, it } from 'vitest'
+import { parseConfig } from '../../src/config/config.ts'
+import { gatewaySchema } from '../../src/config/schema.ts'
+import { findRouteFaultsOf } from '../../src/gateway.ts'
+import { codeIn, codesIn, readPage, readPages, ROOT, rowsOf } from './documents.ts'
+
+/** A node of a JSON Schema, as far as it says what keys there are. */
+interface Node {
+  readonly properties?: Readonly<Record<string, Node>>
+  readonly additionalProperties?: Node | boolean
+  readonly items?: Node
+  readonly anyOf?: readonly Node[]
+  readonly default?: unknown
+  readonly unsupported?: boolean
+}
+
+const SECTIONS = [
+  'Listeners',
+  'Process and storage',
+  'Tenants',
+  'Issuers',
+  'Revocation and identity',
+  'Upstreams',
+  'Routes',
+  'Telemetry',
+]
+
+const page = readPage('docs/configuration.md')
+const supported = SECTIONS.flatMap((section) => rowsOf(page, section))
+const unsupported = rowsOf(page, 'Not supported yet')
+
+describe('docs/configuration.md', () => {
+  it('has every key of config/gateway.schema.json with its default, and no other', () => {
+    const schema = JSON.parse(readFileSync(join(ROOT, 'config/gateway.schema.json'), 'utf8')) as Node
+    const documented = supported.map(([key, value]) => [codeIn(key), value === '–' ? '' : codeIn(value)])
+    const written = leavesOf(schema, '').map(([key, node]) => [key, scalarDefault(node)])
+    expect(documented.toSorted(byKey)).toEqual(written.toSorted(byKey))
+  })
+
+  it('says of each in which range it is and what it means', () => {
+    const isSelfEvident = (key: string) => key.startsWith('identity.headers.')
+    expect(supported.filter(([key, , range, meaning]) => !range || (!meaning && !isSelfEvident(codeIn(key))))).toEqual([])
+  })
+
+  it('lists every key that is not supported yet', () => {
+    const grammar = z.toJSONSchema(gatewaySchema, { io: 'input', unrepresentable: 'any' }) as Node
+    const later = leavesOf(grammar, '').flatMap(([key, node]) => (node.unsupported === true ? [key] : []))
+    const listed = unsupported.flatMap(([key, value]) => (value === 'any' ? [codeIn(key)] : []))
+    expect(listed.toSorted()).toEqual(later.toSorted())
+  })
+
+  it.each(unsupported)('is right that %s is refused: %s', (key, value) => {
+    const wanted = value === 'any' ? ['{}'] : codesIn(value ?? '').map((one) => `'${one.replace('…', 'host')}'`)
+    for (const one of wanted) expect(refusalOf(codeIn(key), one)).toContain('not supported yet')
+  })
+
+  it('is what README.md says of keys that are not supported yet', () => {
+    const [limits = ''] = /^## Limits of this version$([^]*?)^## /m.exec(readPage('README.md').text)?.slice(1) ?? []
+    const named = codesIn(limits).map((code) => code.split('.').at(-1))
+    const words = unsupported.flatMap(([key, value]) => {
+      const path = codeIn(key)
+      if (path === 'routes[].service') return codesIn(value ?? '')
+      return [path.startsWith('storage.') ? 'storage' : path.replace(/^.*[.\]]/, '')]
+    })
+    expect(words.filter((word) => word !== 'weight' && !named.includes(word))).toEqual([])
+    expect(limits).toContain('weights of upstreams')
+  })
+})
+
+describe('a configuration in a document', () => {
+  const blocks = readPages().flatMap(({ name, blocks }) => blocks.map((block) => ({ name, ...block })))
+  const whole = blocks.filter(({ info }) => info === 'yaml gateway.yaml')
+
+  it('is there', () => {
+    expect(whole.map(({ name }) => name)).toContain('README.md')
+  })
+
+  it.each(whole)('has no fault: $name', ({ text }) => {
+    const needs = { environment: {}, readFile: () => '', inspect: findRouteFaultsOf }
+    expect(parseConfig(text, 'gateway.yaml', needs).routes.length).toBeGreaterThan(0)
+  })
+})
+
+function leavesOf(node: Node, path: string): [string, Node][] {
+  const own: [string, Node][] = Object.entries(node.properties ?? {}).flatMap(([key, inner]) =>
+    branchesOf(inner, path === '' ? key : `${path}.${key}`),
+  )
+  return own
+}
+
+/** A key with what is below it; a key with nothing below it, or with a choice of a value or what is below, is a leaf itself. */
+function branchesOf(node: Node, path: string): [string, Node][] {
+  const inner = innerOf(node, path)
+  const isSecret = inner.length > 0 && inner.every(([key]) => /\.(?:env|file)$/.test(key)) && !path.endsWith('jwks')
+  if (inner.length === 0 || isSecret) return [[path, node]]
+  return hasValueBeside(node) ? [[path, node], ...inner] : inner
+}
+
+function innerOf(node: Node, path: string): [string, Node][] {
+  if (node.properties !== undefined) return leavesOf(node, path)
+  if (typeof node.additionalProperties === 'object' && node.additionalProperties.properties !== undefined) {
+    return leavesOf(node.additionalProperties, `${path}.${path === 'tenants' ? '<id>' : '<name>'}`)
+  }
+  if (node.items !== undefined) return innerOf(node.items, `${path}[]`)
+  return (node.anyOf ?? []).flatMap((option) => innerOf(option, path))
+}
+
+/** A list whose elements are a value or a mapping. */
+function hasValueBeside(node: Node): boolean {
+  return node.items?.anyOf?.some((option) => option.properties === undefined) ?? false
+}
+
+function scalarDefault(node: Node): string {
+  const value = node.default
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : ''
+}
+
+function byKey(a: readonly string[], b: readonly string[]): number {
+  return (a[0] ?? '') < (b[0] ?? '') ? -1 : 1
+}
+
+/** What is said of a configuration with just this key. */
+function refusalOf(key: string, value: string): string {
+  const steps = key.replaceAll('[]', '.[]').split('.')
+  const yaml = steps.reduceRight(
+    (inner, step) => (step === '[]' ? `[${inner}]` : `{ ${step.replace(/[<>]/g, '')}: ${inner} }`),
+    value,
+  )
+  try {
+    parseConfig(yaml, 'gateway.yaml', { environment: {}, readFile: () => '' })
+  } catch (error) {
+    return error instanceof Error ? error.message : ''
+  }
+  return 'no fault'
+}

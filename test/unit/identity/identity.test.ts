@@ -1,0 +1,215 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { foldHeaderName } from '../../../src/exchange/exchange.ts'
+import { ALICE, IDENTITY, admitted, fieldsOf, world } from './world.ts'
+
+const WRITTEN = ['x-request-id', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'forwarded', 'traceparent']
+const OURS = [...Object.values(IDENTITY.headers), IDENTITY.passport.header]
+
+describe('the fields of an identified caller', () => {
+  it('say user, tenant, scopes, session and token, and end in a passport', () => {
+    const { identity } = world()
+    const fields = fieldsOf(identity.outgoing(admitted({ principal: ALICE, tenant: 'acme' })))
+    expect(fields.filter(([name]) => !WRITTEN.includes(name))).toEqual([
+      ['x-user-id', 'alice'],
+      ['x-tenant-id', 'acme'],
+      ['x-scopes', 'orders:read orders:write'],
+      ['x-session-id', 'session-1'],
+      ['x-token-id', 'token-1'],
+      ['x-gatehouse-identity', 'passport-1'],
+    ])
+  })
+
+  it('leave out what the token does not say', () => {
+    const { session: _session, tokenId: _tokenId, ...bare } = ALICE
+    const fields = fieldsOf(world().identity.outgoing(admitted({ principal: { ...bare, scopes: [] } })))
+    expect(fields.map(([name]) => name).filter((name) => OURS.includes(name))).toEqual([
+      'x-user-id',
+      'x-tenant-id',
+      'x-gatehouse-identity',
+    ])
+  })
+
+  it('are visible ASCII, whatever the token says', () => {
+    const fields = fieldsOf(
+      world().identity.outgoing(admitted({ principal: { ...ALICE, user: 'jürgen\r\nX-Admin: 1\ud800', session: '\u0000' } })),
+    )
+    expect(fields.filter(([name]) => name === 'x-user-id' || name === 'x-session-id')).toEqual([
+      ['x-user-id', 'j%C3%BCrgen%0D%0AX-Admin: 1%EF%BF%BD'],
+      ['x-session-id', '%00'],
+    ])
+  })
+
+  it('are none for an anonymous one', () => {
+    const made = world()
+    const lines = OURS.flatMap((name) => [name, 'forged'])
+    const fields = fieldsOf(made.identity.outgoing(admitted({ rawHeaders: lines })))
+    expect([fields.map(([name]) => name), made.signed]).toEqual([WRITTEN, []])
+  })
+})
+
+describe('the passport', () => {
+  it('tells the upstream who calls, for a minute', () => {
+    const made = world()
+    made.identity.outgoing(admitted({ principal: ALICE }))
+    expect(made.signed).toEqual([
+      {
+        iss: 'https://gateway.test',
+        aud: 'orders',
+        sub: 'alice',
+        tenant_id: 'acme',
+        scope: 'orders:read orders:write',
+        sid: 'session-1',
+        iat: 1_000,
+        exp: 1_060,
+        jti: 'id-1',
+      },
+    ])
+  })
+
+  it('serves for half of its life, one for each upstream', () => {
+    const made = world()
+    const passportOf = (route = {}) => made.identity.outgoing(admitted({ principal: ALICE }, route)).at(-1)
+    const billing = { target: { kind: 'upstream', upstream: 'billing' } as const }
+    const first = passportOf()
+    made.clock += 29
+    expect([passportOf(), passportOf(billing)]).toEqual([first, 'passport-2'])
+    made.clock += 1
+    expect([passportOf(), made.signed.map((claims) => claims['aud'])]).toEqual(['passport-3', ['orders', 'billing', 'orders']])
+  })
+
+  it('is never shared by two principals, however alike', () => {
+    const made = world()
+    const passports = [ALICE, { ...ALICE }].map((principal) => made.identity.outgoing(admitted({ principal })).at(-1))
+    expect(new Set(passports).size).toBe(2)
+  })
+})
+
+describe('what the client may say', () => {
+  it('never includes a name that folds to one of ours', () => {
+    const { identity } = world()
+    const mark = fc.constantFrom('-', '_', '.', '~', '!', '#', '$', '%', '&', "'", '*', '+', '^', '`', '|')
+    const spelled = fc.tuple(
+      fc.constantFrom(...OURS),
+      fc.array(mark, { minLength: 8, maxLength: 8 }),
+      fc.array(fc.boolean(), { minLength: 32, maxLength: 32 }),
+    )
+    fc.assert(
+      fc.property(spelled, ([name, marks, upper]) => {
+        let next = 0
+        const spelling = [...name]
+          .map((letter, at) => (letter === '-' ? (marks[next++] ?? '-') : upper[at] === true ? letter.toUpperCase() : letter))
+          .join('')
+        const fields = fieldsOf(identity.outgoing(admitted({ rawHeaders: ['a', '1', spelling, 'forged', 'b', '2'] })))
+        expect(fields.filter(([field]) => foldHeaderName(field) === name)).toEqual([])
+        expect(fields.slice(0, 2)).toEqual([
+          ['a', '1'],
+          ['b', '2'],
+        ])
+      }),
+    )
+  })
+
+  it('stays judged alike when more names came than are remembered', () => {
+    const { identity } = world()
+    for (let index = 0; index < 3000; index += 1) identity.outgoing(admitted({ rawHeaders: [`x-name-${index}`, '1'] }))
+    const fields = fieldsOf(
+      identity.outgoing(admitted({ rawHeaders: ['X_User_Id', 'forged', 'x-name-2999', '1', 'x-new', '2'] })),
+    )
+    expect(fields.slice(0, 2)).toEqual([
+      ['x-name-2999', '1'],
+      ['x-new', '2'],
+    ])
+  })
+
+  it.each([
+    ['a=1', 'a=1'],
+    ['__Host-gw_at=x', undefined],
+    ['__Host-gw_at=x; __Secure-gw_rt=y', undefined],
+    ['a=1; __Host-gw_at=x; b=2', 'a=1; b=2'],
+    ['a=1;__Secure-gw_rt=y ;b=2', 'a=1; b=2'],
+    ['a=__Host-gw_at; my_gw_at=1', 'a=__Host-gw_at; my_gw_at=1'],
+    [' __Host-gw_at = x; a=1', 'a=1'],
+  ])('of the cookies «%s» the upstream gets %s', (cookie, kept) => {
+    const fields = fieldsOf(world().identity.outgoing(admitted({ rawHeaders: ['Cookie', cookie] })))
+    expect(fields.find(([name]) => name === 'Cookie')?.[1]).toBe(kept)
+  })
+
+  it('is all of its credentials where the route forwards them', () => {
+    const rawHeaders = ['Authorization', 'Bearer x', 'Cookie', '__Host-gw_at=x', 'Authorization_', 'y']
+    const fields = fieldsOf(world().identity.outgoing(admitted({ rawHeaders }, { forwardToken: true })))
+    expect(fields.filter(([name]) => !WRITTEN.includes(name))).toEqual([
+      ['Authorization', 'Bearer x'],
+      ['Cookie', '__Host-gw_at=x'],
+      ['Authorization_', 'y'],
+    ])
+  })
+})
+
+describe('the rules of a route', () => {
+  it('leave one field of each name that they set, whoever wrote it before', () => {
+    const set = new Map([
+      ['x-env', 'prod'],
+      ['x-forwarded-proto', 'https'],
+      ['traceparent', 'none'],
+    ])
+    const rawHeaders = ['X_Env', 'forged', 'x-env', 'forged', 'X-Forwarded-Proto', 'gopher']
+    const fields = fieldsOf(world().identity.outgoing(admitted({ rawHeaders }, { requestHeaders: { set, remove: new Set() } })))
+    expect(fields.filter(([name]) => set.has(name.toLowerCase().replace('_', '-')))).toEqual([...set])
+  })
+
+  it('remove what we wrote too, but no identity', () => {
+    const remove = new Set(['x-debug', 'x-forwarded-host', 'x-user-id'])
+    const rawHeaders = ['X.Debug', '1', 'X-Forwarded-Host', 'a']
+    const fields = fieldsOf(
+      world().identity.outgoing(admitted({ rawHeaders, principal: ALICE }, { requestHeaders: { set: new Map(), remove } })),
+    )
+    expect(fields.filter(([name]) => remove.has(foldHeaderName(name)))).toEqual([['x-user-id', 'alice']])
+  })
+})
+
+describe('where a request comes from', () => {
+  const CLAIMED = [
+    'X-Forwarded-For',
+    '203.0.113.9',
+    'X-Forwarded-Proto',
+    'https',
+    'X-Forwarded-Host',
+    'shop.test',
+    'Forwarded',
+    'for=203.0.113.9',
+  ]
+
+  it('is the peer, the listener and the Host, where the peer is not trusted', () => {
+    expect(fieldsOf(world().identity.outgoing(admitted({ rawHeaders: CLAIMED })))).toEqual([
+      ['x-request-id', '6c1bbd3c-5d63-4a3e-9a63-2f6dd0a7b4d1'],
+      ['x-forwarded-for', '192.0.2.1'],
+      ['x-forwarded-proto', 'http'],
+      ['x-forwarded-host', 'api.test:8080'],
+      ['forwarded', 'for=192.0.2.1;host="api.test:8080";proto=http'],
+      ['traceparent', '00-6c1bbd3c5d634a3e9a632f6dd0a7b4d1-9a632f6dd0a7b4d1-01'],
+    ])
+  })
+
+  it('is what a trusted proxy says, continued', () => {
+    const rawHeaders = [...CLAIMED, 'X-Forwarded-For', '198.51.100.7', 'Traceparent', '00-1-1-01', 'X-Real-IP', '203.0.113.9']
+    expect(fieldsOf(world().identity.outgoing(admitted({ rawHeaders, trusted: true })))).toEqual([
+      ['Traceparent', '00-1-1-01'],
+      ['X-Real-IP', '203.0.113.9'],
+      ['x-request-id', '6c1bbd3c-5d63-4a3e-9a63-2f6dd0a7b4d1'],
+      ['x-forwarded-for', '203.0.113.9, 198.51.100.7, 192.0.2.1'],
+      ['x-forwarded-proto', 'https'],
+      ['x-forwarded-host', 'shop.test'],
+      ['forwarded', 'for=203.0.113.9, for=192.0.2.1;host="shop.test";proto=https'],
+    ])
+  })
+
+  it('names an IPv6 peer as RFC 7239 §6 says, and no host where there was none', () => {
+    const fields = fieldsOf(world().identity.outgoing(admitted({ peer: '2001:db8::1', authority: '' })))
+    expect(fields.filter(([name]) => name.includes('forwarded'))).toEqual([
+      ['x-forwarded-for', '2001:db8::1'],
+      ['x-forwarded-proto', 'http'],
+      ['forwarded', 'for="[2001:db8::1]";proto=http'],
+    ])
+  })
+})

@@ -1,0 +1,86 @@
+import { expect, test } from 'vitest'
+import {
+  answerFields,
+  interimFields,
+  isReadable,
+  trailerFields,
+  type ResponseHeaders,
+} from '../../../src/upstream/answer-headers.ts'
+
+const NO_RULES = { set: new Map<string, string>(), remove: new Set<string>() }
+const fieldsOf = (status: number, headers: ResponseHeaders, rules = NO_RULES) => answerFields({ status, headers }, rules, 'id-1')
+
+test('what belongs to the connection does not pass, the rest does, in order', () => {
+  const headers = {
+    connection: ['x-secret, Keep-Alive', 'X-OTHER'],
+    'x-secret': '1',
+    'x-other': '2',
+    'keep-alive': 'timeout=1',
+    upgrade: 'h2c',
+    'x-a': ['1', '2'],
+    'set-cookie': ['a=1', 'b=2'],
+    'x-request-id': 'theirs',
+  }
+  expect(fieldsOf(200, headers)).toEqual({
+    fields: ['x-a', '1', 'x-a', '2', 'set-cookie', 'a=1', 'set-cookie', 'b=2', 'x-request-id', 'id-1'],
+    length: undefined,
+  })
+})
+
+test.each([
+  ['a length', 200, { 'content-length': '5' }, 5],
+  ['equal lengths', 200, { 'content-length': ['5', '5'] }, 5],
+  ['a length beside a coding', 200, { 'content-length': '5', 'transfer-encoding': 'chunked' }, undefined],
+  ['a length on a 204', 204, { 'content-length': '5' }, undefined],
+  ['a length on a 101', 101, { 'content-length': '5' }, undefined],
+  ['a length on a 304', 304, { 'content-length': '5' }, 5],
+  ['a length past what a number holds', 200, { 'content-length': '99999999999999999' }, undefined],
+])('one length or none: %s', (_, status, headers, length) => {
+  const answer = fieldsOf(status, headers)
+  expect(answer.length).toBe(length)
+  expect(answer.fields.filter((field) => field === 'content-length')).toHaveLength(length === undefined ? 0 : 1)
+})
+
+test('rules set by name and remove by folded name', () => {
+  const rules = { set: new Map([['x-set', 'ours']]), remove: new Set(['x-powered-by']) }
+  const { fields } = fieldsOf(200, { x_powered_by: 'a', 'x-powered-by': 'b', 'x-set': 'theirs', 'x-kept': '1' }, rules)
+  expect(fields).toEqual(['x-kept', '1', 'x-set', 'ours', 'x-request-id', 'id-1'])
+})
+
+test('an interim answer has neither our fields nor a length', () => {
+  expect(interimFields({ link: ['</a>', '</b>'], 'content-length': '5', 'x-request-id': 'theirs' }, NO_RULES)).toEqual([
+    'link',
+    '</a>',
+    'link',
+    '</b>',
+  ])
+})
+
+test.each([
+  [undefined, true],
+  ['chunked', true],
+  ['CHUNKED', true],
+  ['gzip, chunked', false],
+  ['chunked, gzip', false],
+  ['identity', false],
+  [['chunked', 'chunked'], false],
+  ['', false],
+])('transfer-encoding %j is read: %s', (coding, readable) => {
+  expect(isReadable({ 'transfer-encoding': coding })).toBe(readable)
+})
+
+test('trailers pass but for names that mean something in a head, and those that the rules take', () => {
+  const rules = { set: new Map([['x-set', 'ours']]), remove: new Set(['x-debug']) }
+  const trailers = {
+    'x-sum': ['1', '2'],
+    'content-type': 'a',
+    'set-cookie': 'a',
+    'transfer-encoding': 'a',
+    'x-set': 'a',
+    x_debug: 'a',
+  }
+  expect(trailerFields(trailers, rules)).toEqual([
+    ['x-sum', '1'],
+    ['x-sum', '2'],
+  ])
+})
