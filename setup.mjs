@@ -19,7 +19,9 @@ installPackages()
 if (process.argv[2] === 'test') installPrograms()
 
 function installPackages() {
-  const wanted = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+  const wanted = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && nodeRuns()) return
   say('installing the packages of package-lock.json and the pinned Node')
   // Not `npm ci`: the lock file holds the binaries of the platforms it was made on, and `ci` insists on those of all.
