@@ -26,7 +26,8 @@ function installPackages() {
   say('installing the packages of package-lock.json and the pinned Node')
   // Not `npm ci`: the lock file holds the binaries of the platforms it was made on, and `ci` insists on those of all.
   run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'])
-  if (!nodeRuns()) fail('the pinned Node does not run: were install scripts switched off? Try: npm install --no-save --ignore-scripts=false')
+  if (!nodeRuns())
+    fail('the pinned Node does not run: were install scripts switched off? Try: npm install --no-save --ignore-scripts=false')
   // Leaves the code compiled: the first start is as quick as all others.
   run(pinnedNode, ['src/main.ts', '--version'])
   writeFileSync(stamp, wanted)

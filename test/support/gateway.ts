@@ -67,14 +67,12 @@ export async function startGateway(yaml: string, options: GatewayOptions = {}): 
   }
 }
 
-/** Adds the listeners unless the text has its own; `{{public}}` in it stands for the usual lines of the public one. */
+/** Adds the listeners unless the text begins with its own; `{{public}}` in those stands for the usual lines of the public one. */
 function withListeners(yaml: string): string {
-  const own = `  public:\n    address: 127.0.0.1:0\n    origin: http://gateway.test\n`
-  const admin = `  admin: { address: 127.0.0.1:0 }\n`
+  const own = 'address: 127.0.0.1:0\n    origin: http://gateway.test'
   const storage = yaml.includes('storage:') ? '' : 'storage: { directory: ./data }\n'
-  if (yaml.includes('{{public}}'))
-    return `${storage}${yaml.replace('{{public}}', `address: 127.0.0.1:0\n    origin: http://gateway.test`)}${yaml.includes('admin:') ? '' : ''}`
-  return `listeners:\n${own}${admin}${storage}${yaml}`
+  if (yaml.trimStart().startsWith('listeners:')) return `${storage}${yaml.replace('{{public}}', own)}`
+  return `listeners:\n  public:\n    ${own}\n  admin: { address: 127.0.0.1:0 }\n${storage}${yaml}`
 }
 
 export interface Tokens {
