@@ -13,7 +13,14 @@ const root = dirname(fileURLToPath(import.meta.url))
 const pinnedNode = join(root, 'node_modules', '.bin', 'node')
 const stamp = join(root, 'node_modules', '.gatehouse-setup')
 /** Program → Debian package. */
-const TEST_PROGRAMS = { nginx: 'nginx-light', python3: 'python3', curl: 'curl', 'redis-server': 'redis-server' }
+const TEST_PROGRAMS = {
+  nginx: 'nginx-light',
+  python3: 'python3',
+  curl: 'curl',
+  openssl: 'openssl',
+  'redis-server': 'redis-server',
+  chromium: 'chromium',
+}
 
 installPackages()
 if (process.argv[2] === 'test') installPrograms()
@@ -26,7 +33,8 @@ function installPackages() {
   say('installing the packages of package-lock.json and the pinned Node')
   // Not `npm ci`: the lock file holds the binaries of the platforms it was made on, and `ci` insists on those of all.
   run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'])
-  if (!nodeRuns()) fail('the pinned Node does not run: were install scripts switched off? Try: npm ci --ignore-scripts=false')
+  if (!nodeRuns())
+    fail('the pinned Node does not run: were install scripts switched off? Try: npm install --no-save --ignore-scripts=false')
   // Leaves the code compiled: the first start is as quick as all others.
   run(pinnedNode, ['src/main.ts', '--version'])
   writeFileSync(stamp, wanted)

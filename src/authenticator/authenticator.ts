@@ -1,17 +1,22 @@
 /**
  * Says who sends a request: bearer token → issuer → keys → claims → principal.
  *
+ * A token in a cookie is looked at where there is no Authorization header, and only after it is clear that no page of another
+ * site made the browser send it; a header is no cookie, so nobody but its sender puts a token there.
+ *
  * The issuer is found by exact map before any key work, its configuration and its keys decide the algorithm, and cheap
- * refusals come before a signature. This room reads one header and no body, fetches key sets of configured issuers and
+ * refusals come before a signature. This room reads a few headers and no body, fetches key sets of configured issuers and
  * nothing that a token names, and never decides what a principal may do.
  *
  * @module
  */
 import type { Config } from '../config/config.ts'
-import { ANONYMOUS } from '../exchange/exchange.ts'
-import type { Authenticated, Identified, Routed } from '../exchange/exchange.ts'
+import { ACCESS_COOKIE, ANONYMOUS, cookieValues } from '../exchange/exchange.ts'
+import type { Arrived, Authenticated, Identified, Routed } from '../exchange/exchange.ts'
 import type { Problem } from '../problem/problem.ts'
 import { areWellTyped, identify, judgeClaims } from './claims.ts'
+import { createCsrf } from './csrf.ts'
+import type { CsrfConfig } from './csrf.ts'
 import { NO_AUTHORIZATION, REPEATED_AUTHORIZATION, bearerToken, findAuthorization } from './extractor.ts'
 import type { JsonObject } from './json.ts'
 import type { VerificationKey } from './keys.ts'
@@ -76,6 +81,12 @@ export interface Authenticator {
   /** The same for a token that stands elsewhere than in a header. Throws or rejects with a {@link Problem}. */
   verify(token: string): Identified | Promise<Identified>
   /**
+   * For endpoints that set cookies, or take one as the proof of who asks: whether a page of ours sends the request.
+   *
+   * @throws Problem `cross_site_request`
+   */
+  checkOrigin(exchange: Arrived): void
+  /**
    * Loads every key. Waits for the first attempt at each issuer, at most its timeout, and goes on without those that
    * fail; rejects when the key file of an issuer cannot be used.
    */
@@ -97,26 +108,50 @@ interface Attempt {
   readonly startedMs: number
 }
 
+export type AuthenticatorConfig = Pick<Config, 'tenants' | 'issuers'> & CsrfConfig
+
 /** Throws when the issuers contradict each other or a secret is too short. */
-export function createAuthenticator(needs: AuthenticatorNeeds, config: Pick<Config, 'tenants' | 'issuers'>): Authenticator {
+export function createAuthenticator(needs: AuthenticatorNeeds, config: AuthenticatorConfig): Authenticator {
   const { events } = needs
   const monotonicMs = needs.monotonicMs?.bind(needs) ?? needs.nowMs.bind(needs)
   const trust = createTrust({ ...needs, monotonicMs }, config)
   const cache = createTokenCache(needs.cacheEntries ?? DEFAULT_CACHE_ENTRIES)
-  return { authenticate, verify, start, stop, keysChanged, jwksAgeSeconds }
+  const csrf = createCsrf(config)
+  return { authenticate, verify, checkOrigin, start, stop, keysChanged, jwksAgeSeconds }
 
   function authenticate(exchange: Routed): Authenticated | Promise<Authenticated> {
     if (exchange.route.auth === 'public') return anonymous(exchange, 'public')
     const found = findAuthorization(exchange.rawHeaders)
     if (found === REPEATED_AUTHORIZATION) throw refused(undefined, 'repeated_authorization')
-    const token = found === NO_AUTHORIZATION ? undefined : bearerToken(exchange.rawHeaders[found] ?? '')
-    if (token === undefined) {
-      if (exchange.route.auth === 'optional') return anonymous(exchange, 'no_token')
-      throw refused(undefined, 'no_token')
-    }
+    if (found === NO_AUTHORIZATION) return fromCookie(exchange)
+    const token = bearerToken(exchange.rawHeaders[found] ?? '')
+    if (token === undefined) return withoutToken(exchange)
     const principal = verify(token)
     if (principal instanceof Promise) return principal.then((verified) => ({ ...exchange, principal: verified }))
     return { ...exchange, principal }
+  }
+
+  function fromCookie(exchange: Routed): Authenticated | Promise<Authenticated> {
+    const cookies = cookieValues(exchange.rawHeaders, ACCESS_COOKIE)
+    const [token] = cookies
+    if (token === undefined) return withoutToken(exchange)
+    if (cookies.length > 1) throw refused(undefined, 'repeated_cookie')
+    if (!csrf.admits(exchange)) throw refused(undefined, 'cross_site')
+    const principal = verify(token)
+    if (principal instanceof Promise) {
+      return principal.then((verified) => ({ ...exchange, principal: verified, byCookie: true }))
+    }
+    return { ...exchange, principal, byCookie: true }
+  }
+
+  function withoutToken(exchange: Routed): Authenticated {
+    if (exchange.route.auth === 'optional') return anonymous(exchange, 'no_token')
+    throw refused(undefined, 'no_token')
+  }
+
+  function checkOrigin(exchange: Arrived): void {
+    // Not counted: what was decided about the request was told when it came.
+    if (!csrf.isOwnPage(exchange)) throw problemOf('cross_site')
   }
 
   function verify(token: string): Identified | Promise<Identified> {

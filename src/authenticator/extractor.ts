@@ -1,4 +1,4 @@
-/** Where the token of a request is: in its one `Authorization` header, and nowhere else (RFC 6750 §2.1, §5.3). */
+/** The token of a request in its one `Authorization` header (RFC 6750 §2.1, §5.3). */
 
 const NAME = 'authorization'
 const SCHEME = 'bearer'

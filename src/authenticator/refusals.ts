@@ -5,6 +5,8 @@ import type { ProblemFacts, ProblemKind } from '../problem/problem.ts'
 export const REFUSALS = {
   no_token: 'unauthorized',
   repeated_authorization: 'repeated_authorization',
+  repeated_cookie: 'repeated_cookie',
+  cross_site: 'cross_site_request',
   // The token's form and header.
   too_large: 'invalid_token',
   malformed: 'invalid_token',

@@ -13,7 +13,7 @@ import { fileFault, parseText } from './parse.ts'
 import type { ConfigNeeds } from './parse.ts'
 
 export { ConfigError, formatFault } from './faults.ts'
-export type { ConfigNeeds, ConfigRemark } from './parse.ts'
+export type { ConfigNeeds } from './parse.ts'
 export { JWKS_MAX_AGE_SECONDS, SERVICE_NAMES }
 
 /**

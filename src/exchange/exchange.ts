@@ -8,6 +8,8 @@
  * @module
  */
 
+export { ACCESS_COOKIE, cookieValues, OUR_COOKIES, REFRESH_COOKIE } from './cookies.ts'
+
 /** Who may use a route. There is no default: what is not said to be public needs a token. */
 export type Auth = 'required' | 'optional' | 'public'
 
@@ -138,6 +140,8 @@ export type Principal = Anonymous | Identified
 
 export interface Authenticated extends Routed {
   readonly principal: Principal
+  /** The token came in a cookie, as a browser's does. */
+  readonly byCookie?: true
 }
 
 /**

@@ -1,7 +1,6 @@
-/** Cookies that carry our tokens; an upstream has no business with them. */
-const OUR_COOKIES: ReadonlySet<string> = new Set(['__Host-gw_at', '__Secure-gw_rt'])
+import { OUR_COOKIES } from '../exchange/exchange.ts'
 
-/** The Cookie field (RFC 6265 §4.2.1) without ours; empty when nothing is left. */
+/** The Cookie field (RFC 6265 §4.2.1) without those that carry our tokens; empty when nothing is left. */
 export function dropOurCookies(value: string): string {
   if (!value.includes('gw_')) return value
   const kept: string[] = []

@@ -32,6 +32,12 @@ export const PROBLEMS = {
     title: 'Invalid request',
     description: 'Send one Authorization header with one token.',
   },
+  repeated_cookie: {
+    status: 400,
+    error: 'invalid_request',
+    title: 'Invalid request',
+    description: 'The browser sent two cookies where there is one. Delete the cookies of this site and log in again.',
+  },
   ambiguous_path: {
     status: 400,
     error: 'ambiguous_path',
@@ -106,6 +112,12 @@ export const PROBLEMS = {
     title: 'Access denied',
     description: 'The access token does not give access to this resource.',
     challenge: 'insufficient_scope',
+  },
+  cross_site_request: {
+    status: 403,
+    error: 'access_denied',
+    title: 'Cross-site request',
+    description: 'With cookies, only pages of this very origin may ask for this. Other clients send a token in a header.',
   },
   registration_closed: {
     status: 403,

@@ -26,8 +26,8 @@ import { createStamp } from './stamp.ts'
 
 export type { Events } from './events.ts'
 export type { Gauges } from './gauges.ts'
-export type { Log, LogFacts } from './log.ts'
-export type { Exchange, RequestRecord } from './record.ts'
+export type { Log } from './log.ts'
+export type { RequestRecord } from './record.ts'
 export { redact } from './redact.ts'
 
 export interface TelemetryNeeds extends LineBufferNeeds {

@@ -1,4 +1,4 @@
-import { foldHeaderName, type HeaderRules } from '../exchange/exchange.ts'
+import { foldHeaderName, OUR_COOKIES, type HeaderRules } from '../exchange/exchange.ts'
 
 /** Header fields as the client library gives them: lower-case names. */
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>
@@ -65,9 +65,23 @@ function passedOn(headers: ResponseHeaders, rules: HeaderRules): string[] {
   for (const name in headers) {
     if (NOT_PASSED_ON.has(name) || nominated?.has(name) === true || rules.set.has(name)) continue
     if (rules.remove.size > 0 && rules.remove.has(foldHeaderName(name))) continue
-    append(fields, name, headers[name])
+    append(fields, name, name === 'set-cookie' ? withoutOurs(headers[name]) : headers[name])
   }
   return fields
+}
+
+/** Only the gateway sets cookies of its names: a session that an upstream planted would be somebody else's. */
+function withoutOurs(lines: string | string[] | undefined): string[] {
+  const all = typeof lines === 'string' ? [lines] : (lines ?? [])
+  return all.some(setsOurs) ? all.filter((line) => !setsOurs(line)) : all
+}
+
+function setsOurs(line: string): boolean {
+  if (!line.includes('gw_')) return false
+  // RFC 6265 §5.2. A cookie without a name, `=__Host-gw_at=x`, is sent back as one of that name.
+  const pair = (line.split(';', 1)[0] ?? '').replace(/^[\s=]+/, '')
+  const equals = pair.indexOf('=')
+  return OUR_COOKIES.has((equals === -1 ? pair : pair.slice(0, equals)).trim())
 }
 
 /** The trailer fields that may be passed on, as pairs. */

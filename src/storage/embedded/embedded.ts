@@ -27,7 +27,7 @@ import { SESSION_MIGRATIONS } from './migrations/sessions.ts'
 import { createRevocationLog } from './revocation-log.ts'
 import { createSessionStore } from './session-store.ts'
 
-export type { Audit, AuditRow } from './audit.ts'
+export type { Audit } from './audit.ts'
 export { openMasterKey } from './master-key.ts'
 
 export interface EmbeddedNeeds {
