@@ -4,13 +4,14 @@
  *     npm run bench [-- SCENARIO… --seconds 5 --rounds 5 --connections 64]
  *
  * The gateway has the first core to itself; the load generator and the upstream share the second. Rounds are interleaved,
- * figures are medians. Prints a table and writes bench/results/latest.json.
+ * figures are medians. Prints a table and writes bench/results/latest.json. `sessions` and the scenarios of sessions.ts have
+ * Redis beside the load and write bench/results/sessions.json.
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { measure, type Measured } from './support/measure.ts'
 import { startPeople, type People } from './support/people.ts'
+import { median, round2, saveResults } from './support/results.ts'
+import { benchSessions, SESSION_NAMES } from './sessions.ts'
 
 interface Scenario {
   readonly title: string
@@ -74,12 +75,15 @@ const { values, positionals } = parseArgs({
   },
 })
 const names = positionals.length === 0 ? Object.keys(SCENARIOS).filter(isName) : positionals.filter(isName)
-const unknown = positionals.filter((name) => !isName(name))
+const ofSessions = positionals.length === 0 ? ['sessions'] : positionals.filter((name) => SESSION_NAMES.includes(name))
+const unknown = positionals.filter((name) => !isName(name) && !SESSION_NAMES.includes(name))
 if (unknown.length > 0) {
-  console.error(`unknown scenario: ${unknown.join(', ')}. There are: ${Object.keys(SCENARIOS).join(', ')}`)
+  const known = [...Object.keys(SCENARIOS), ...SESSION_NAMES]
+  console.error(`unknown scenario: ${unknown.join(', ')}. There are: ${known.join(', ')}`)
   process.exitCode = 2
 } else {
-  await main()
+  if (names.length > 0) await main()
+  if (ofSessions.length > 0) await benchSessions(ofSessions, Number(values.rounds), Number(values.seconds))
 }
 
 function isName(name: string): name is Name {
@@ -100,10 +104,8 @@ async function main(): Promise<void> {
     }
     const rows = names.map((name) => summarise(name, results.get(name) ?? []))
     console.table(Object.fromEntries(rows.map(({ scenario, ...row }) => [scenario, row])))
-    const folder = join(import.meta.dirname, 'results')
-    mkdirSync(folder, { recursive: true })
     const setting = { node: process.version, seconds: values.seconds, rounds: values.rounds, connections: values.connections }
-    writeFileSync(join(folder, 'latest.json'), `${JSON.stringify({ setting, rows }, null, 2)}\n`)
+    saveResults('latest.json', { setting, rows })
   } finally {
     await people.stop()
   }
@@ -133,13 +135,4 @@ function summarise(name: Name, rounds: readonly Measured[]): Row {
     cpuMicrosPerRequest: round2(median(rounds.map((round) => round.cpuMicrosPerRequest))),
     errors: rounds.reduce((sum, round) => sum + round.errors, 0),
   }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
-}
-
-function round2(value: number): number {
-  return Math.round(value * 100) / 100
 }

@@ -26,7 +26,7 @@ import { monotonicMs, nowSeconds, random } from './world.ts'
 export interface BuiltInNeeds {
   readonly stores: Pick<Stores, 'sessions' | 'accounts' | 'redis'>
   readonly tenants: Tenants
-  readonly authenticator: Pick<Authenticator, 'verify'>
+  readonly authenticator: Pick<Authenticator, 'verify' | 'checkOrigin'>
   readonly revocation: RevocationRoom
   readonly telemetry: Telemetry
   /** Takes what is for the audit record. */
@@ -73,10 +73,11 @@ export function openBuiltIns(needs: BuiltInNeeds, config: Config): BuiltIns {
         nowMs: monotonicMs,
         randomBytes,
         record: needs.record,
+        checkOrigin: needs.authenticator.checkOrigin,
       },
       config,
     ),
-    createSessionEndpoints({ sessions, clients, ...tokens }, config),
+    createSessionEndpoints({ sessions, clients, ...tokens, checkOrigin: needs.authenticator.checkOrigin }, config),
     createOAuth({ sessions, clients, tokens: tenants, ...tokens, nowSeconds, nowMs: monotonicMs, random, randomBytes }, config),
     createDiscovery({ jwks: tenants.jwks, passportJwks: tenants.passport.jwks }, config),
     createHealth({

@@ -16,6 +16,7 @@ import { createArrivals, createListener, discardRest, refuse, refuseSocket, unre
 import { createPipeline } from './pipeline.ts'
 import { createPolicy } from './policy/policy.ts'
 import type { Problem } from './problem/problem.ts'
+import { createReplay } from './replay/replay.ts'
 import { createRevocation, type RevocationRoom } from './revocation/revocation.ts'
 import { createRouter, findRouteFaults, type RouteFault } from './router/router.ts'
 import { openApiDocument } from './services/openapi/openapi.ts'
@@ -59,7 +60,7 @@ export async function openGateway(config: Config, needs: GatewayNeeds): Promise<
   const startedMs = monotonicMs()
   const telemetry = createTelemetry({ write: needs.write, nowMs, monotonicMs, random, schedule }, config)
   const stores = await openStores(
-    { nowSeconds, up: (isUp) => telemetry.log.warn(isUp ? 'Redis is there again' : 'Redis is away') },
+    { ...telemetry.events.redis, nowSeconds, up: (isUp) => telemetry.log.warn(isUp ? 'Redis is there again' : 'Redis is away') },
     config.storage,
   )
   try {
@@ -100,6 +101,7 @@ async function assemble(config: Config, { telemetry, stores, audit, startedMs }:
       schedule,
       readFile: (path) => readFile(path, 'utf8'),
       ownKeys: tenants.publicKeys,
+      reloadOwnKeys: tenants.reload,
       events: telemetry.events.authenticator,
     },
     config,
@@ -141,6 +143,7 @@ async function assemble(config: Config, { telemetry, stores, audit, startedMs }:
     authenticator,
     revocation,
     policy: createPolicy(tenantOfHost(config), () => nowMs() / 1000),
+    replay: createReplay(stores.used, () => nowMs() / 1000),
     targets: createTargets({ identity, upstreams, services }),
     telemetry,
   })

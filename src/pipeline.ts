@@ -8,7 +8,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Admitted, Arrived, Authenticated, Routed, Unrevoked } from './exchange/exchange.ts'
+import type { Admitted, Arrived, Authenticated, Permitted, Routed, Unrevoked } from './exchange/exchange.ts'
 import { Problem } from './problem/problem.ts'
 import type { RequestRecord } from './telemetry/telemetry.ts'
 
@@ -23,7 +23,8 @@ export interface Rooms {
   readonly router: { match(exchange: Arrived): Routed }
   readonly authenticator: { authenticate(exchange: Routed): Authenticated | Promise<Authenticated> }
   readonly revocation: { check(exchange: Authenticated): Unrevoked | Promise<Unrevoked> }
-  readonly policy: { admit(exchange: Unrevoked): Admitted }
+  readonly policy: { admit(exchange: Unrevoked): Permitted }
+  readonly replay: { spend(exchange: Permitted): Admitted | Promise<Admitted> }
   readonly targets: {
     serve(exchange: Admitted, req: IncomingMessage, res: ServerResponse, record: RequestRecord): Promise<void>
     tunnel(exchange: Admitted, req: IncomingMessage, socket: Duplex, head: Buffer, record: RequestRecord): Promise<void>
@@ -37,7 +38,7 @@ export interface Pipeline {
 }
 
 export function createPipeline(rooms: Rooms): Pipeline {
-  const { listener, router, authenticator, revocation, policy, targets, telemetry } = rooms
+  const { listener, router, authenticator, revocation, policy, replay, targets, telemetry } = rooms
   return { handle, upgrade }
 
   async function handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
@@ -74,7 +75,9 @@ export function createPipeline(rooms: Rooms): Pipeline {
     record.exchange = authenticated
     const unrevoked = await revocation.check(authenticated)
     record.exchange = unrevoked
-    const admitted = policy.admit(unrevoked)
+    const permitted = policy.admit(unrevoked)
+    record.exchange = permitted
+    const admitted = await replay.spend(permitted)
     record.exchange = admitted
     return admitted
   }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Config } from './config/config.ts'
+import type { UsedTokens } from './replay/replay.ts'
 import type { RevocationLog, RevocationLookup } from './revocation/revocation.ts'
 import type { AccountStore } from './services/accounts/accounts.ts'
 import type { SessionStore } from './services/sessions/sessions.ts'
@@ -28,6 +29,7 @@ export interface Stores {
   readonly sessions: SessionStore
   readonly log: RevocationLog & RevocationLookup
   readonly accounts: AccountStore
+  readonly used: UsedTokens
   redis(): 'up' | 'down' | 'embedded'
   /** Puts the public keys of an owner (JWKS text) beside the sealed set, where others can read them. */
   publish(owner: string, jwks: string): Promise<void>
@@ -37,12 +39,13 @@ export interface Stores {
 /** @throws Error when it cannot be opened; nothing is left open then */
 export async function openStores(needs: StoresNeeds, config: Config['storage']): Promise<Stores> {
   if (config.sessions.kind === 'embedded') {
-    const { keys, sessions, log, accounts, close } = await openEmbedded(needs, config)
+    const { keys, sessions, log, accounts, used, close } = await openEmbedded(needs, config)
     return {
       keys,
       sessions,
       log,
       accounts,
+      used,
       redis: () => 'embedded',
       // Nobody else reads these files.
       publish: async () => undefined,
@@ -77,6 +80,7 @@ async function openRemote(needs: StoresNeeds, config: RedisConfig, closeAccounts
     keys: redis.keys,
     sessions: redis.sessions,
     log: redis.log,
+    used: redis.used,
     redis: () => (isUp ? 'up' : 'down'),
     publish: redis.keys.publish,
     async close() {

@@ -30,6 +30,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   config: { rooms: ['exchange'], packages: ['yaml', 'zod'], node: ['fs', 'path', 'crypto', 'net', 'url', 'process'] },
   router: { rooms: HALL, packages: [], node: [] },
   policy: { rooms: HALL, packages: [], node: [] },
+  replay: { rooms: HALL, packages: [], node: [] },
   identity: { rooms: HALL, packages: [], node: [] },
   listener: { rooms: HALL, packages: [], node: ['http', 'net', 'stream'] },
   authenticator: { rooms: HALL, packages: ['lru-cache'], node: ['crypto'] },
@@ -40,7 +41,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   services: { rooms: HALL, packages: ['zod'], node: ['crypto'] },
   storage: {
     rooms: HALL,
-    types: ['revocation', 'services', 'tenants'],
+    types: ['replay', 'revocation', 'services', 'tenants'],
     packages: ['ioredis'],
     node: ['sqlite', 'fs', 'fs/promises', 'path', 'crypto', 'perf_hooks'],
   },
@@ -50,7 +51,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'targets.ts': { rooms: [...HALL, 'listener'], types: ANY_ROOM, packages: [], node: ['http', 'stream'] },
   'stores.ts': {
     rooms: [...HALL, 'storage', 'world.ts'],
-    types: ['revocation', 'services', 'tenants'],
+    types: ['replay', 'revocation', 'services', 'tenants'],
     packages: [],
     node: [],
   },

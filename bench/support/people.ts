@@ -1,9 +1,8 @@
 /** Who takes part in a measurement: an upstream, a gateway in front of it, and users with tokens. */
-import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { answers, ended, freePort, pinned } from './processes.ts'
 
 export interface People {
   readonly gatewayUrl: string
@@ -61,32 +60,6 @@ routes:
 `
 }
 
-/** `taskset` runs the program in place of itself, so the pid is the program's. */
-function pinned(core: number, [script = '', ...args]: readonly string[]): ChildProcess {
-  return spawn('taskset', ['-c', String(core), process.execPath, join(import.meta.dirname, script), ...args], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
-}
-
-async function answers(url: string): Promise<void> {
-  for (let attempt = 0; attempt < 100; attempt += 1) {
-    const response = await fetch(url).catch(() => undefined)
-    if (response?.ok === true) return
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
-  throw new Error(`nothing answers at ${url}`)
-}
-
 /** One account with many sessions: each login is a token of its own. */
 async function logIn(url: string): Promise<string[]> {
   const account = { email: 'bench@example.com', password: 'correct horse battery staple' }
@@ -107,12 +80,4 @@ async function post(url: string, body: unknown): Promise<Record<string, unknown>
   })
   if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`)
   return (await response.json()) as Record<string, unknown>
-}
-
-function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null) return Promise.resolve()
-  return new Promise((resolve) => {
-    child.on('exit', () => resolve())
-    child.kill('SIGTERM')
-  })
 }

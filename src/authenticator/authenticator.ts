@@ -67,6 +67,11 @@ export interface AuthenticatorNeeds {
   readFile(path: string): Promise<string>
   /** Keys of a tenant that verify now. Read by `start` and after `keysChanged`. */
   ownKeys(tenant: string): readonly PublicJwk[]
+  /**
+   * Reads the keys of a tenant again, and calls `keysChanged` before it resolves where they are others now. Asked once a
+   * second at most for each tenant, when a token names a key that is unknown. Never rejects; absent: there is nothing to read.
+   */
+  reloadOwnKeys?(tenant: string): Promise<void>
   readonly events: AuthenticatorEvents
   /** Verified tokens kept; default 20,000. */
   readonly cacheEntries?: number
@@ -114,7 +119,8 @@ export type AuthenticatorConfig = Pick<Config, 'tenants' | 'issuers'> & CsrfConf
 export function createAuthenticator(needs: AuthenticatorNeeds, config: AuthenticatorConfig): Authenticator {
   const { events } = needs
   const monotonicMs = needs.monotonicMs?.bind(needs) ?? needs.nowMs.bind(needs)
-  const trust = createTrust({ ...needs, monotonicMs }, config)
+  const reloadOwnKeys = needs.reloadOwnKeys?.bind(needs) ?? (() => Promise.resolve())
+  const trust = createTrust({ ...needs, monotonicMs, reloadOwnKeys }, config)
   const cache = createTokenCache(needs.cacheEntries ?? DEFAULT_CACHE_ENTRIES)
   const csrf = createCsrf(config)
   return { authenticate, verify, checkOrigin, start, stop, keysChanged, jwksAgeSeconds }

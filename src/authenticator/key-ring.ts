@@ -23,7 +23,40 @@ export interface HeldKeyRing extends KeyRing {
   replace(jwks: readonly unknown[]): void
 }
 
-/** Keys that are handed in: the gateway's own. */
+export interface HeldKeyNeeds {
+  readonly onDropped: OnDropped
+  /** Sees to it that newer keys are handed in, if there are any. Never rejects. */
+  reload(): Promise<void>
+  /** Milliseconds of a clock that is never set back. */
+  monotonicMs(): number
+}
+
+/** Unknown keys cause no more than one reload in this time, however many there are: each is a look into the store. */
+const RELOAD_MS = 1000
+
+/**
+ * Keys that are handed in: the gateway's own. Where an emergency put a new one in the place of a key, the token of another
+ * gateway may be here before the news of it: a token whose key is unknown has the keys read again.
+ */
+export function createReloadedKeyRing({ onDropped, reload, monotonicMs }: HeldKeyNeeds): HeldKeyRing {
+  const held = createHeldKeyRing(onDropped)
+  let inFlight: Promise<void> | undefined
+  let reloadedMs = Number.NEGATIVE_INFINITY
+  return { ...held, refresh }
+
+  function refresh(): Promise<void> | undefined {
+    if (inFlight !== undefined) return inFlight
+    const nowMs = monotonicMs()
+    if (nowMs - reloadedMs < RELOAD_MS) return undefined
+    reloadedMs = nowMs
+    inFlight = reload().finally(() => {
+      inFlight = undefined
+    })
+    return inFlight
+  }
+}
+
+/** Keys that are handed in, and change only then. */
 export function createHeldKeyRing(onDropped: OnDropped): HeldKeyRing {
   let keys = EMPTY_KEY_SET
   return {

@@ -3,7 +3,7 @@ import { OWN_ISSUER } from '../exchange/exchange.ts'
 import type { FetcherNeeds } from './fetcher.ts'
 import { createRemoteKeyRing } from './jwks-cache.ts'
 import type { RemoteKeyRing } from './jwks-cache.ts'
-import { createFileKeyRing, createHeldKeyRing, createSecretKeyRing } from './key-ring.ts'
+import { createFileKeyRing, createReloadedKeyRing, createSecretKeyRing } from './key-ring.ts'
 import type { HeldKeyRing, KeyRing } from './key-ring.ts'
 
 /** What is expected of the tokens of one `iss`. Times in seconds. */
@@ -25,6 +25,8 @@ export interface TrustNeeds extends FetcherNeeds {
   monotonicMs(): number
   random(): number
   readFile(path: string): Promise<string>
+  /** Reads the keys of a tenant again and hands in what is new. Never rejects. */
+  reloadOwnKeys(tenant: string): Promise<void>
   readonly events: {
     jwksFetched(issuer: string, result: 'ok' | 'error', cause?: unknown): void
     keyDropped(issuer: string, reason: string): void
@@ -52,7 +54,11 @@ export function createTrust(needs: TrustNeeds, config: Pick<Config, 'tenants' | 
   const own = new Map<string, HeldKeyRing>()
   const remote = new Map<string, RemoteKeyRing>()
   for (const tenant of config.tenants.values()) {
-    const ring = createHeldKeyRing((reason) => needs.events.keyDropped(OWN_ISSUER, reason))
+    const ring = createReloadedKeyRing({
+      onDropped: (reason) => needs.events.keyDropped(OWN_ISSUER, reason),
+      reload: () => needs.reloadOwnKeys(tenant.id),
+      monotonicMs: () => needs.monotonicMs(),
+    })
     own.set(tenant.id, ring)
     add(tenant.issuer, trustOwn(tenant, ring))
   }

@@ -1,6 +1,8 @@
 import type { Config } from '../config/config.ts'
 import type { Route } from '../exchange/exchange.ts'
 import { routesOf } from '../gateway.ts'
+import { endpointsOf } from '../services/services.ts'
+import type { EndpointCaller } from '../services/services.ts'
 import { table } from './table.ts'
 
 /** Each route as it is enforced: what it matches, who may use it, in words, and where it leads. Public ones are marked. */
@@ -11,6 +13,11 @@ export function routes(config: Config, json: boolean): string {
     HEADINGS,
     rows.map((row) => [row.mark, row.name, row.match, row.authentication, row.target]),
   )
+}
+
+/** Whether anyone may use a route, without a proof to the router or to the endpoint itself. */
+export function isPublic(route: Route): boolean {
+  return route.auth === 'public' && callerOf(route) === undefined
 }
 
 const HEADINGS = ['', 'ROUTE', 'MATCHES', 'AUTHENTICATION', 'TARGET']
@@ -29,7 +36,7 @@ function describe(route: Route): Row {
   const hosts = match.hosts.length === 0 ? '' : `${match.hosts.join(',')} `
   const headers = [...match.headers].map(([name, value]) => ` [${name}: ${value}]`).join('')
   return {
-    mark: route.auth === 'public' ? 'PUBLIC' : '',
+    mark: isPublic(route) ? 'PUBLIC' : '',
     name: route.name,
     match: `${methods} ${hosts}${match.path}${headers}`,
     authentication: authentication(route),
@@ -38,17 +45,36 @@ function describe(route: Route): Row {
 }
 
 function authentication(route: Route): string {
-  if (route.auth === 'public') return 'none: anyone'
-  const who = route.auth === 'required' ? 'a token' : 'a token, or anonymous'
+  const caller = callerOf(route)
+  if (route.auth === 'public') return caller === undefined ? 'none: anyone' : CALLERS[caller]
   const conditions = [
     route.issuers === undefined ? '' : `from ${list(route.issuers)}`,
     route.tenants === undefined ? '' : `of tenant ${list(route.tenants)}`,
     route.scopes.length === 0 ? '' : `with scope ${route.scopes.join(' and ')}`,
     ...[...route.claims].map(([claim, values]) => `where ${claim} is ${list(values)}`),
     route.maxAuthAgeSeconds === undefined ? '' : `from a login not older than ${route.maxAuthAgeSeconds}s`,
+    route.replay === 'once' ? 'that was not used before' : '',
     staleness(route),
   ]
-  return [who, ...conditions.filter((condition) => condition !== '')].join(' ')
+  return [whoOf(route, caller), ...conditions.filter((condition) => condition !== '')].join(' ')
+}
+
+/** In words; the endpoint asks for the proof, and refuses whoever brings none. */
+const CALLERS = {
+  client: 'a client (HTTP Basic)',
+  holder: 'whoever holds the token in the body',
+  'holder or client': 'whoever holds the token in the body, or a client (HTTP Basic)',
+  'user or client': 'a token, or a client (HTTP Basic)',
+} as const satisfies Record<EndpointCaller, string>
+
+function whoOf(route: Route, caller: EndpointCaller | undefined): string {
+  if (caller !== undefined) return CALLERS[caller]
+  return route.auth === 'required' ? 'a token' : 'a token, or anonymous'
+}
+
+function callerOf({ target }: Route): EndpointCaller | undefined {
+  if (target.kind !== 'service') return undefined
+  return endpointsOf(target.service).find((endpoint) => endpoint.name === target.endpoint)?.caller
 }
 
 function staleness(route: Route): string {

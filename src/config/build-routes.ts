@@ -53,6 +53,7 @@ function buildRoute(path: Path, name: string, draft: RouteDraft, around: Surroun
     scopes: unique(draft.scopes),
     claims: buildClaims([...path, 'claims'], draft.claims, build),
     ...(draft.maxAuthAge !== undefined && { maxAuthAgeSeconds: draft.maxAuthAge }),
+    ...(draft.replay === 'once' && { replay: draft.replay }),
     revocation: {
       whenStale: draft.revocation.whenStale ?? around.revocation.whenStale,
       maxStalenessMs: draft.revocation.maxStaleness ?? around.revocation.maxStalenessMs,
@@ -123,7 +124,17 @@ function buildTarget(path: Path, draft: RouteDraft, upstreams: readonly string[]
 /** What only a request to an upstream has. */
 const UPSTREAM_KEYS: readonly Path[] = [['host'], ['websocket'], ['timeouts', 'response'], ['responseHeaders']]
 /** What a service that says its own authentication leaves no room for. */
-const CALLER_KEYS = ['scopes', 'claims', 'maxAuthAge', 'tenants', 'issuers', 'stripPrefix', 'forwardToken', 'requestHeaders']
+const CALLER_KEYS = [
+  'scopes',
+  'claims',
+  'maxAuthAge',
+  'replay',
+  'tenants',
+  'issuers',
+  'stripPrefix',
+  'forwardToken',
+  'requestHeaders',
+]
 
 function refuseOnService(path: Path, service: ServiceName, build: Build): void {
   const keys = SERVICES_WITH_OWN_AUTH.has(service) ? [...UPSTREAM_KEYS, ...CALLER_KEYS.map((key) => [key])] : UPSTREAM_KEYS
@@ -136,8 +147,8 @@ function refuseOnService(path: Path, service: ServiceName, build: Build): void {
 /** Rules about tokens do nothing where no token is asked for: then the route is more open than it looks. */
 function refuseWithoutEffect(path: Path, draft: RouteDraft, build: Build): void {
   if (draft.auth === undefined || draft.auth === 'required') return
-  const keys =
-    draft.auth === 'public' ? ['scopes', 'claims', 'maxAuthAge', 'tenants', 'issuers'] : ['scopes', 'claims', 'maxAuthAge']
+  const always = ['scopes', 'claims', 'maxAuthAge', ...(draft.replay === 'once' ? ['replay'] : [])]
+  const keys = draft.auth === 'public' ? [...always, 'tenants', 'issuers'] : always
   for (const key of keys) {
     if (!build.isWritten([...path, key])) continue
     const why = draft.auth === 'public' ? 'has no effect on a public route' : 'would let requests without a token pass it'

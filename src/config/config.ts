@@ -249,6 +249,8 @@ export interface RouteConfig {
   readonly scopes: readonly string[]
   readonly claims: ReadonlyMap<string, ReadonlySet<string>>
   readonly maxAuthAgeSeconds?: number
+  /** Absent: `allowed`. */
+  readonly replay?: 'once'
   readonly revocation: { readonly whenStale: WhenStale; readonly maxStalenessMs: number }
   readonly bodyBytes: number
   readonly responseTimeoutMs?: number

@@ -56,6 +56,9 @@ export const routes = mapping({
     .prefault({})
     .describe('Claims a token must have, each with one of these values.'),
   maxAuthAge: seconds('1s', '3650d').optional().describe('The user logged in at most this long ago.'),
+  replay: choice(['allowed', 'once'])
+    .prefault('allowed')
+    .describe('once: a token is taken for one request in the whole fleet, and needs an id (jti). Needs auth: required.'),
   revocation: mapping({
     whenStale: choice(['deny', 'allow', 'verify', 'safe-methods'])
       .optional()

@@ -2,8 +2,8 @@
  * What is known of a request at each step of its life.
  *
  * Each step takes what the step before proved and adds its own fact; nothing is changed, nothing is taken away:
- * `Arrived → Routed → Authenticated → Unrevoked → Admitted`. A step that is skipped leaves its fact out, and the next one
- * does not compile. This module holds types and two constructors of facts; it decides nothing.
+ * `Arrived → Routed → Authenticated → Unrevoked → Permitted → Admitted`. A step that is skipped leaves its fact out, and the
+ * next one does not compile. This module holds types and two constructors of facts; it decides nothing.
  *
  * @module
  */
@@ -73,6 +73,8 @@ export interface Route {
   readonly scopes: readonly string[]
   readonly claims: ReadonlyMap<string, ReadonlySet<string>>
   readonly maxAuthAgeSeconds?: number
+  /** Each token is taken for one request in the whole fleet. Absent: for any number. */
+  readonly replay?: 'once'
   readonly revocation: { readonly whenStale: WhenStale; readonly maxStalenessMs: number }
   readonly bodyBytes: number
   /** Longest wait for the head of the upstream's answer; absent: the upstream's own. */
@@ -154,11 +156,21 @@ export interface Unrevoked extends Authenticated {
   readonly revocation: RevocationFact
 }
 
+/** May use the route once: nothing is passed on before the use is noted. */
+export interface Unspent extends Unrevoked {
+  readonly principal: Identified
+  /** The token's. */
+  readonly tenant: string
+}
+
 export interface Admitted extends Unrevoked {
   /** Tenant that the request is served for: the token's, else the Host's, else none. */
   readonly tenant: string | undefined
   readonly admitted: true
 }
+
+/** Let in by the policy: for good where the route takes a token any number of times. */
+export type Permitted = Admitted | Unspent
 
 export const ANONYMOUS: Anonymous = Object.freeze({ kind: 'anonymous' })
 

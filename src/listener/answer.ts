@@ -6,6 +6,8 @@ export interface WholeAnswer {
   readonly status: number
   /** Lower-case names. */
   readonly headers?: Readonly<Record<string, string>>
+  /** Set-Cookie lines. */
+  readonly cookies?: readonly string[]
   readonly body?: string | Uint8Array
 }
 
@@ -48,7 +50,12 @@ export function readBody(req: IncomingMessage, limit: number, record: { bytesIn:
 
 export function writeAnswer(res: ServerResponse, answer: WholeAnswer, requestId: string): void {
   const { body } = answer
-  const headers: Record<string, string> = { ...answer.headers, 'x-request-id': requestId, 'x-content-type-options': 'nosniff' }
+  const headers: Record<string, string | string[]> = {
+    ...answer.headers,
+    'x-request-id': requestId,
+    'x-content-type-options': 'nosniff',
+  }
+  if (answer.cookies !== undefined) headers['set-cookie'] = [...answer.cookies]
   if (body !== undefined) headers['content-length'] = String(Buffer.byteLength(body))
   else if (answer.status !== 204 && answer.status !== 304) headers['content-length'] = '0'
   res.writeHead(answer.status, headers)

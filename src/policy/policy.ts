@@ -6,17 +6,17 @@
  *
  * @module
  */
-import type { Admitted, Identified, Route, Unrevoked } from '../exchange/exchange.ts'
+import type { Identified, Permitted, Route, Unrevoked } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
 
 export interface Policy {
   /**
-   * The exchange with its tenant, for a caller that may use the route.
+   * The exchange with its tenant, for a caller that may use the route; not admitted yet where the route takes a token once.
    *
    * @throws {Problem} `tenant_mismatch`, `access_denied`, `insufficient_scope`, `authentication_too_old`, and `unauthorized`
    * for an anonymous caller on a route that requires a token.
    */
-  admit(exchange: Unrevoked): Admitted
+  admit(exchange: Unrevoked): Permitted
 }
 
 /**
@@ -26,18 +26,19 @@ export interface Policy {
 export function createPolicy(tenantOfHost: ReadonlyMap<string, string>, now: () => number): Policy {
   return { admit }
 
-  function admit(exchange: Unrevoked): Admitted {
+  function admit(exchange: Unrevoked): Permitted {
     const { principal, route } = exchange
     const hostTenant = tenantOfHost.get(exchange.host)
     if (principal.kind === 'anonymous') {
-      // The authenticator has refused this already; a fault there must not open the route.
-      if (route.auth === 'required') throw new Problem('unauthorized')
+      // The authenticator or the configuration has refused this already; a fault there must not open the route.
+      if (route.auth === 'required' || route.replay === 'once') throw new Problem('unauthorized')
       return { ...exchange, tenant: hostTenant, admitted: true }
     }
     checkTenant(principal, route, hostTenant)
     checkScopes(principal, route)
     checkClaims(principal, route)
     if (route.maxAuthAgeSeconds !== undefined) checkAuthAge(principal, route.maxAuthAgeSeconds, now())
+    if (route.replay === 'once') return { ...exchange, principal, tenant: principal.tenant }
     return { ...exchange, tenant: principal.tenant, admitted: true }
   }
 }

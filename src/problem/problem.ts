@@ -78,6 +78,13 @@ export const PROBLEMS = {
     description: 'The access token was revoked. Log in again.',
     challenge: 'invalid_token',
   },
+  token_used: {
+    status: 401,
+    error: 'invalid_token',
+    title: 'Token used already',
+    description: 'This resource takes each access token once, and this one was used already. Get a new one.',
+    challenge: 'invalid_token',
+  },
   invalid_signature: {
     status: 401,
     error: 'invalid_signature',

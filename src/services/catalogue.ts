@@ -18,23 +18,19 @@ export const CATALOGUE = {
     me: { method: 'GET', path: '/me', auth: 'required' },
   },
   sessions: {
-    // Clients prove themselves by HTTP Basic, which is none of the router's kinds: the endpoint asks.
-    create: { method: 'POST', path: '', auth: 'public' },
+    create: { method: 'POST', path: '', auth: 'public', caller: 'client' },
     list: { method: 'GET', path: '', auth: 'required', bodyBytes: 0 },
     delete: { method: 'DELETE', path: '/{id}', auth: 'required', bodyBytes: 0 },
     validate: { method: 'POST', path: '/validate', auth: 'public' },
-    // Whoever holds the token in the body.
-    refresh: { method: 'POST', path: '/refresh', auth: 'public' },
-    revoke: { method: 'POST', path: '/revoke', auth: 'public' },
-    // A client by HTTP Basic, or the user by a token; nobody anonymous.
-    'revoke-all': { method: 'POST', path: '/revoke-all', auth: 'optional' },
+    refresh: { method: 'POST', path: '/refresh', auth: 'public', caller: 'holder' },
+    revoke: { method: 'POST', path: '/revoke', auth: 'public', caller: 'holder or client' },
+    'revoke-all': { method: 'POST', path: '/revoke-all', auth: 'optional', caller: 'user or client' },
     'revoke-others': { method: 'POST', path: '/revoke-others', auth: 'required' },
   },
-  // Every caller is a client, and proves itself in the header or in the form.
   oauth: {
-    token: { method: 'POST', path: '/token', auth: 'public' },
-    introspect: { method: 'POST', path: '/introspect', auth: 'public' },
-    revoke: { method: 'POST', path: '/revoke', auth: 'public' },
+    token: { method: 'POST', path: '/token', auth: 'public', caller: 'client' },
+    introspect: { method: 'POST', path: '/introspect', auth: 'public', caller: 'client' },
+    revoke: { method: 'POST', path: '/revoke', auth: 'public', caller: 'client' },
   },
   discovery: {
     jwks: { under: WELL_KNOWN, method: 'GET', path: '/jwks.json', auth: 'public', bodyBytes: 0 },

@@ -23,7 +23,8 @@ export function endpointsOfTenant(
   return undefined
 }
 
-function takesPosts({ match }: RouteConfig): boolean {
+/** Whether a route mounts a whole service whose endpoints are posted to. */
+export function takesPosts({ match }: RouteConfig): boolean {
   return match.path.endsWith('/*') && match.headers.size === 0 && (match.methods.length === 0 || match.methods.includes('POST'))
 }
 
@@ -43,6 +44,6 @@ function baseOf(
 }
 
 /** As the router matches hosts: `*.example.com` stands for one or more labels. */
-function accepts(hosts: readonly string[], host: string): boolean {
+export function accepts(hosts: readonly string[], host: string): boolean {
   return hosts.length === 0 || hosts.some((one) => one === host || (one.startsWith('*.') && host.endsWith(one.slice(1))))
 }

@@ -30,6 +30,8 @@ export interface Answer {
   readonly status: number
   /** Lower-case names. */
   readonly headers?: Readonly<Record<string, string>>
+  /** Set-Cookie lines. */
+  readonly cookies?: readonly string[]
   readonly body?: string | Uint8Array
 }
 
@@ -37,6 +39,9 @@ export interface Call {
   readonly admitted: Admitted
   readonly io: ServiceIo
 }
+
+/** A client by HTTP Basic or an assertion, whoever holds the token in the body, or several of them. */
+export type EndpointCaller = 'client' | 'holder' | 'holder or client' | 'user or client'
 
 /** What the router needs of an endpoint. */
 export interface EndpointInfo {
@@ -49,6 +54,8 @@ export interface EndpointInfo {
   readonly path: string
   /** `route`: as the route that mounts the service says. */
   readonly auth: 'public' | 'required' | 'optional' | 'route'
+  /** Who proves itself to the endpoint, by what is none of the router's kinds. Absent: `auth` says all there is to it. */
+  readonly caller?: EndpointCaller
   /** Largest body, bytes. Absent: as the route says. */
   readonly bodyBytes?: number
 }

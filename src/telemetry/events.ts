@@ -23,6 +23,12 @@ export interface Events {
     feed(state: 'up' | 'down', cause?: unknown): void
     listenerFailed(cause: unknown): void
   }
+  readonly redis: {
+    /** A command was answered, or failed. */
+    observe(seconds: number): void
+    /** A write was not seen on a replica in time. */
+    unreplicated(): void
+  }
   readonly sessions: {
     /** `created`, `ended`, `all_ended`, `login_failed` … */
     event(tenant: string, event: string, by?: number): void
@@ -61,6 +67,7 @@ export function createEvents(metrics: Metrics, log: Log): Events {
       },
       listenerFailed: (cause) => log.error('a revocation could not be passed on', { cause }),
     },
+    redis: { observe: (seconds) => metrics.redisSeconds.observe(seconds), unreplicated: () => metrics.unreplicated.inc() },
     sessions: { event: countSessions },
     upstream: { answered: (upstream, seconds) => metrics.upstreamSeconds.observe(seconds, upstream) },
   }

@@ -1,4 +1,4 @@
-import { Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Config } from '../config/config.ts'
 import { createTally, few, oneOf, statusCode } from './tally.ts'
 import type { Bound, Label, Tally } from './tally.ts'
@@ -19,6 +19,8 @@ export interface Metrics {
   readonly revocationChecks: Tally
   readonly lagSeconds: Timings
   readonly breaker: Gauge
+  readonly redisSeconds: Timings
+  readonly unreplicated: Counter
   readonly jwksFetches: Tally
   readonly sessions: Tally
   readonly reload: Gauge
@@ -58,6 +60,8 @@ export function createMetrics(config: MetricsConfig): Metrics {
     revocationChecks: createTally({ registry, ...HELP.revocationChecks, labels: [result, source] }),
     lagSeconds: timings(registry, { ...HELP.lagSeconds, buckets: FAST }),
     breaker: new Gauge({ ...HELP.breaker, labelNames: ['dependency'], registers: [registry] }),
+    redisSeconds: timings(registry, { ...HELP.redisSeconds, buckets: FAST }),
+    unreplicated: new Counter({ ...HELP.unreplicated, registers: [registry] }),
     jwksFetches: createTally({ registry, ...HELP.jwksFetches, labels: [issuer, result] }),
     sessions: createTally({ registry, ...HELP.sessions, labels: [tenant, event] }),
     reload: new Gauge({ ...HELP.reload, registers: [registry] }),
@@ -75,12 +79,17 @@ const HELP = {
   revocationChecks: { name: 'gatehouse_revocation_checks_total', help: 'Tokens compared with the revocations.' },
   lagSeconds: { name: 'gatehouse_revocation_lag_seconds', help: 'From the notice of a revocation to its enforcement here.' },
   breaker: { name: 'gatehouse_breaker_state', help: 'State of a circuit breaker: 0 closed, 1 half open, 2 open.' },
+  redisSeconds: { name: 'gatehouse_redis_duration_seconds', help: 'From a command to Redis to its answer, or to its failure.' },
+  unreplicated: {
+    name: 'gatehouse_redis_unreplicated_writes_total',
+    help: 'Waits for a replica of Redis that ended without one that has the write.',
+  },
   jwksFetches: { name: 'gatehouse_jwks_fetch_total', help: 'Fetches of an issuer’s key set.' },
   sessions: { name: 'gatehouse_sessions_total', help: 'What happened to sessions and accounts.' },
   reload: { name: 'gatehouse_config_last_reload_success', help: 'Whether the last reading of the configuration succeeded.' },
 } as const
 
-// Validation and revocation take microseconds where all is well.
+// Validation, revocation and Redis take microseconds where all is well.
 const FAST = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
 const SLOW = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 

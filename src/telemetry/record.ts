@@ -1,8 +1,8 @@
-import type { Admitted, Arrived, Authenticated, Routed, Unrevoked } from '../exchange/exchange.ts'
+import type { Arrived, Authenticated, Permitted, Routed, Unrevoked } from '../exchange/exchange.ts'
 import type { Problem } from '../problem/problem.ts'
 
 /** A request at whichever step it has reached. */
-export type Exchange = Arrived | Routed | Authenticated | Unrevoked | Admitted
+export type Exchange = Arrived | Routed | Authenticated | Unrevoked | Permitted
 
 /** What the pipeline notes while a request runs: one mutable record a request, written by the pipeline only. */
 export interface RequestRecord {

@@ -21,6 +21,7 @@ const SECTIONS = [
   'Listeners',
   'Process and storage',
   'Tenants',
+  'Clients',
   'Issuers',
   'Revocation and identity',
   'Upstreams',
@@ -94,7 +95,7 @@ function leavesOf(node: Node, path: string): [string, Node][] {
 /** A key with what is below it; a key with nothing below it, or with a choice of a value or what is below, is a leaf itself. */
 function branchesOf(node: Node, path: string): [string, Node][] {
   const inner = innerOf(node, path)
-  const isSecret = inner.length > 0 && inner.every(([key]) => /\.(?:env|file)$/.test(key)) && !path.endsWith('jwks')
+  const isSecret = inner.length > 0 && inner.every(([key]) => /\.(?:env|file)$/.test(key)) && !/(?:jwks|keys)$/.test(path)
   if (inner.length === 0 || isSecret) return [[path, node]]
   return hasValueBeside(node) ? [[path, node], ...inner] : inner
 }
@@ -102,15 +103,15 @@ function branchesOf(node: Node, path: string): [string, Node][] {
 function innerOf(node: Node, path: string): [string, Node][] {
   if (node.properties !== undefined) return leavesOf(node, path)
   if (typeof node.additionalProperties === 'object' && node.additionalProperties.properties !== undefined) {
-    return leavesOf(node.additionalProperties, `${path}.${path === 'tenants' ? '<id>' : '<name>'}`)
+    return leavesOf(node.additionalProperties, `${path}.${['tenants', 'clients'].includes(path) ? '<id>' : '<name>'}`)
   }
   if (node.items !== undefined) return innerOf(node.items, `${path}[]`)
   return (node.anyOf ?? []).flatMap((option) => innerOf(option, path))
 }
 
-/** A list whose elements are a value or a mapping. */
+/** A value or a mapping, or a list of such. */
 function hasValueBeside(node: Node): boolean {
-  return node.items?.anyOf?.some((option) => option.properties === undefined) ?? false
+  return (node.anyOf ?? node.items?.anyOf)?.some((option) => option.properties === undefined) ?? false
 }
 
 function scalarDefault(node: Node): string {

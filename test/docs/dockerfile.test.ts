@@ -55,7 +55,9 @@ describe('Dockerfile', () => {
     const imported = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts'))
       .flatMap((name) =>
-        [...read(join('src', name)).matchAll(/\b(?:from|import\() ?'([^'.][^']*)'/g)].map(([, name]) => name ?? ''),
+        [
+          ...read(join('src', name)).matchAll(/(?:^(?:import|export) .*|^\} )from '([^'.][^']*)'$|\bimport\('([^'.][^']*)'\)/gm),
+        ].map(([, name, loaded]) => name ?? loaded ?? ''),
       )
       .filter((name) => !isBuiltin(name))
     expect(new Set(imported)).toEqual(new Set(Object.keys(manifest.dependencies)))

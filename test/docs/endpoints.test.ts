@@ -4,9 +4,22 @@ import { describe, expect, it } from 'vitest'
 import { loadConfig } from '../../src/config/config.ts'
 import type { Route } from '../../src/exchange/exchange.ts'
 import { routesOf } from '../../src/gateway.ts'
+import { endpointsOf } from '../../src/services/services.ts'
 import { codeIn, readPage, ROOT, rowsOf } from './documents.ts'
 
-const CALLERS = { public: 'anyone', required: ['the user', 'a token'], optional: 'a token or anyone' } as const
+const CALLERS = { public: ['anyone'], required: ['the user', 'a token'], optional: ['a token or anyone'] } as const
+/** Of endpoints that ask themselves. */
+const PROVERS = {
+  client: ['a client'],
+  holder: ['the holder'],
+  'holder or client': ['the holder, or a client'],
+  'user or client': ['the user, or a client'],
+} as const
+/** Services and the page whose table has their endpoints. */
+const PAGES = [
+  ['docs/sessions.md', ['accounts', 'sessions']],
+  ['docs/oauth.md', ['oauth']],
+] as const
 
 describe('the endpoints in README.md', () => {
   const config = loadConfig(join(ROOT, 'gateway.yaml'), { environment: {}, readFile: (path) => readFileSync(path, 'utf8') })
@@ -18,21 +31,30 @@ describe('the endpoints in README.md', () => {
   })
 
   it('say who may call them', () => {
-    const auths = new Map(routesOf(config).map((route) => [nameOf(route), route.auth]))
+    const callers = new Map(routesOf(config).map((route) => [nameOf(route), callersOf(route)]))
     for (const [cell, who] of rows) {
-      const auth = auths.get((cell ?? '').replaceAll('`', '')) ?? 'public'
-      expect([cell, [CALLERS[auth]].flat()]).toEqual([cell, expect.arrayContaining([who])])
+      expect([cell, callers.get((cell ?? '').replaceAll('`', ''))]).toEqual([cell, expect.arrayContaining([who])])
     }
   })
 
-  it('are those of docs/sessions.md, as far as they are of the service accounts', () => {
-    const documented = rowsOf(readPage('docs/sessions.md'))
+  it.each(PAGES)('are those of %s, as far as they are of its services', (name, services) => {
+    const documented = rowsOf(readPage(name))
       .map(([cell]) => codeIn(cell))
-      .filter((code) => /^(?:GET|POST) /.test(code))
-    const accounts = routesOf(config).filter(({ target }) => target.kind === 'service' && target.service === 'accounts')
-    expect(documented.toSorted()).toEqual(accounts.map(nameOf).toSorted())
+      .filter((code) => /^[A-Z]+ \/(?!\.well-known)/.test(code))
+    const mounted = routesOf(config).filter(({ target }) => target.kind === 'service' && isOneOf(services, target.service))
+    expect(documented.toSorted()).toEqual(mounted.map(nameOf).toSorted())
   })
 })
+
+function isOneOf(services: readonly string[], service: string): boolean {
+  return services.includes(service)
+}
+
+function callersOf({ auth, target }: Route): readonly string[] {
+  const endpoints = target.kind === 'service' ? endpointsOf(target.service) : []
+  const caller = endpoints.find(({ name }) => target.kind === 'service' && name === target.endpoint)?.caller
+  return caller === undefined ? CALLERS[auth] : PROVERS[caller]
+}
 
 function nameOf({ match }: Route): string {
   return `${match.methods.length === 0 ? 'any method' : match.methods.join(', ')} ${match.path}`

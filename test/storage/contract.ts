@@ -1,5 +1,6 @@
 /** What every backend must do, whatever it is made of: each suite runs against a store that `open` makes empty. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { UsedTokens } from '../../src/replay/replay.ts'
 import type { RevocationLog, RevocationLookup } from '../../src/revocation/revocation.ts'
 import type { Account, AccountStore } from '../../src/services/accounts/accounts.ts'
 import type { NewSession, SessionStore } from '../../src/services/sessions/sessions.ts'
@@ -9,6 +10,7 @@ export interface Backend {
   readonly keys: KeyStore
   readonly sessions: SessionStore
   readonly log: RevocationLog & RevocationLookup
+  readonly used: UsedTokens
   close(): void | Promise<void>
 }
 

@@ -17,6 +17,7 @@ import { SESSION_MIGRATIONS } from '../../src/storage/embedded/migrations/sessio
 import { accountStoreContract, anAccount, aSession, keyStoreContract, NOW } from './contract.ts'
 import { revocationLogContract } from './log-contract.ts'
 import { sessionStoreContract } from './session-contract.ts'
+import { usedTokensContract } from './used-contract.ts'
 
 const USER = { tenant: 'acme', user: 'usr_1' } as const
 const LIMITS = { sessionsPerUser: 10_000 } as const
@@ -78,6 +79,7 @@ describe('embedded storage keeps the contract', () => {
   sessionStoreContract(opened)
   revocationLogContract(opened)
   keyStoreContract(opened)
+  usedTokensContract(opened)
   accountStoreContract(opened)
 })
 
@@ -114,35 +116,20 @@ describe('embedded storage', () => {
     second.close()
   })
 
-  test('records each end with its reason', async () => {
-    const storage = await open(directory)
-    const ending = { reason: 'logout', tokensUntil: NOW + 10 }
-    await storage.sessions.create(aSession(), LIMITS)
-    await storage.sessions.end({ tenant: 'acme', user: 'usr_1', id: aSession().id }, ending)
-    await storage.sessions.endAll({ tenant: 'acme', user: 'usr_1' }, { ...ending, reason: 'logout-all' })
-    await storage.sessions.revoke({ kind: 'token', tenant: 'acme', user: 'usr_1', id: 't1' }, ending)
-    const rows = await storage.audit.readAfter(0)
-    expect(rows).toEqual([
-      { position: 1, at: NOW, event: 'session.ended', tenant: 'acme', user: 'usr_1', subject: aSession().id, reason: 'logout' },
-      { position: 2, at: NOW, event: 'sessions.ended', tenant: 'acme', user: 'usr_1', reason: 'logout-all' },
-      { position: 3, at: NOW, event: 'token.revoked', tenant: 'acme', user: 'usr_1', subject: 't1', reason: 'logout' },
-    ])
-    storage.close()
-  })
-
   test('does all of an end or nothing of it', async () => {
     const storage = await open(directory)
     await storage.sessions.create(aSession(), LIMITS)
     const saboteur = new DatabaseSync(join(directory, 'sessions.db'))
-    saboteur.exec("CREATE TRIGGER no_audit BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END")
+    saboteur.exec("CREATE TRIGGER no_end BEFORE DELETE ON sessions BEGIN SELECT RAISE(ABORT, 'no'); END")
     const ref = { tenant: 'acme', user: 'usr_1', id: aSession().id }
     const ending = { reason: 'logout', tokensUntil: NOW + 10 }
     await expect(storage.sessions.end(ref, ending)).rejects.toThrow('no')
+    saboteur.exec("CREATE TRIGGER no_news AFTER INSERT ON revocations BEGIN SELECT RAISE(ABORT, 'no'); END")
     await expect(storage.sessions.endAll(ref, ending)).rejects.toThrow('no')
     expect(await storage.sessions.find(ref)).toBeDefined()
     expect(await storage.log.snapshot()).toEqual({ position: '0', revocations: [], complete: true })
     expect(await storage.sessions.create(aSession({ id: 'a'.repeat(32) }), LIMITS)).toEqual({ epoch: 0, bucket: 0, evicted: [] })
-    saboteur.exec('DROP TRIGGER no_audit')
+    saboteur.exec('DROP TRIGGER no_end; DROP TRIGGER no_news')
     saboteur.close()
     expect(await storage.sessions.end(ref, ending)).toBe(true)
     storage.close()
@@ -287,7 +274,7 @@ describe('migrations of embedded storage', () => {
   test('are not applied unless allowed, and the pending ones are named', async () => {
     const directory = newFolder()
     await expect(open(directory, false)).rejects.toThrow(
-      'lacks the migrations 0001_sessions, 0002_rotation, and storage.migrate is false',
+      'lacks the migrations 0001_sessions, 0002_rotation, 0003_used_tokens, 0004_audit_elsewhere, and storage.migrate is false',
     )
     const storage = await open(directory)
     storage.close()

@@ -11,6 +11,7 @@ import { aSession, keyStoreContract, sid, withBackend } from './contract.ts'
 import type { Clock } from './contract.ts'
 import { revocationLogContract } from './log-contract.ts'
 import { sessionStoreContract } from './session-contract.ts'
+import { usedTokensContract } from './used-contract.ts'
 
 const USER = { tenant: 'acme', user: 'usr_1' }
 const NO_LIMIT = { sessionsPerUser: 1_000 }
@@ -51,6 +52,7 @@ export function redisContract(servers: () => Servers): void {
     sessionStoreContract(open)
     revocationLogContract(open)
     keyStoreContract(open)
+    usedTokensContract(open)
   })
 
   describe('in Redis', () => {
@@ -82,6 +84,7 @@ export function redisContract(servers: () => Servers): void {
       await begin(sid('b'))
       await backend().sessions.end({ ...USER, id: sid('b') }, ending())
       await revoke('jti_1')
+      await backend().used.use({ ...USER, issuer: 'gateway', id: 'jti_2', forSeconds: 70 })
       const keys = [...(await keysIn(servers().nodes)).keys()].filter((key) => !key.startsWith('storage:')).toSorted()
       expect(keys).toEqual([
         `revocations:live:{${b}}`,
@@ -90,11 +93,13 @@ export function redisContract(servers: () => Servers): void {
         `tenant:acme:revoked:{${b}}:${sid('b')}`,
         `tenant:acme:revoked:{${b}}:jti_1`,
         `tenant:acme:sessions:{${b}}:usr_1`,
+        `tenant:acme:used:{${b}}:gateway:jti_2`,
       ])
       await expectLife(`tenant:acme:refresh:{${b}}:${sid('a')}`, clock.now + 2_000)
       await expectLife(`tenant:acme:sessions:{${b}}:usr_1`, clock.now + 3_000)
       await expectLife(`tenant:acme:revoked:{${b}}:${sid('b')}`, clock.now + 902)
       await expectLife(`tenant:acme:revoked:{${b}}:jti_1`, clock.now + 100)
+      await expectLife(`tenant:acme:used:{${b}}:gateway:jti_2`, clock.now + 70)
       await expectLife(`revocations:live:{${b}}`, clock.now + 902 + 120)
       const redis = (await keysIn(servers().nodes)).get(`revocations:{${b}}`)
       expect(await redis?.get(`tenant:acme:revoked:{${b}}:jti_1`)).toBe('because')

@@ -41,7 +41,7 @@ describe('Redis that fails', () => {
 
   /** Every method of the store, each to be refused; answers how long the slowest took. */
   async function expectRefusals(storage: RedisStorage): Promise<number> {
-    const { sessions, log, keys } = storage
+    const { sessions, log, keys, used } = storage
     const startedMs = performance.now()
     const now = realClock().now
     const ending = { reason: 'test', tokensUntil: now + 100 }
@@ -71,6 +71,7 @@ describe('Redis that fails', () => {
       log.isRevoked({ ...USER, tokenId: 't' }),
       keys.load('gateway'),
       keys.save('gateway', 'x', undefined),
+      used.use({ ...USER, issuer: 'gateway', id: 't', forSeconds: 100 }),
       storage.ping(),
     ]
     for (const call of await Promise.allSettled(calls)) {

@@ -31,7 +31,13 @@ const STEPS = [
     step: 'policy',
     call: 'policy.admit(unrevoked)',
     instead: 'unrevoked',
-    missing: /'Unrevoked' is missing .* 'Admitted': tenant, admitted/,
+    missing: /'Unrevoked' is not assignable to .* 'Permitted'/,
+  },
+  {
+    step: 'replay',
+    call: 'await replay.spend(permitted)',
+    instead: 'permitted',
+    missing: /Property 'admitted' is missing in type 'Unspent' but required in type 'Admitted'/,
   },
 ] as const
 

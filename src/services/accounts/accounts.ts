@@ -6,13 +6,14 @@
  *
  * @module
  */
-import type { TenantConfig } from '../../config/config.ts'
-import type { Identified } from '../../exchange/exchange.ts'
+import type { RouteConfig, TenantConfig } from '../../config/config.ts'
+import type { Admitted, Identified } from '../../exchange/exchange.ts'
 import { OWN_ISSUER } from '../../exchange/exchange.ts'
 import { Problem } from '../../problem/problem.ts'
 import { jsonEndpoint } from '../json-body.ts'
 import type { Answer, Call, Service } from '../services.ts'
 import { callerOf, headerOf, json } from '../services.ts'
+import { cookiesOf, createSessionCookies, withoutTokens } from '../session-cookies.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { tenantInPath, tenantOf } from '../tenant-of-request.ts'
 import type { Login, Registration } from './bodies.ts'
@@ -83,10 +84,13 @@ export interface AccountsNeeds {
   nowMs(): number
   randomBytes(size: number): Buffer
   record?(event: AccountEvent): void
+  /** Whether a page of ours sends the request. @throws Problem `cross_site_request` */
+  checkOrigin(admitted: Admitted): void
 }
 
 export interface AccountsConfig {
   readonly tenants: ReadonlyMap<string, TenantConfig>
+  readonly routes: readonly RouteConfig[]
 }
 
 /** `client_id` of the tokens of a login (RFC 9068 §2.2): the gateway itself took the password. */
@@ -99,6 +103,7 @@ const NO_STORE = { 'cache-control': 'no-store' } as const
 
 export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Service<'accounts'> {
   const throttle = createThrottle({ nowMs: () => needs.nowMs() })
+  const cookies = createSessionCookies(config)
   return {
     name: 'accounts',
     endpoints: {
@@ -130,6 +135,8 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
   }
 
   async function login(call: Call, body: Login): Promise<Answer> {
+    // Else a page of somebody's could log its visitors in, as its own user.
+    if (body.cookie === true) needs.checkOrigin(call.admitted)
     const tenant = tenantNamed(call, body.tenant_id)
     const account = await authenticated(call, tenant, body)
     const pair = await needs.sessions.create({
@@ -140,7 +147,11 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
       ip: call.admitted.client,
       clientId: CLIENT_ID,
     })
-    return json(200, pair, NO_STORE)
+    if (body.cookie !== true) return json(200, pair, NO_STORE)
+    return {
+      ...json(200, withoutTokens(pair), NO_STORE),
+      cookies: cookiesOf(pair, cookies.refreshPath(call.admitted)),
+    }
   }
 
   async function authenticated(call: Call, tenant: TenantConfig, body: Login): Promise<Account> {
@@ -172,11 +183,12 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
 
   async function logout(call: Call): Promise<Answer> {
     await needs.sessions.end(callerOf(call.admitted), 'logout')
-    return { status: 204, headers: NO_STORE }
+    return cookies.farewell(call.admitted, { status: 204, headers: NO_STORE })
   }
 
   async function logoutAll(call: Call): Promise<Answer> {
-    return json(200, { revoked_count: await needs.sessions.endAll(callerOf(call.admitted), 'logout-all') }, NO_STORE)
+    const count = await needs.sessions.endAll(callerOf(call.admitted), 'logout-all')
+    return cookies.farewell(call.admitted, json(200, { revoked_count: count }, NO_STORE))
   }
 
   async function me(call: Call): Promise<Answer> {

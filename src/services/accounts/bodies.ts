@@ -36,6 +36,7 @@ export const LOGIN = z
     username: z.string().min(1).max(EMAIL_CHARACTERS).optional(),
     password: z.string().refine(isShortEnough, `must have at most ${PASSWORD_BYTES.most} bytes`),
     tenant_id: tenantId,
+    cookie: z.boolean().optional().describe('True: the tokens come as HttpOnly cookies, and none of them in the answer.'),
   })
   // Asked whatever else is wrong, so that one answer names every wrong field.
   .refine(namesOne, { path: ['email'], message: 'is required, or username in its place; not both', when: () => true })

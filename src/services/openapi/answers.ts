@@ -30,6 +30,17 @@ export const TOKEN_PAIR = z
   })
   .meta({ title: 'TokenPair' })
 
+export const COOKIE_SESSION = z
+  .strictObject({
+    expires_in: seconds.describe('Seconds until the access token in the cookie expires.'),
+    refresh_expires_in: seconds.describe('Seconds until the session ends unless it is used.'),
+    session_id: z.string(),
+    scope: z.string(),
+  })
+  .meta({ title: 'CookieSession', description: 'The tokens are in HttpOnly cookies.' })
+
+export const PAIR_OR_COOKIES = z.union([TOKEN_PAIR, COOKIE_SESSION])
+
 export const CLIENT_TOKEN = z
   .strictObject({
     access_token: z.string().describe('A JWT (RFC 9068) whose subject is the client.'),

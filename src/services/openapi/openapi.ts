@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { ACCESS_COOKIE } from '../../exchange/exchange.ts'
 import type { Route } from '../../exchange/exchange.ts'
 import { describeProblem, Problem, PROBLEMS } from '../../problem/problem.ts'
 import type { ProblemKind } from '../../problem/problem.ts'
@@ -27,10 +28,10 @@ const PARAMETER = /\{([^}]+)\}/g
 /** RFC 9110 §15.5.2: the schemes that a caller may prove itself by. */
 const SECURITY = {
   anyone: [],
-  user: [{ bearer: [] }],
+  user: [{ bearer: [] }, { cookie: [] }],
   // The proof may stand in the form instead, which this language has no word for.
   client: [{ client: [] }],
-  'client or user': [{ client: [] }, { bearer: [] }],
+  'client or user': [{ client: [] }, { bearer: [] }, { cookie: [] }],
 } as const
 
 /**
@@ -68,6 +69,12 @@ export function openApiDocument(routes: readonly Route[], origin: string): Json 
       examples: components.examples(),
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+        cookie: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: ACCESS_COOKIE,
+          description: 'For pages of this origin, after a login with cookie: true. Not looked at beside an Authorization header.',
+        },
         client: {
           type: 'http',
           scheme: 'basic',

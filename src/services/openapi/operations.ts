@@ -36,6 +36,8 @@ const OF_TOKEN = [
   'invalid_signature',
   'tenant_mismatch',
 ] as const
+/** Of a user's change: their browser may send it with a cookie, for a page of somebody else. */
+const OF_CHANGE = ['cross_site_request'] as const
 const OF_STORE = ['storage_unavailable'] as const
 const STALE = ['revocation_unavailable'] as const
 const OF_CLIENT = ['unauthorized', 'insufficient_scope', 'tenant_mismatch', 'rate_limited'] as const
@@ -91,25 +93,25 @@ export const OPERATIONS: Operations = {
       ],
     },
     login: {
-      summary: 'Log in with e-mail address or username, and password',
+      summary: 'Log in with e-mail address or username, and password; with cookie: true the tokens come as cookies',
       caller: 'anyone',
       body: { kind: 'json', schema: LOGIN, example: { email: 'ada@example.com', password: 'correct horse battery staple' } },
       status: 200,
-      answer: answers.TOKEN_PAIR,
-      problems: [...JSON_BODY, 'bad_credentials', 'tenant_not_found', 'rate_limited', 'overloaded', ...OF_STORE],
+      answer: answers.PAIR_OR_COOKIES,
+      problems: [...JSON_BODY, ...OF_CHANGE, 'bad_credentials', 'tenant_not_found', 'rate_limited', 'overloaded', ...OF_STORE],
     },
     logout: {
       summary: 'End the session of the token',
       caller: 'user',
       status: 204,
-      problems: [...OF_TOKEN, ...STALE, ...OF_STORE],
+      problems: [...OF_TOKEN, ...OF_CHANGE, ...STALE, ...OF_STORE],
     },
     'logout-all': {
       summary: 'End every session of the user',
       caller: 'user',
       status: 200,
       answer: answers.REVOKED_COUNT,
-      problems: [...OF_TOKEN, ...STALE, ...OF_STORE],
+      problems: [...OF_TOKEN, ...OF_CHANGE, ...STALE, ...OF_STORE],
     },
     me: {
       summary: 'The user',
@@ -143,7 +145,7 @@ export const OPERATIONS: Operations = {
       summary: 'End one session of the user',
       caller: 'user',
       status: 204,
-      problems: [...OF_TOKEN, ...STALE, 'session_not_found', ...OF_STORE],
+      problems: [...OF_TOKEN, ...OF_CHANGE, ...STALE, 'session_not_found', ...OF_STORE],
     },
     validate: {
       summary: 'Whether an access token is good',
@@ -154,12 +156,12 @@ export const OPERATIONS: Operations = {
       problems: [...JSON_BODY, ...STALE],
     },
     refresh: {
-      summary: 'New tokens for a refresh token',
+      summary: 'New tokens for a refresh token, in the body or in the cookie, which is answered by cookies',
       caller: 'anyone',
       body: { kind: 'json', schema: REFRESH, example: { refresh_token: REFRESH_TOKEN } },
       status: 200,
-      answer: answers.TOKEN_PAIR,
-      problems: [...JSON_BODY, 'invalid_token', ...OF_STORE],
+      answer: answers.PAIR_OR_COOKIES,
+      problems: [...JSON_BODY, ...OF_CHANGE, 'invalid_token', ...OF_STORE],
     },
     revoke: {
       summary: 'Revoke an access token alone, or with a refresh token its session',
@@ -179,14 +181,23 @@ export const OPERATIONS: Operations = {
       },
       status: 200,
       answer: answers.REVOKED_COUNT,
-      problems: [...JSON_BODY, ...OF_CLIENT, 'invalid_token', 'token_expired', 'token_revoked', 'access_denied', ...OF_STORE],
+      problems: [
+        ...JSON_BODY,
+        ...OF_CLIENT,
+        ...OF_CHANGE,
+        'invalid_token',
+        'token_expired',
+        'token_revoked',
+        'access_denied',
+        ...OF_STORE,
+      ],
     },
     'revoke-others': {
       summary: 'End every session of the user but this one',
       caller: 'user',
       status: 200,
       answer: answers.REVOKED_COUNT,
-      problems: [...OF_TOKEN, ...STALE, 'invalid_request', ...OF_STORE],
+      problems: [...OF_TOKEN, ...OF_CHANGE, ...STALE, 'invalid_request', ...OF_STORE],
     },
   },
   oauth: {

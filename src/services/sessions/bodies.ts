@@ -61,7 +61,8 @@ export const VALIDATION = z.strictObject({ access_token: token })
 
 export type Validation = z.infer<typeof VALIDATION>
 
-export const REFRESH = z.strictObject({ refresh_token: token, tenant_id: tenantId.optional() })
+/** Without the token where the cookie has it. */
+export const REFRESH = z.strictObject({ refresh_token: token.optional(), tenant_id: tenantId.optional() })
 
 export type Refresh = z.infer<typeof REFRESH>
 

@@ -1,13 +1,15 @@
-import type { TenantConfig } from '../../config/config.ts'
+import type { RouteConfig, TenantConfig } from '../../config/config.ts'
 import type { Admitted, Identified } from '../../exchange/exchange.ts'
 import { describeRefusal, Problem } from '../../problem/problem.ts'
 import type { Client, Clients } from '../clients/clients.ts'
 import { guardedJsonEndpoint, jsonEndpoint } from '../json-body.ts'
 import type { Answer, Call, Service } from '../services.ts'
 import { callerOf, headerOf, json } from '../services.ts'
+import { cookiesOf, createSessionCookies, withoutTokens } from '../session-cookies.ts'
 import { tenantInPath } from '../tenant-of-request.ts'
 import type { Creation, Refresh, RevocationBody, RevocationOfAll, Validation } from './bodies.ts'
 import { CREATION, REFRESH, REVOCATION, REVOCATION_OF_ALL, VALIDATION } from './bodies.ts'
+import { tokenInCookie, withOptionalBody } from './refresh-cookie.ts'
 import type { SessionRecord, Sessions, UserRef } from './sessions.ts'
 
 export interface SessionEndpointsNeeds {
@@ -17,6 +19,8 @@ export interface SessionEndpointsNeeds {
   verify(token: string): Promise<Identified>
   /** Compares a verified token with the revocations, as the route says. @throws Problem `token_revoked`, `revocation_unavailable` */
   check(admitted: Admitted, principal: Identified): Promise<void>
+  /** Whether a page of ours sends the request. @throws Problem `cross_site_request` */
+  checkOrigin(admitted: Admitted): void
 }
 
 const NO_STORE = { 'cache-control': 'no-store' } as const
@@ -32,9 +36,10 @@ type Revoker = { readonly kind: 'client'; readonly client: Client } | { readonly
 
 export function createSessionEndpoints(
   needs: SessionEndpointsNeeds,
-  config: { readonly tenants: ReadonlyMap<string, TenantConfig> },
+  config: { readonly tenants: ReadonlyMap<string, TenantConfig>; readonly routes: readonly RouteConfig[] },
 ): Service<'sessions'> {
   const { sessions } = needs
+  const cookies = createSessionCookies(config)
   return {
     name: 'sessions',
     endpoints: {
@@ -42,7 +47,7 @@ export function createSessionEndpoints(
       list: { handle: list },
       delete: { handle: remove },
       validate: jsonEndpoint(VALIDATION, validate),
-      refresh: jsonEndpoint(REFRESH, refresh),
+      refresh: withOptionalBody(jsonEndpoint(REFRESH, refresh), (call) => refresh(call, {})),
       revoke: jsonEndpoint(REVOCATION, revoke),
       'revoke-all': guardedJsonEndpoint(REVOCATION_OF_ALL, revoker, revokeAll),
       'revoke-others': { handle: revokeOthers },
@@ -79,7 +84,13 @@ export function createSessionEndpoints(
 
   async function refresh(call: Call, body: Refresh): Promise<Answer> {
     const tenant = tenantNamed(call, body.tenant_id)
-    return json(200, await sessions.refresh({ token: body.refresh_token, tenant }), NO_STORE)
+    if (body.refresh_token !== undefined) {
+      return json(200, await sessions.refresh({ token: body.refresh_token, tenant }), NO_STORE)
+    }
+    const token = tokenInCookie(call)
+    needs.checkOrigin(call.admitted)
+    const pair = await sessions.refresh({ token, tenant })
+    return { ...json(200, withoutTokens(pair), NO_STORE), cookies: cookiesOf(pair, call.admitted.path) }
   }
 
   /** Whoever holds a token may end it. A client says who it is, and is held to its tenant. */
@@ -122,7 +133,8 @@ export function createSessionEndpoints(
       throw new Problem('access_denied', { description: 'The token gives no access to the sessions of another user.' })
     }
     const whose: UserRef = caller.kind === 'user' ? caller.user : { tenant, user: body.user_id }
-    return json(200, { revoked_count: await sessions.endAll(whose, reason) }, NO_STORE)
+    const answer = json(200, { revoked_count: await sessions.endAll(whose, reason) }, NO_STORE)
+    return cookies.farewell(call.admitted, answer)
   }
 
   async function revokeOthers(call: Call): Promise<Answer> {
@@ -141,12 +153,13 @@ export function createSessionEndpoints(
   }
 
   async function remove(call: Call): Promise<Answer> {
-    const { tenant, user } = callerOf(call.admitted)
+    const { tenant, user, session } = callerOf(call.admitted)
     const id = call.admitted.params.get('id') ?? ''
     const known = SESSION_ID.test(id) ? await sessions.find({ tenant, user, id }) : undefined
     if (known === undefined) throw new Problem('session_not_found')
     await sessions.endSession(known, 'deleted')
-    return { status: 204, headers: NO_STORE }
+    const answer = { status: 204, headers: NO_STORE }
+    return id === session ? cookies.farewell(call.admitted, answer) : answer
   }
 
   async function writer(call: Call): Promise<Client> {

@@ -10,13 +10,12 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from '../../config/config.ts'
+import type { UsedTokens } from '../../replay/replay.ts'
 import type { RevocationLog, RevocationLookup } from '../../revocation/revocation.ts'
 import type { AccountStore } from '../../services/accounts/accounts.ts'
 import type { SessionStore } from '../../services/sessions/sessions.ts'
 import type { KeyStore } from '../../tenants/tenants.ts'
 import { createAccountStore } from './account-store.ts'
-import type { Audit } from './audit.ts'
-import { createAudit } from './audit.ts'
 import type { Database } from './database.ts'
 import { openDatabase } from './database.ts'
 import { createKeyStore } from './key-store.ts'
@@ -26,8 +25,8 @@ import { ACCOUNT_MIGRATIONS } from './migrations/accounts.ts'
 import { SESSION_MIGRATIONS } from './migrations/sessions.ts'
 import { createRevocationLog } from './revocation-log.ts'
 import { createSessionStore } from './session-store.ts'
+import { createUsedTokens } from './used-tokens.ts'
 
-export type { Audit } from './audit.ts'
 export { openMasterKey } from './master-key.ts'
 
 export interface EmbeddedNeeds {
@@ -43,13 +42,13 @@ export interface Embedded {
   readonly sessions: SessionStore
   readonly accounts: AccountStore
   readonly log: RevocationLog & RevocationLookup
-  readonly audit: Audit
+  readonly used: UsedTokens
   close(): void
 }
 
 /**
  * Opens the storage in `config.directory` (made with mode 0700 when missing): `sessions.db` with keys, sessions, epochs,
- * revocations and audit, and `accounts.db`.
+ * revocations and used tokens, and `accounts.db`.
  *
  * @throws Error when a file cannot be opened, is of a newer version, or lacks migrations that may not be applied
  */
@@ -93,13 +92,12 @@ function open(
 
 function face(needs: EmbeddedNeeds, sessions: Database, accounts: Database): Embedded {
   const log = createRevocationLog(sessions, needs)
-  const { audit, record } = createAudit(sessions, needs)
   return {
     keys: createKeyStore(sessions, needs),
-    sessions: createSessionStore(sessions, { nowSeconds: () => needs.nowSeconds(), log, record }),
+    sessions: createSessionStore(sessions, { nowSeconds: () => needs.nowSeconds(), log }),
     accounts: createAccountStore(accounts),
     log: log.log,
-    audit,
+    used: createUsedTokens(sessions, needs),
     close() {
       sessions.close()
       accounts.close()

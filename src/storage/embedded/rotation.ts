@@ -1,5 +1,4 @@
 import type { Rotation, RotationRequest } from '../../services/sessions/sessions.ts'
-import type { AuditEntry } from './audit.ts'
 import type { Database, Row } from './database.ts'
 import { integer, text } from './database.ts'
 import type { EmbeddedLog } from './revocation-log.ts'
@@ -13,7 +12,6 @@ const CLOCK_SECONDS = 2
 interface RotationNeeds {
   nowSeconds(): number
   readonly log: EmbeddedLog
-  readonly record: (entry: AuditEntry) => void
   /** Epoch of a user, inside the transaction. */
   epochOf(user: { readonly tenant: string; readonly user: string }): number
 }
@@ -47,7 +45,9 @@ export function createRotation(db: Database, needs: RotationNeeds): (request: Ro
     const stored = integer(row, 'generation')
     if (request.generation === stored) return { outcome: 'rotated', session: recordOf(moved(request, row, now)) }
     if (isParentInGrace(request, row, now)) return { outcome: 'retried', session: recordOf(row) }
-    if (request.generation > stored && request.generation - stored <= MOST_AHEAD) return healed(request, row, now)
+    if (request.generation > stored && request.generation - stored <= MOST_AHEAD) {
+      return { outcome: 'healed', session: recordOf(moved(request, row, now)) }
+    }
     return reused(request, row)
   }
 
@@ -59,20 +59,12 @@ export function createRotation(db: Database, needs: RotationNeeds): (request: Ro
     return use.get(request.tenant, request.id, generation, rotatedAt, now, idle, request.tokensUntil) ?? {}
   }
 
-  function healed(request: RotationRequest, row: Row, now: number): Rotation {
-    const session = recordOf(moved(request, row, now))
-    const { tenant, user, id: subject } = session
-    needs.record({ event: 'session.healed', tenant, user, subject, reason: 'refresh token ahead of the store' })
-    return { outcome: 'healed', session }
-  }
-
   function reused(request: RotationRequest, row: Row): Rotation {
-    const { tenant, id, reuseReason: reason } = request
+    const { tenant, id } = request
     const user = text(row, 'user_id')
     const expiresAt = Math.max(request.tokensUntil, integer(row, 'tokens_until'))
     needs.log.append({ kind: 'session', tenant, id, expiresAt })
     remove.run(tenant, id)
-    needs.record({ event: 'session.reused', tenant, user, subject: id, reason })
     return { outcome: 'reused', user }
   }
 }

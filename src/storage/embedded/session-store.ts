@@ -7,7 +7,6 @@ import type {
   SessionStore,
   UserRef,
 } from '../../services/sessions/sessions.ts'
-import type { AuditEntry } from './audit.ts'
 import type { Database, Row } from './database.ts'
 import { integer, text } from './database.ts'
 import type { EmbeddedLog } from './revocation-log.ts'
@@ -24,7 +23,6 @@ const BUCKET = 0
 export interface SessionStoreNeeds {
   nowSeconds(): number
   readonly log: EmbeddedLog
-  readonly record: (entry: AuditEntry) => void
 }
 
 /**
@@ -53,7 +51,7 @@ export function createSessionStore(db: Database, needs: SessionStoreNeeds): Sess
       const epoch = epochOf(session)
       // The new one is not up for eviction, so there is room for one less.
       const surplus = liveOf(session).slice(Math.max(0, sessionsPerUser - 1))
-      for (const row of surplus) endRow(row, 'session.evicted', { reason: 'evicted', tokensUntil: session.tokensUntil })
+      for (const row of surplus) endRow(row, session.tokensUntil)
       statements.insert.run(...valuesOf(session, epoch))
       return { epoch, bucket: BUCKET, evicted: surplus.map((row) => text(row, 'id')) }
     })
@@ -67,17 +65,16 @@ export function createSessionStore(db: Database, needs: SessionStoreNeeds): Sess
       const row = statements.find.get(tenant, id)
       if (row !== undefined && text(row, 'user_id') !== user) return undefined
       const wasLive = row !== undefined && isLive(row)
-      if (row !== undefined) endRow(row, 'session.ended', ending)
+      if (row !== undefined) endRow(row, ending.tokensUntil)
       // A session that is gone already may have left tokens that still live.
-      else if (needs.log.append({ kind: 'session', tenant, id, expiresAt: ending.tokensUntil }))
-        needs.record({ event: 'session.ended', tenant, user, subject: id, reason: ending.reason })
+      else needs.log.append({ kind: 'session', tenant, id, expiresAt: ending.tokensUntil })
       return wasLive
     })
     if (ended !== undefined) needs.log.announce()
     return ended ?? false
   }
 
-  async function endAll({ tenant, user }: UserRef, { reason, tokensUntil }: Ending): Promise<number> {
+  async function endAll({ tenant, user }: UserRef, { tokensUntil }: Ending): Promise<number> {
     const count = db.write(() => {
       const rows = statements.ofUser.all(tenant, user)
       const livingOnes = rows.filter(isLive).length
@@ -86,7 +83,6 @@ export function createSessionStore(db: Database, needs: SessionStoreNeeds): Sess
       // `iat` has a grain of one second: a token without an epoch, made in this very second, is taken for an older one.
       needs.log.append({ kind: 'user', tenant, id: user, epoch, at: needs.nowSeconds(), expiresAt })
       statements.removeOlder.run(tenant, user, epoch - 1)
-      needs.record({ event: 'sessions.ended', tenant, user, reason })
       return livingOnes
     })
     needs.log.announce()
@@ -96,33 +92,27 @@ export function createSessionStore(db: Database, needs: SessionStoreNeeds): Sess
   async function endOthers(session: SessionRef, ending: Ending): Promise<number> {
     const count = db.write(() => {
       const others = liveOf(session).filter((row) => row['id'] !== session.id)
-      for (const row of others) endRow(row, 'session.ended', ending)
+      for (const row of others) endRow(row, ending.tokensUntil)
       return others.length
     })
     if (count > 0) needs.log.announce()
     return count
   }
 
-  async function revoke(what: Revocable, { reason, tokensUntil: expiresAt }: Ending): Promise<void> {
-    const { kind, tenant } = what
-    db.write(() => {
-      const appended =
-        what.kind === 'tenant'
-          ? needs.log.append({ kind: 'tenant', tenant, at: needs.nowSeconds(), expiresAt })
-          : needs.log.append({ kind: what.kind, tenant, id: what.id, expiresAt })
-      if (!appended) return
-      const user = what.kind === 'token' ? { user: what.user } : {}
-      const subject = what.kind === 'tenant' ? {} : { subject: what.id }
-      needs.record({ event: `${kind}.revoked`, tenant, ...user, ...subject, reason })
-    })
+  async function revoke(what: Revocable, { tokensUntil: expiresAt }: Ending): Promise<void> {
+    const { tenant } = what
+    db.write(() =>
+      what.kind === 'tenant'
+        ? needs.log.append({ kind: 'tenant', tenant, at: needs.nowSeconds(), expiresAt })
+        : needs.log.append({ kind: what.kind, tenant, id: what.id, expiresAt }),
+    )
     needs.log.announce()
   }
 
-  function endRow(row: Row, event: 'session.ended' | 'session.evicted', { reason, tokensUntil }: Ending): void {
-    const [tenant, user, id] = [text(row, 'tenant_id'), text(row, 'user_id'), text(row, 'id')]
+  function endRow(row: Row, tokensUntil: number): void {
+    const [tenant, id] = [text(row, 'tenant_id'), text(row, 'id')]
     needs.log.append({ kind: 'session', tenant, id, expiresAt: Math.max(tokensUntil, integer(row, 'tokens_until')) })
     statements.remove.run(tenant, id)
-    needs.record({ event, tenant, user, subject: id, reason })
   }
 
   function epochOf(user: UserRef): number {

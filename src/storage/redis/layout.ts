@@ -21,6 +21,8 @@ export interface Layout {
   revoked(tenant: string, bucket: number, id: string): string
   /** The newest fact that ended all sessions of a user or, without one, of the tenant, for as long as it counts. */
   ended(tenant: string, bucket: number, user?: string): string
+  /** That a token was used on a route that takes each one once, for as long as it lives. Issuer names have no colon. */
+  used(tenant: string, bucket: number, issuer: string, id: string): string
   /** Stream: the ordered feed of revocations. */
   feed(bucket: number): string
   /** Sorted set: the facts of all live revocations by expiry. */
@@ -39,6 +41,7 @@ export function createLayout(isCluster: boolean): Layout {
     epoch: (tenant, bucket, user) => `tenant:${tenant}:epoch:{${bucket}}:${user}`,
     revoked: (tenant, bucket, id) => `tenant:${tenant}:revoked:{${bucket}}:${id}`,
     ended: (tenant, bucket, user) => `tenant:${tenant}:ended:{${bucket}}${user === undefined ? '' : `:${user}`}`,
+    used: (tenant, bucket, issuer, id) => `tenant:${tenant}:used:{${bucket}}:${issuer}:${id}`,
     feed: (bucket) => `revocations:{${bucket}}`,
     live: (bucket) => `revocations:live:{${bucket}}`,
     mark: (bucket) => `storage:mark:{${bucket}}`,

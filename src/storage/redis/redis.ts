@@ -8,6 +8,7 @@
  *
  * @module
  */
+import type { UsedTokens } from '../../replay/replay.ts'
 import type { RevocationLog, RevocationLookup } from '../../revocation/revocation.ts'
 import type { SessionStore } from '../../services/sessions/sessions.ts'
 import type { RedisConfig } from './client.ts'
@@ -21,6 +22,7 @@ import { createReplication } from './replication.ts'
 import type { ReplicationNeeds } from './replication.ts'
 import { createRevocationLog } from './revocation-log.ts'
 import { createSessionStore } from './session-store.ts'
+import { createUsedTokens } from './used-tokens.ts'
 
 export type { RedisConfig } from './client.ts'
 export type { RedisKeyStore } from './key-store.ts'
@@ -35,6 +37,7 @@ export interface RedisStorage {
   readonly keys: RedisKeyStore
   readonly sessions: SessionStore
   readonly log: RevocationLog & RevocationLookup
+  readonly used: UsedTokens
   /** Resolves when Redis answers. */
   ping(): Promise<void>
   close(): void
@@ -66,6 +69,7 @@ export async function openRedis(needs: RedisNeeds, config: RedisConfig): Promise
     keys: createKeyStore(connection),
     sessions: createSessionStore({ connection, layout, replication, nowSeconds }),
     log: createRevocationLog({ connection, layout, nowSeconds, onAppend: follower.onAppend }),
+    used: createUsedTokens({ connection, layout, replication }),
     ping: async () => void (await connection.send('PING')),
     close() {
       follower.close()

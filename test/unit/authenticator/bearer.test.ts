@@ -78,7 +78,7 @@ describe('the token of a request', () => {
     expect(await ask(['authorization', `Bearer ${'a'.repeat(8192)}`])).toBe('invalid_token: malformed')
   })
 
-  it('is never taken from the query, a cookie or a look-alike header', async () => {
+  it('is never taken from the query, another cookie or a look-alike header', async () => {
     const others = ['cookie', `access_token=${token}`, 'x-authorization', `Bearer ${token}`, 'authorizatio_', `Bearer ${token}`]
     expect(await ask(others)).toBe('unauthorized: no_token')
   })

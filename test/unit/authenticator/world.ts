@@ -10,6 +10,7 @@ import { Problem } from '../../../src/problem/problem.ts'
 
 export const NOW_SECONDS = 1_800_000_000
 export const ISSUER = 'https://login.example.com/'
+export const ORIGIN = 'https://api.example.com'
 export const OWN_ISSUER_URL = 'http://localhost:8080/t/acme'
 
 export interface Clock {
@@ -256,6 +257,7 @@ export function createWorld(options: WorldOptions = {}): World {
   const authenticator = createAuthenticator(needs, {
     tenants: new Map((options.tenants ?? [tenant()]).map((one) => [one.id, one])),
     issuers: new Map((options.issuers ?? [issuer()]).map((one) => [one.name, one])),
+    listeners: { public: { origin: ORIGIN } },
   })
   const ask = (token: string, auth: Auth = 'required') =>
     outcome(() => authenticator.authenticate(exchange([`Authorization`, `Bearer ${token}`], auth)))
@@ -272,7 +274,7 @@ export async function outcome(run: () => Authenticated | Promise<Authenticated>)
   }
 }
 
-export function exchange(rawHeaders: readonly string[], auth: Auth = 'required'): Routed {
+export function exchange(rawHeaders: readonly string[], auth: Auth = 'required', changes: Partial<Routed> = {}): Routed {
   return {
     id: 'r-1',
     method: 'GET',
@@ -308,5 +310,6 @@ export function exchange(rawHeaders: readonly string[], auth: Auth = 'required')
       encodedSlash: 'reject',
       target: { kind: 'service', service: 'echo', endpoint: 'echo' },
     },
+    ...changes,
   }
 }

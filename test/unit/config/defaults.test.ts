@@ -113,6 +113,12 @@ describe('what is not said', () => {
     ])
   })
 
+  it('takes a token any number of times, unless the route says once', () => {
+    const route = (replay: string) => `{ match: { path: /${replay} }, auth: required, service: echo, replay: ${replay} }`
+    const { routes } = testConfig(`routes: [${route('allowed')}, ${route('once')}]`)
+    expect(routes.map((one) => one.replay)).toEqual([undefined, 'once'])
+  })
+
   it('in one place is what another place says', () => {
     const config = testConfig(`
 listeners: { public: { address: "[::1]:80", limits: { bodyBytes: 1KiB } } }

@@ -93,6 +93,26 @@ const ROUTES: readonly Row[] = [
     'routes.r.claims.plan: must not be empty: no token could come in',
   ],
   [
+    'a token used once that need not be there',
+    'routes: [{ name: r, match: { path: /a }, auth: optional, service: echo, replay: §once }]',
+    'routes.r.replay: would let requests without a token pass it: remove it, or write auth: required',
+  ],
+  [
+    'a token used once that nobody looks at',
+    'routes: [{ name: r, match: { path: /a }, auth: public, service: echo, replay: §once }]',
+    'routes.r.replay: has no effect on a public route: remove it, or write auth: required',
+  ],
+  [
+    'a token used once at a service with its own authentication',
+    'routes: [{ name: r, match: { path: /auth/* }, service: accounts, replay: §once }]',
+    'routes.r.replay: has no effect on the service accounts: remove it',
+  ],
+  [
+    'a use that is no use',
+    'routes: [{ name: r, match: { path: /a }, auth: required, service: echo, replay: §twice }]',
+    'routes.r.replay: must be allowed or once',
+  ],
+  [
     'a header twice',
     'routes: [{ name: r, match: { path: /a }, auth: public, service: echo, requestHeaders: { set: { X-A: a, x-a: §b } } }]',
     'routes.r.requestHeaders.set.x-a: is the header x-a again: remove one',

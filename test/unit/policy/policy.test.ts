@@ -118,6 +118,21 @@ describe('the policy admits', () => {
   })
 })
 
+describe('the policy on a route that takes each token once', () => {
+  const once = { replay: 'once' } as const
+
+  it('lets a caller in, but does not admit: that is for the next step', () => {
+    const asked = exchange(once)
+    expect(policy.admit(asked)).toEqual({ ...asked, tenant: 'acme' })
+  })
+
+  it('refuses whom it refuses elsewhere, and everyone without a token', () => {
+    expect(refusal(exchange({ ...once, scopes: ['orders:write'] }))?.kind).toBe('insufficient_scope')
+    expect(refusal(exchange({ ...once, auth: 'optional' }, ANONYMOUS))?.kind).toBe('unauthorized')
+    expect(refusal(exchange({ ...once, auth: 'public' }, ANONYMOUS))?.kind).toBe('unauthorized')
+  })
+})
+
 describe('the policy refuses', () => {
   it.each<[string, Partial<Route>, Principal, string, string, number]>([
     ['the host of another tenant', {}, ALICE, 'globex.test', 'tenant_mismatch', 403],

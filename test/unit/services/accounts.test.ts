@@ -207,7 +207,7 @@ describe('logging in', () => {
     ['both', { ...ANN, username: 'Ann_1' }, ['email']],
     ['no password', { email: ANN.email }, ['password']],
     ['nothing', {}, ['password', 'email']],
-    ['an unknown key', { ...ANN, cookie: true }, ['cookie']],
+    ['an unknown key', { ...ANN, cookies: true }, ['cookies']],
     ['an address like a@b@c', { ...ANN, email: 'a@b@c' }, ['email']],
     ['a list', [], []],
     ['null', 'null', []],
@@ -292,7 +292,7 @@ describe('a caller', () => {
     expect((await world.storage.log.snapshot()).revocations).toEqual([
       { kind: 'session', tenant: 'default', id: ann.session, expiresAt: NOW + 902 },
     ])
-    expect(await world.storage.audit.readAfter(0)).toMatchObject([{ event: 'session.ended', reason: 'logout' }])
+    expect(world.recorded).toMatchObject([{ event: 'session_ended', reason: 'logout' }])
     expect(world.events.at(-1)).toBe('default ended 1')
   })
 

@@ -57,6 +57,7 @@ describe('the OpenAPI document', () => {
         username: { type: 'string', minLength: 1, maxLength: 254 },
         password: { type: 'string' },
         tenant_id: { type: 'string', minLength: 1, maxLength: 64 },
+        cookie: { type: 'boolean', description: expect.stringContaining('HttpOnly') },
       },
       required: ['password'],
       additionalProperties: false,
@@ -78,12 +79,12 @@ describe('the OpenAPI document', () => {
   })
 
   it('says who may call: a user by a token, a client by its secret, anyone, or what the route says', () => {
-    expect(securityOf('GET', '/auth/me')).toEqual([{ bearer: [] }])
+    expect(securityOf('GET', '/auth/me')).toEqual([{ bearer: [] }, { cookie: [] }])
     expect(securityOf('POST', '/sessions')).toEqual([{ client: [] }])
-    expect(securityOf('POST', '/sessions/revoke-all')).toEqual([{ client: [] }, { bearer: [] }])
+    expect(securityOf('POST', '/sessions/revoke-all')).toEqual([{ client: [] }, { bearer: [] }, { cookie: [] }])
     expect(securityOf('POST', '/auth/login')).toEqual([])
-    expect(securityOf('GET', '/api/{path}')).toEqual([{ bearer: [] }])
-    expect(securityOf('GET', '/try/{path}')).toEqual([{}, { bearer: [] }])
+    expect(securityOf('GET', '/api/{path}')).toEqual([{ bearer: [] }, { cookie: [] }])
+    expect(securityOf('GET', '/try/{path}')).toEqual([{}, { bearer: [] }, { cookie: [] }])
   })
 
   it('shows each problem as it is answered', () => {

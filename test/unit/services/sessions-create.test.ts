@@ -249,8 +249,8 @@ describe('more sessions than a user may have', () => {
     const left = await world.storage.sessions.list({ tenant: 'acme', user: 'u1' })
     expect(left.map((session) => session.id)).toEqual([third.session_id, first.session_id])
     expect(world.events).toContain('acme evicted 1')
-    expect(await world.storage.audit.readAfter(0)).toMatchObject([
-      { event: 'session.evicted', tenant: 'acme', user: 'u1', subject: second.session_id, reason: 'evicted' },
+    expect(world.recorded).toMatchObject([
+      { event: 'session_ended', tenant: 'acme', user: 'u1', subject: second.session_id, reason: 'evicted' },
     ])
   })
 })

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { audited } from '../../../src/audited.ts'
 import { createAuthenticator, createJwtVerifier } from '../../../src/authenticator/authenticator.ts'
 import type { ClientConfig, Config, IssuerConfig, TenantConfig } from '../../../src/config/config.ts'
 import type { Admitted, Identified, Principal, Route } from '../../../src/exchange/exchange.ts'
@@ -29,6 +30,7 @@ import {
   type Sessions,
   type SessionStore,
 } from '../../../src/services/sessions/sessions.ts'
+import type { AuditEvent } from '../../../src/storage/audit/audit.ts'
 import type { Embedded } from '../../../src/storage/embedded/embedded.ts'
 import { openEmbedded } from '../../../src/storage/embedded/embedded.ts'
 import type { Tenants } from '../../../src/tenants/tenants.ts'
@@ -56,6 +58,7 @@ export interface Request {
   readonly client?: string
   readonly bodyBytes?: number
   readonly forwarded?: readonly string[]
+  readonly byCookie?: true
 }
 
 /** Secret of each client of the world. */
@@ -85,6 +88,8 @@ export interface World {
   /** Runs of the password hash so far. */
   hashRuns(): number
   readonly events: string[]
+  /** What went to the audit record so far, but for sessions that began. */
+  readonly recorded: AuditEvent[]
   /** The answer, or the problem that was thrown. */
   ask(request: Request): Promise<Answer | Problem>
   close(): void
@@ -153,6 +158,8 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
   const clock: World['clock'] = { nowSeconds: NOW, nowMs: 0, degraded: false, redis: 'embedded' }
   const chance = { now: 0 }
   const events: string[] = []
+  const recorded: AuditEvent[] = []
+  const record = (event: AuditEvent): void => void (event.event !== 'session_created' && recorded.push(event))
   let runs = 0
   const nowSeconds = (): number => clock.nowSeconds
   const nowMs = (): number => clock.nowSeconds * 1_000
@@ -194,7 +201,7 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
       ownKeys: tenants.publicKeys,
       events: { decided() {}, cache() {}, validated() {}, validationSeconds() {}, jwksFetched() {}, keyDropped() {} },
     },
-    { tenants: config.tenants, issuers: new Map() },
+    { tenants: config.tenants, issuers: new Map(), listeners: { public: { origin: ORIGIN } } },
   )
   await Promise.all([authenticator.start(), revocation.start()])
   const passwords: Passwords = createPasswords({
@@ -208,7 +215,7 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
   const users = createUserDirectory(storage.accounts, () => sessions)
   const sessions = createSessions(
     {
-      store: enforced(passedOn(store), revocation.synced),
+      store: enforced(audited(passedOn(store), record), revocation.synced),
       users,
       tokens: tenants,
       nowSeconds,
@@ -223,15 +230,16 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
     config,
   )
   const verify = async (token: string): Promise<Identified> => authenticator.verify(token)
+  const { checkOrigin } = authenticator
   const check = async (admitted: Admitted, principal: Identified): Promise<void> => {
     await revocation.check({ ...admitted, principal })
   }
   const services = createServices([
     createAccounts(
-      { accounts: storage.accounts, sessions, passwords, nowSeconds, nowMs: () => clock.nowMs, randomBytes },
+      { accounts: storage.accounts, sessions, passwords, nowSeconds, nowMs: () => clock.nowMs, randomBytes, checkOrigin },
       config,
     ),
-    createSessionEndpoints({ sessions, clients, verify, check }, config),
+    createSessionEndpoints({ sessions, clients, verify, check, checkOrigin }, config),
     createOAuth(
       {
         sessions,
@@ -267,6 +275,7 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
       await tenants.reload()
     },
     events,
+    recorded,
     hashRuns: () => runs,
     ask: (request) => ask(services, request),
     async identify(token) {
@@ -354,7 +363,8 @@ function bytesOf(body: unknown): Buffer {
   return Buffer.from(JSON.stringify(body))
 }
 
-function admittedOf(request: Request): Admitted {
+/** The request as the steps before hand it to a service. */
+export function admittedOf(request: Request): Admitted {
   const contentType = request.contentType ?? (request.body === undefined ? undefined : 'application/json')
   const principal = request.principal ?? ANONYMOUS
   return {
@@ -369,7 +379,7 @@ function admittedOf(request: Request): Admitted {
     client: request.client ?? '192.0.2.1',
     scheme: 'http',
     upgrade: false,
-    bodyLength: undefined,
+    bodyLength: request.body === undefined ? 0 : undefined,
     expectsContinue: false,
     startedMs: 0,
     route: routeOf(request),
@@ -379,6 +389,7 @@ function admittedOf(request: Request): Admitted {
     params: new Map(Object.entries(request.params ?? {})),
     principal,
     revocation: principal.kind === 'identified' ? 'checked' : 'none',
+    ...(request.byCookie === undefined ? {} : { byCookie: request.byCookie }),
     tenant: principal.kind === 'identified' ? principal.tenant : request.tenant,
     admitted: true,
   }

@@ -16,6 +16,8 @@ const NAMES = [
   'gatehouse_revocation_lag_seconds histogram',
   'gatehouse_breaker_state gauge',
   'gatehouse_redis_up gauge',
+  'gatehouse_redis_duration_seconds histogram',
+  'gatehouse_redis_unreplicated_writes_total counter',
   'gatehouse_jwks_fetch_total counter',
   'gatehouse_jwks_age_seconds gauge',
   'gatehouse_sessions_total counter',

@@ -47,6 +47,21 @@ test('rules set by name and remove by folded name', () => {
   expect(fields).toEqual(['x-kept', '1', 'x-set', 'ours', 'x-request-id', 'id-1'])
 })
 
+test.each([
+  ['__Host-gw_at=x; Path=/; Secure'],
+  ['__Secure-gw_rt=x; Path=/sessions/refresh; Secure'],
+  ['  __Host-gw_at = x'],
+  ['=__Host-gw_at=x; Secure'],
+  ['__Host-gw_at'],
+  ['__Host-gw_at;'],
+])('no upstream sets a cookie of ours: %s', (line) => {
+  const own = ['a=1; Path=/', 'gw_at=2', '__Host-gw_at2=3', 'b=__Host-gw_at=4', '__Host-app=5; Secure']
+  const { fields } = fieldsOf(200, { 'set-cookie': [own[0] ?? '', line, ...own.slice(1)] })
+  expect(fields).toEqual([...own.flatMap((value) => ['set-cookie', value]), 'x-request-id', 'id-1'])
+  expect(fieldsOf(200, { 'set-cookie': line }).fields).toEqual(['x-request-id', 'id-1'])
+  expect(interimFields({ 'set-cookie': [line], link: '</a>' }, NO_RULES)).toEqual(['link', '</a>'])
+})
+
 test('an interim answer has neither our fields nor a length', () => {
   expect(interimFields({ link: ['</a>', '</b>'], 'content-length': '5', 'x-request-id': 'theirs' }, NO_RULES)).toEqual([
     'link',

@@ -121,4 +121,38 @@ export const SESSION_MIGRATIONS: readonly Migration[] = Object.freeze([
       ALTER TABLE sessions DROP COLUMN rotated_at;
     `,
   },
+  {
+    id: 3,
+    name: '0003_used_tokens',
+    up: `
+      CREATE TABLE used_tokens (
+        tenant_id  TEXT    NOT NULL,
+        issuer     TEXT    NOT NULL,
+        id         TEXT    NOT NULL,
+        expires_at INTEGER NOT NULL,
+        PRIMARY KEY (tenant_id, issuer, id)
+      ) STRICT, WITHOUT ROWID;
+      CREATE INDEX used_tokens_by_expiry ON used_tokens (expires_at);
+    `,
+    down: `
+      DROP TABLE used_tokens;
+    `,
+  },
+  {
+    id: 4,
+    name: '0004_audit_elsewhere',
+    // The record of what happened is a file of its own.
+    up: 'DROP TABLE audit;',
+    down: `
+      CREATE TABLE audit (
+        seq       INTEGER PRIMARY KEY AUTOINCREMENT,
+        at        INTEGER NOT NULL,
+        event     TEXT    NOT NULL,
+        tenant_id TEXT    NOT NULL,
+        user_id   TEXT,
+        subject   TEXT,
+        reason    TEXT    NOT NULL
+      ) STRICT;
+    `,
+  },
 ])

@@ -1,0 +1,23 @@
+import type { UsedTokens } from '../../replay/replay.ts'
+import type { Connection } from './connection.ts'
+import type { Layout } from './layout.ts'
+import type { Replication } from './replication.ts'
+
+export interface UsedTokensNeeds {
+  readonly connection: Connection
+  readonly layout: Layout
+  readonly replication: Replication
+}
+
+/** Uses of tokens as keys that Redis makes only where there is none, and forgets by itself. */
+export function createUsedTokens({ connection, layout, replication }: UsedTokensNeeds): UsedTokens {
+  return {
+    async use(token) {
+      const bucket = layout.bucketOf(token)
+      const key = layout.used(token.tenant, bucket, token.issuer, token.id)
+      const isFirst = (await connection.send('SET', key, 1, 'NX', 'EX', token.forSeconds)) === 'OK'
+      if (isFirst) await replication.replicated(bucket)
+      return isFirst
+    },
+  }
+}

@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest'
+import { fieldsOf } from '../../src/storage/redis/session-hash.ts'
+import { ROTATE, CREATE } from '../../src/storage/redis/session-scripts.ts'
+import { createKeyStore } from '../../src/storage/redis/key-store.ts'
+import { BUCKETS_KEY, createLayout } from '../../src/storage/redis/layout.ts'
+import { codeIn, codesIn, readPage, rowsOf } from './documents.ts'
+
+const BUCKET = 0
+
+describe('the layout in docs/redis.md', () => {
+  const page = readPage('docs/redis.md')
+  const rows = rowsOf(page, 'Layout')
+  const keys = rows.filter(([key]) => codeIn(key).includes(':'))
+  const fields = rows.filter(([key]) => !codeIn(key).includes(':')).flatMap(([names]) => codesIn(names ?? ''))
+
+  it('has every key that the code writes, and no other', async () => {
+    const written = [...keysOfLayout(), ...(await keysOfKeyStore()), BUCKETS_KEY]
+    expect(keys.map(([key]) => codeIn(key)).toSorted()).toEqual(written.toSorted())
+  })
+
+  it('says of each what it is, what it holds and until when', () => {
+    expect(keys.filter((cells) => cells.length !== 4 || cells.includes(''))).toEqual([])
+  })
+
+  it('has every field of a session, and no other', () => {
+    const first = fieldsOf(FULL).filter((_, index) => index % 2 === 0)
+    // What a session gets by being used, or by the epoch of its user.
+    const later = [ROTATE, CREATE].flatMap(({ text }) => [
+      ...text.matchAll(/'([a-z])', (?:now|ARGV|presented|tokens|epoch|s\.)/g),
+    ])
+    expect([...new Set(fields)].toSorted()).toEqual([...new Set([...first, ...later.map(([, name]) => name)])].toSorted())
+  })
+
+  it('says how many buckets there are', () => {
+    expect(page.prose).toContain(`**Cluster**: ${createLayout(true).buckets} buckets`)
+    expect(createLayout(false).buckets).toBe(1)
+  })
+})
+
+/** A member that is new here needs a row there. */
+function keysOfLayout(): readonly string[] {
+  const { buckets: _buckets, bucketOf: _bucketOf, ...names } = createLayout(false)
+  const { session, index, epoch, revoked, ended, used, feed, live, mark, ...others } = names
+  expect(Object.keys(others)).toEqual([])
+  return [
+    session('<id>', BUCKET, '<sid>'),
+    index('<id>', BUCKET, '<user>'),
+    epoch('<id>', BUCKET, '<user>'),
+    revoked('<id>', BUCKET, '<jti or sid>'),
+    ended('<id>', BUCKET, '<user>'),
+    ended('<id>', BUCKET),
+    used('<id>', BUCKET, '<issuer>', '<jti>'),
+    feed(BUCKET),
+    live(BUCKET),
+    mark(BUCKET),
+  ].map((key) => key.replace(`{${BUCKET}}`, '{b}'))
+}
+
+/** Of a tenant's keys, and of the passports', which are published elsewhere. */
+async function keysOfKeyStore(): Promise<readonly string[]> {
+  const asked: string[] = []
+  const store = createKeyStore({
+    async send(...[, key]) {
+      asked.push(String(key))
+      return null
+    },
+    run: async () => '',
+    sendTogether: async () => [],
+    hasReplicas: async () => false,
+    close: () => undefined,
+  })
+  await store.load('tenant:<id>')
+  await store.load('gateway')
+  await store.publish('tenant:<id>', '{}')
+  return asked
+}
+
+const FULL = {
+  tenant: 'acme',
+  id: '0'.repeat(32),
+  user: 'u',
+  scope: 'a',
+  metadata: { plan: 'pro' },
+  device: 'curl',
+  ip: '192.0.2.1',
+  clientId: 'billing',
+  createdAt: 1,
+  expiresAt: 2,
+  idleExpiresAt: 2,
+  tokensUntil: 2,
+} as const
