@@ -20,7 +20,7 @@ import { createReplay } from './replay/replay.ts'
 import { createRevocation, type RevocationRoom } from './revocation/revocation.ts'
 import { createRouter, findRouteFaults, type RouteFault } from './router/router.ts'
 import { openApiDocument } from './services/openapi/openapi.ts'
-import { endpointsOf } from './services/services.ts'
+import { endpointsOf, type EndpointCaller } from './services/services.ts'
 import { openAudit, type AuditRecord } from './storage/audit/audit.ts'
 import { enforced, openStores, type Stores } from './stores.ts'
 import { createTargets } from './targets.ts'
@@ -212,6 +212,14 @@ async function assemble(config: Config, { telemetry, stores, audit, startedMs }:
 /** Every route of a configuration as it would be enforced. */
 export function routesOf(config: Config): readonly Route[] {
   return createRouter(config.routes, endpointsOf).routes
+}
+
+export type { EndpointCaller } from './services/services.ts'
+
+/** Who proves itself to the endpoint that a route leads to; undefined where its `auth` says all there is to it. */
+export function callerOf({ target }: Route): EndpointCaller | undefined {
+  if (target.kind !== 'service') return undefined
+  return endpointsOf(target.service).find((endpoint) => endpoint.name === target.endpoint)?.caller
 }
 
 /** What the router has against a configuration. */

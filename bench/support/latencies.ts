@@ -15,8 +15,21 @@ export function timingOf(latencies: readonly number[], seconds: number): Timing 
   return { requests, requestsPerSecond: requests / seconds, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) }
 }
 
-/** Gives out turns for a time or up to a number; with a rate, each turn has the moment at which it is due. */
-export function createTurns(limit: { readonly seconds?: number; readonly requests?: number; readonly perSecond?: number }) {
+export interface Turns {
+  /** Resolves to the number of the turn and the moment from which its latency counts; undefined when it is over. */
+  next(): Promise<{ readonly index: number; readonly fromMs: number } | undefined>
+  elapsedSeconds(): number
+}
+
+/** Ends after a time, or after a number of turns; with a rate, each turn is due at a moment of its own. */
+export interface TurnLimits {
+  readonly seconds?: number
+  readonly requests?: number
+  readonly perSecond?: number
+}
+
+/** Gives out turns to whoever is free. */
+export function createTurns(limit: TurnLimits): Turns {
   const startedMs = performance.now()
   const endMs = startedMs + (limit.seconds ?? Number.POSITIVE_INFINITY) * 1000
   const most = limit.requests ?? Number.POSITIVE_INFINITY
@@ -24,8 +37,7 @@ export function createTurns(limit: { readonly seconds?: number; readonly request
   let given = 0
   return { next, elapsedSeconds: () => (performance.now() - startedMs) / 1000 }
 
-  /** Resolves to the number of the turn and the moment from which its latency counts; undefined when it is over. */
-  async function next(): Promise<{ readonly index: number; readonly fromMs: number } | undefined> {
+  async function next() {
     const index = given
     const dueMs = intervalMs === 0 ? performance.now() : startedMs + index * intervalMs
     if (index >= most || dueMs >= endMs) return undefined

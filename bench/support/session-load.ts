@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { Client, type Dispatcher } from 'undici'
-import { createTurns, timingOf, type Timing } from './latencies.ts'
+import { createTurns, timingOf, type Timing, type Turns } from './latencies.ts'
 
 export interface SessionLoad {
   readonly origin: string
@@ -26,6 +26,8 @@ export interface SessionLoad {
 
 export interface SessionLoadResult extends Timing {
   readonly errors: number
+  /** With those that only warmed up. */
+  readonly served: number
   /** With `keep`: what was created. */
   readonly created: readonly Pair[]
   /** After `rotate`: the newest refresh token of each connection. */
@@ -38,7 +40,6 @@ export interface Pair {
 }
 
 const load = JSON.parse(readFileSync(0, 'utf8')) as SessionLoad
-const turns = createTurns(load)
 const tokens = [...(load.tokens ?? [])]
 const created: Pair[] = []
 const latencies: number[] = []
@@ -57,17 +58,29 @@ const REQUESTS = {
   },
 } as const
 
-await Promise.all(Array.from({ length: load.connections }, (_, connection) => work(connection)))
+const clients = Array.from({ length: load.connections }, () => new Client(load.origin, { pipelining: 1 }))
+/** A generator that just started is behind for a while, which would count as latency. */
+const WARM_UP_SECONDS = 1
+if (load.requests === undefined) await run(createTurns({ ...load, seconds: WARM_UP_SECONDS }))
+const warmedUp = latencies.length
+latencies.length = 0
+const turns = createTurns(load)
+await run(turns)
 const result: SessionLoadResult = {
   ...timingOf(latencies, turns.elapsedSeconds()),
   errors,
+  served: warmedUp + latencies.length,
   created,
   tokens: load.job === 'rotate' ? tokens : [],
 }
+await Promise.all(clients.map((client) => client.close()))
 process.stdout.write(JSON.stringify(result))
 
-async function work(connection: number): Promise<void> {
-  const client = new Client(load.origin, { pipelining: 1 })
+async function run(turns: Turns): Promise<void> {
+  await Promise.all(clients.map((client, connection) => work(client, connection, turns)))
+}
+
+async function work(client: Client, connection: number, turns: Turns): Promise<void> {
   for (let turn = await turns.next(); turn !== undefined; turn = await turns.next()) {
     const { status, text } = await send(client, requestOf(turn.index, connection))
     if (status === (load.job === 'create' ? 201 : 200)) {
@@ -78,7 +91,6 @@ async function work(connection: number): Promise<void> {
       if (errors === 1) console.error(`${load.job}: ${status} ${text.slice(0, 300)}`)
     }
   }
-  await client.close()
 }
 
 function requestOf(index: number, connection: number): Dispatcher.DispatchOptions {

@@ -17,26 +17,31 @@ export interface SessionGateway {
 }
 
 export interface SessionWorld {
-  /** With `live`: 10,000 sessions of the tenant RS256. */
   readonly calm: SessionGateway
-  readonly live: readonly Pair[]
-  /** Newest refresh tokens, one for each connection, and which tenant's they are. */
+  /** Of the calm gateway: sessions of the tenant rs256. */
+  live(): Promise<readonly Pair[]>
+  /** Newest refresh tokens of the calm gateway, one for each connection. */
   readonly chains: Map<Tenant, readonly string[]>
-  /** Where 10,000 revocations are live, and the tokens that are shown there: one in ten is revoked. */
-  readonly revoking: SessionGateway
-  readonly shown: readonly string[]
+  /** Another gateway, where many revocations are live, and the tokens that are shown there: one in ten is revoked. */
+  revoking(): Promise<Revoking>
   stop(): Promise<void>
+}
+
+interface Revoking {
+  readonly gateway: SessionGateway
+  readonly shown: readonly string[]
 }
 
 /** Named by how they sign. */
 export type Tenant = 'rs256' | 'es256'
 
-export const LIVE_SESSIONS = 10_000
-export const REVOCATIONS = 10_000
+const LIVE_SESSIONS = 10_000
+const REVOCATIONS = 10_000
 /** Different tokens that are validated in turn. */
 export const VALIDATED = 2000
 export const CONNECTIONS = 64
 
+/** What takes long to make is made when it is first asked for. */
 export async function startSessionWorld(): Promise<SessionWorld> {
   const stops: (() => Promise<void>)[] = []
   const stop = async (): Promise<void> => {
@@ -48,9 +53,6 @@ export async function startSessionWorld(): Promise<SessionWorld> {
     stops.push(() => ended(upstream))
     const calm = await startSessionGateway(upstreamPort)
     stops.push(calm.stop)
-    const revoking = await startSessionGateway(upstreamPort)
-    stops.push(revoking.stop)
-    const live = await create(calm, 'rs256', LIVE_SESSIONS)
     const chains = new Map<Tenant, readonly string[]>()
     for (const tenant of ['rs256', 'es256'] as const) {
       chains.set(
@@ -58,11 +60,25 @@ export async function startSessionWorld(): Promise<SessionWorld> {
         (await create(calm, tenant, CONNECTIONS)).map((pair) => pair.refresh),
       )
     }
-    return { calm, live, chains, revoking, shown: await revokeMany(revoking), stop }
+    let live: Promise<readonly Pair[]> | undefined
+    let revoking: Promise<Revoking> | undefined
+    return {
+      calm,
+      live: () => (live ??= create(calm, 'rs256', LIVE_SESSIONS)),
+      chains,
+      revoking: () => (revoking ??= startRevoking(upstreamPort, stops)),
+      stop,
+    }
   } catch (error) {
     await stop()
     throw error
   }
+}
+
+async function startRevoking(upstreamPort: number, stops: (() => Promise<void>)[]): Promise<Revoking> {
+  const gateway = await startSessionGateway(upstreamPort)
+  stops.push(gateway.stop)
+  return { gateway, shown: await revokeMany(gateway) }
 }
 
 async function startSessionGateway(upstreamPort: number): Promise<SessionGateway> {

@@ -57,7 +57,7 @@ export function createReloadedKeyRing({ onDropped, reload, monotonicMs }: HeldKe
 }
 
 /** Keys that are handed in, and change only then. */
-export function createHeldKeyRing(onDropped: OnDropped): HeldKeyRing {
+function createHeldKeyRing(onDropped: OnDropped): HeldKeyRing {
   let keys = EMPTY_KEY_SET
   return {
     candidates: (kid, algorithm) => keys.candidates(kid, algorithm),

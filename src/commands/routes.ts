@@ -1,8 +1,7 @@
 import type { Config } from '../config/config.ts'
 import type { Route } from '../exchange/exchange.ts'
-import { routesOf } from '../gateway.ts'
-import { endpointsOf } from '../services/services.ts'
-import type { EndpointCaller } from '../services/services.ts'
+import { callerOf, routesOf } from '../gateway.ts'
+import type { EndpointCaller } from '../gateway.ts'
 import { table } from './table.ts'
 
 /** Each route as it is enforced: what it matches, who may use it, in words, and where it leads. Public ones are marked. */
@@ -70,11 +69,6 @@ const CALLERS = {
 function whoOf(route: Route, caller: EndpointCaller | undefined): string {
   if (caller !== undefined) return CALLERS[caller]
   return route.auth === 'required' ? 'a token' : 'a token, or anonymous'
-}
-
-function callerOf({ target }: Route): EndpointCaller | undefined {
-  if (target.kind !== 'service') return undefined
-  return endpointsOf(target.service).find((endpoint) => endpoint.name === target.endpoint)?.caller
 }
 
 function staleness(route: Route): string {

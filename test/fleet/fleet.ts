@@ -42,10 +42,11 @@ export interface Fleet {
   close(): Promise<void>
 }
 
-export async function startFleet(storage: 'redis' | 'embedded', count: number): Promise<Fleet> {
+/** @param server - a Redis that is there already, and that the caller stops */
+export async function startFleet(storage: 'redis' | 'embedded', count: number, server?: RedisServer): Promise<Fleet> {
   // Accounts are in the directory whatever storage sessions have: the members share it.
   const directory = mkdtempSync(join(tmpdir(), 'gatehouse-fleet-'))
-  const redis = storage === 'redis' ? await startRedis() : undefined
+  const redis = server ?? (storage === 'redis' ? await startRedis() : undefined)
   const sessions = redis === undefined ? 'embedded' : JSON.stringify(redis.url)
   const yaml = `storage: { sessions: ${sessions}, directory: ./data }\nmasterKey: { env: MASTER_KEY }\n${YAML}`
   const start = (): Promise<TestGateway> => startGateway(yaml, { environment: ENVIRONMENT, directory })
@@ -69,7 +70,7 @@ export async function startFleet(storage: 'redis' | 'embedded', count: number): 
     },
     async close() {
       await Promise.all(gateways.map((gateway) => gateway.close()))
-      await redis?.stop()
+      if (redis !== server) await redis?.stop()
       rmSync(directory, { recursive: true, force: true })
     },
   }

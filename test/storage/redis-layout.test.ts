@@ -18,7 +18,12 @@ describe('the layout of Redis', () => {
 
   test('lets no user or token choose the slot: the bucket is the first thing in braces', () => {
     const layout = createLayout(true)
-    const keys = [layout.index('acme', 3, '{9}'), layout.revoked('acme', 3, '{9}'), layout.ended('acme', 3, '{9}'), layout.used('acme', 3, 'gateway', '{9}')]
+    const keys = [
+      layout.index('acme', 3, '{9}'),
+      layout.revoked('acme', 3, '{9}'),
+      layout.ended('acme', 3, '{9}'),
+      layout.used('acme', 3, 'gateway', '{9}'),
+    ]
     for (const key of keys) expect(/\{(.*?)\}/.exec(key)?.[1]).toBe('3')
   })
 })

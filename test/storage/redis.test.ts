@@ -8,6 +8,8 @@ import { needsOf, realClock, redisContract } from './redis-suite.ts'
 
 const USER = { tenant: 'acme', user: 'usr_1' }
 const NO_LIMIT = { sessionsPerUser: 1_000 }
+/** Long enough for a machine that has other work, as an option of `vi.waitFor`. */
+const WHOLE = { timeout: 15_000, interval: 100 } as const
 const REFUSED = { kind: 'storage_unavailable', facts: { headers: { 'retry-after': '1' } } }
 
 describe('one Redis', () => {
@@ -169,7 +171,7 @@ describe('Redis that fails', () => {
   test('by a replica that lags: a write waits 50 ms for it and is told of', async () => {
     const [master, replica] = [await start(), await start()]
     await replica.admin.replicaof('127.0.0.1', master.port)
-    await vi.waitFor(async () => expect(await master.admin.info('replication')).toMatch(/state=online/), 10_000)
+    await vi.waitFor(async () => expect(await master.admin.info('replication')).toMatch(/state=online/), WHOLE)
     let missed = 0
     const storage = await open(master.url, {
       unreplicated: () => {
@@ -177,38 +179,59 @@ describe('Redis that fails', () => {
       },
     })
     const { now } = realClock()
-    const beginAll = async (digits: string): Promise<number> => {
-      const startedMs = performance.now()
-      await Promise.all([...digits].map((digit) => storage.sessions.create(aSession({ id: sid(digit) }, now), NO_LIMIT)))
-      return performance.now() - startedMs
-    }
-    await beginAll('ab')
-    expect(missed).toBe(0)
-    expect(await replica.admin.exists(`tenant:acme:refresh:{0}:${sid('a')}`)).toBe(1)
+    const begin = (digit: string) => storage.sessions.create(aSession({ id: sid(digit) }, now), NO_LIMIT)
+    const isOnReplica = async (digit: string): Promise<boolean> =>
+      (await replica.admin.exists(`tenant:acme:refresh:{0}:${sid(digit)}`)) === 1
+    // On a busy machine a replica may take longer than 50 ms once; what was waited for and not missed is there.
+    await vi.waitFor(async () => {
+      const before = missed
+      await begin('a')
+      expect(missed).toBe(before)
+    }, WHOLE)
+    expect(await isOnReplica('a')).toBe(true)
     replica.pause()
-    expect(await beginAll('cdef')).toBeGreaterThanOrEqual(49)
-    expect(missed).toBeGreaterThan(0)
+    const before = missed
+    const startedMs = performance.now()
+    await Promise.all([...'cdef'].map(begin))
+    expect(performance.now() - startedMs).toBeGreaterThanOrEqual(49)
+    expect(missed).toBeGreaterThan(before)
     replica.resume()
-    await vi.waitFor(async () => expect(await replica.admin.exists(`tenant:acme:refresh:{0}:${sid('f')}`)).toBe(1), 5_000)
-  })
+    await vi.waitFor(async () => expect(await isOnReplica('f')).toBe(true), WHOLE)
+  }, 60_000)
 
   test('by losing its master: goes on with the replica that the sentinels choose, and what was acknowledged is there', async () => {
     const [master, replica] = [await start(), await start()]
     await replica.admin.replicaof('127.0.0.1', master.port)
-    await vi.waitFor(async () => expect(await master.admin.info('replication')).toMatch(/state=online/), 10_000)
+    await vi.waitFor(async () => expect(await master.admin.info('replication')).toMatch(/state=online/), WHOLE)
     const sentinels = await startSentinel(master)
-    const config = { kind: 'sentinel', urls: sentinels.urls, name: 'mymaster' } as const
-    const storage = await openRedis(needsOf(realClock()), config)
-    storages.push(storage)
-    const { now } = realClock()
-    await storage.sessions.create(aSession({ id: sid('a') }, now), NO_LIMIT)
-    const { position } = await storage.log.snapshot()
-    await storage.sessions.revoke({ kind: 'token', ...USER, id: 't' }, { reason: 'test', tokensUntil: now + 100 })
-    await master.kill()
-    await expect(storage.sessions.list(USER)).rejects.toMatchObject(REFUSED)
-    await vi.waitFor(() => storage.sessions.create(aSession({ id: sid('b') }, now), NO_LIMIT), 12_000)
-    expect((await storage.sessions.list(USER)).map((session) => session.id)).toEqual([sid('a'), sid('b')])
-    expect((await storage.log.readAfter(position)).revocations).toMatchObject([{ kind: 'token', id: 't' }])
-    await sentinels.stop()
-  })
+    try {
+      const config = { kind: 'sentinel', urls: sentinels.urls, name: 'mymaster' } as const
+      let missed = 0
+      const storage = await openRedis(needsOf(realClock(), { unreplicated: () => void (missed += 1) }), config)
+      storages.push(storage)
+      const { now } = realClock()
+      const acknowledged = async (write: () => Promise<unknown>): Promise<void> => {
+        const before = missed
+        await write()
+        // A busy machine may not have it on the replica in time, and says so: that write would be no proof.
+        expect(missed).toBe(before)
+      }
+      const ending = { reason: 'test', tokensUntil: now + 100 }
+      await vi.waitFor(() => acknowledged(() => storage.sessions.create(aSession({ id: sid('a') }, now), NO_LIMIT)), WHOLE)
+      const { position } = await storage.log.snapshot()
+      await vi.waitFor(() => acknowledged(() => storage.sessions.revoke({ kind: 'token', ...USER, id: 't' }, ending)), WHOLE)
+      await master.kill()
+      await expect(storage.sessions.list(USER)).rejects.toMatchObject(REFUSED)
+      await vi.waitFor(() => storage.sessions.create(aSession({ id: sid('b') }, now), NO_LIMIT), {
+        timeout: 45_000,
+        interval: 100,
+      })
+      const ids = (await storage.sessions.list(USER)).map((session) => session.id)
+      expect(ids.toSorted()).toEqual([sid('a'), sid('b')])
+      const { revocations } = await storage.log.readAfter(position)
+      expect(revocations).toContainEqual(expect.objectContaining({ kind: 'token', id: 't' }))
+    } finally {
+      await sentinels.stop()
+    }
+  }, 90_000)
 })

@@ -6,7 +6,7 @@ export type Presented =
   | {
       readonly kind: 'secret'
       readonly id: string
-      /** The ways to read the secret: as it stands, and decoded. */
+      /** The ways to read the secret: as it stands, and decoded where that is another text. */
       readonly spellings: readonly string[]
     }
   | { readonly kind: 'assertion'; readonly id: string; readonly assertion: string }
@@ -63,7 +63,8 @@ function readBasic(header: string): Presented {
   const decoded = formDecode(secret)
   // The characters of a registered id need no encoding: what is encoded all the same is decoded.
   const id = formDecode(text.slice(0, colon)) ?? text.slice(0, colon)
-  return { kind: 'secret', id, spellings: [secret, decoded ?? secret] }
+  // Told apart by what was sent alone, so the time says nothing about the secret that is expected.
+  return { kind: 'secret', id, spellings: decoded === undefined || decoded === secret ? [secret] : [secret, decoded] }
 }
 
 function decode(base64: string): string | undefined {
