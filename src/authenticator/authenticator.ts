@@ -29,7 +29,6 @@ import { createTrust } from './trust.ts'
 import type { TrustedIssuer } from './trust.ts'
 import { findSigner } from './verifier.ts'
 
-export type { JwtVerifier, VerifiedJwt } from './jwt-verifier.ts'
 export { createJwtVerifier } from './jwt-verifier.ts'
 
 /** A public key of a tenant of the gateway, as it is published (RFC 7517 §4), with the members of its type besides. */

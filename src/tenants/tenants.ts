@@ -22,8 +22,6 @@ import type { RefreshToken } from './refresh-token.ts'
 import { createRefreshTokens } from './refresh-token.ts'
 import { createSeal } from './seal.ts'
 
-export type { KeyState } from './key-record.ts'
-export type { Act } from './key-keeper.ts'
 export type { RefreshToken } from './refresh-token.ts'
 export type { KeyEvent, KeyFacts, KeyRotation, TenantKeys } from './tenant-keys.ts'
 

@@ -117,10 +117,7 @@ describe('the command line', () => {
     [['check', '--json=yes'], "Option '--json' does not take an argument"],
     [['explain', 'GET', '/', '--token', 'x'], 'explain: not supported yet'],
     [['diff', 'a', 'b'], 'diff: not supported yet'],
-    [['keys', 'rotate', '--tenant', 'acme'], 'keys: not supported yet'],
-    [['clients', 'create'], 'clients: not supported yet'],
     [['migrate', 'up'], 'migrate: not supported yet'],
-    [['audit', 'verify'], 'audit: not supported yet'],
     [['doctor'], 'doctor: not supported yet'],
   ])('refuses %j as wrong usage', async (args, fault) => {
     let said = ''

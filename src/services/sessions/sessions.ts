@@ -16,7 +16,6 @@ import { standingOf } from './standing.ts'
 import type { SessionRecord, SessionRef, SessionStore, UserRef } from './store.ts'
 
 export { createSessionEndpoints } from './endpoints.ts'
-export type { SessionEndpointsNeeds } from './endpoints.ts'
 export type {
   Ending,
   NewSession,

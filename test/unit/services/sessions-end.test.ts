@@ -37,9 +37,7 @@ describe('revoking', () => {
     expect((await world.storage.log.snapshot()).revocations).toEqual([
       { kind: 'token', tenant: 'acme', id: expect.any(String), expiresAt: NOW + 902 },
     ])
-    expect(world.recorded).toMatchObject([
-      { event: 'authn_token_revoked', tenant: 'acme', user: 'u1', reason: 'found on a bus' },
-    ])
+    expect(world.recorded).toMatchObject([{ event: 'authn_token_revoked', tenant: 'acme', user: 'u1', reason: 'found on a bus' }])
   })
 
   test('a refresh token ends its session', async () => {
@@ -49,9 +47,7 @@ describe('revoking', () => {
     expect(await standing(world, pair.access_token)).toBe('token_revoked')
     expect(await lives(next)).toEqual(DEAD)
     expect(await lives(other)).toEqual(ALIVE)
-    expect(world.recorded).toMatchObject([
-      { event: 'session_ended', user: 'u1', subject: pair.session_id, reason: 'lost phone' },
-    ])
+    expect(world.recorded).toMatchObject([{ event: 'session_ended', user: 'u1', subject: pair.session_id, reason: 'lost phone' }])
   })
 
   test('twice is answered as once', async () => {
