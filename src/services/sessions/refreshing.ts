@@ -34,6 +34,7 @@ export function createRefreshing(
       tenant: tenant.id,
       bucket,
       id: sid,
+      user: before.user,
       generation,
       graceSeconds: tenant.refreshToken.graceSeconds,
       rotation: tenant.refreshToken.rotation ? 'on' : 'off',

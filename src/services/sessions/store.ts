@@ -49,6 +49,8 @@ export interface RotationRequest {
   /** Part of the store that holds the session, as the token says. */
   readonly bucket: number
   readonly id: string
+  /** Whose session it is, where that is known already: it saves the store a look. */
+  readonly user?: string
   /** Generation that the token carries. */
   readonly generation: number
   /** For how long the parent of the newest token still gets that same token, seconds. 0: never. */

@@ -69,7 +69,7 @@ export function createSessionStore(needs: SessionStoreNeeds): SessionStore {
 
   async function rotate(request: RotationRequest): Promise<Rotation> {
     const { tenant, bucket, id } = request
-    const user = await userOf(request)
+    const user = request.user ?? (await userOf(request))
     if (user === undefined) return { outcome: 'unknown' }
     const reply = await connection.run(ROTATE, keysOfOne({ tenant, user, id }, bucket), [
       request.now,
