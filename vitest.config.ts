@@ -7,5 +7,7 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 30_000,
     maxWorkers: 2,
+    // Many tests start real servers and share two cores. One that needs its second try is told by the reporter, and mended.
+    retry: process.env['CI'] === 'true' ? 1 : 0,
   },
 })
