@@ -48,7 +48,7 @@ listeners:
   public: { address: 127.0.0.1:${gatewayPort} }
   admin: { address: 127.0.0.1:0 }
 tenants:
-  default: { accessToken: { lifetime: 1h } }
+  default: { accessToken: { lifetime: 1h }, sessionsPerUser: 2000 }
 upstreams:
   small: { targets: [http://127.0.0.1:${upstreamPort}] }
 routes:
