@@ -18,6 +18,7 @@ import { accountStoreContract, anAccount, aSession, keyStoreContract, NOW } from
 import { revocationLogContract } from './log-contract.ts'
 import { sessionStoreContract } from './session-contract.ts'
 import { usedTokensContract } from './used-contract.ts'
+import { snapshotOf } from '../support/log.ts'
 
 const USER = { tenant: 'acme', user: 'usr_1' } as const
 const LIMITS = { sessionsPerUser: 10_000 } as const
@@ -57,7 +58,7 @@ function start(directory: string, prefix: string, rounds: number): ChildProcess 
 
 async function expectAll(directory: string, acknowledged: readonly string[]): Promise<void> {
   const storage = await open(directory)
-  const revoked = new Set((await storage.log.snapshot()).revocations.flatMap(idsOf))
+  const revoked = new Set((await snapshotOf(storage.log)).revocations.flatMap(idsOf))
   const ended = new Set(acknowledged.filter((line) => line.startsWith('ended ')).map((line) => line.slice(6)))
   for (const line of acknowledged) {
     const [kind = '', id = ''] = line.split(' ')
@@ -107,12 +108,12 @@ describe('embedded storage', () => {
       { reason: 'test', tokensUntil: NOW + 10 },
     )
     await first.accounts.create(anAccount())
-    const snapshot = await first.log.snapshot()
+    const snapshot = await snapshotOf(first.log)
     first.close()
     const second = await open(directory)
     expect(await second.sessions.find({ ...USER, id: aSession().id })).toBeDefined()
     expect(await second.accounts.findById('acme', 'usr_1')).toEqual(anAccount())
-    expect(await second.log.snapshot()).toEqual(snapshot)
+    expect(await snapshotOf(second.log)).toEqual(snapshot)
     second.close()
   })
 
@@ -127,7 +128,7 @@ describe('embedded storage', () => {
     saboteur.exec("CREATE TRIGGER no_news AFTER INSERT ON revocations BEGIN SELECT RAISE(ABORT, 'no'); END")
     await expect(storage.sessions.endAll(ref, ending)).rejects.toThrow('no')
     expect(await storage.sessions.find(ref)).toBeDefined()
-    expect(await storage.log.snapshot()).toEqual({ position: '0', revocations: [], complete: true })
+    expect(await snapshotOf(storage.log)).toEqual({ position: '0', revocations: [], complete: true })
     expect(await storage.sessions.create(aSession({ id: 'a'.repeat(32) }), LIMITS)).toEqual({ epoch: 0, bucket: 0, evicted: [] })
     saboteur.exec('DROP TRIGGER no_end; DROP TRIGGER no_news')
     saboteur.close()
@@ -157,26 +158,23 @@ describe('embedded storage', () => {
     await expect(storage.sessions.find({ ...USER, id: 'x' })).rejects.toMatchObject(refused)
     await expect(storage.accounts.create(anAccount())).rejects.toMatchObject(refused)
     await expect(storage.accounts.findById('acme', 'x')).rejects.toMatchObject(refused)
-    await expect(storage.log.snapshot()).rejects.toMatchObject(refused)
+    await expect(snapshotOf(storage.log)).rejects.toMatchObject(refused)
     await expect(storage.log.readAfter('0')).rejects.toMatchObject(refused)
     await expect(storage.keys.load('gateway')).rejects.toMatchObject(refused)
   })
 
-  test.each(['7', '', 'x', '-1', '1e1', '9'.repeat(30)])(
-    'answers with all that is alive where it cannot go on from %j',
-    async (position) => {
-      const storage = await open(directory)
-      await storage.sessions.revoke({ kind: 'key', tenant: 'acme', id: 'k1' }, { reason: 'test', tokensUntil: NOW + 10 })
-      const all = await storage.log.snapshot()
-      expect(all).toEqual({
-        position: '1',
-        revocations: [{ kind: 'key', tenant: 'acme', id: 'k1', expiresAt: NOW + 10 }],
-        complete: true,
-      })
-      expect(await storage.log.readAfter(position)).toEqual(all)
-      storage.close()
-    },
-  )
+  test.each(['7', '', 'x', '-1', '1e1', '9'.repeat(30)])('begins anew where it cannot go on from %j', async (position) => {
+    const storage = await open(directory)
+    await storage.sessions.revoke({ kind: 'key', tenant: 'acme', id: 'k1' }, { reason: 'test', tokensUntil: NOW + 10 })
+    const all = await snapshotOf(storage.log)
+    expect(all).toEqual({
+      position: '1',
+      revocations: [{ kind: 'key', tenant: 'acme', id: 'k1', expiresAt: NOW + 10 }],
+      complete: true,
+    })
+    expect(await storage.log.readAfter(position)).toEqual({ position, revocations: [], complete: false, isRestart: true })
+    storage.close()
+  })
 
   test('says that a batch is not all there is', async () => {
     const storage = await open(directory)
@@ -274,7 +272,7 @@ describe('migrations of embedded storage', () => {
   test('are not applied unless allowed, and the pending ones are named', async () => {
     const directory = newFolder()
     await expect(open(directory, false)).rejects.toThrow(
-      'lacks the migrations 0001_sessions, 0002_rotation, 0003_used_tokens, 0004_audit_elsewhere, and storage.migrate is false',
+      'lacks the migrations 0001_sessions, 0002_rotation, 0003_used_tokens, 0004_audit_elsewhere, 0005_tenant_epochs, and storage.migrate is false',
     )
     const storage = await open(directory)
     storage.close()

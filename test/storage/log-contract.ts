@@ -4,6 +4,7 @@ import type { Revocation } from '../../src/revocation/revocation.ts'
 import type { Revocable } from '../../src/services/sessions/sessions.ts'
 import { sid, withBackend } from './contract.ts'
 import type { Open } from './contract.ts'
+import { snapshotOf } from '../support/log.ts'
 
 const USER = { tenant: 'acme', user: 'usr_1' }
 
@@ -32,14 +33,14 @@ export function revocationLogContract(open: Open): void {
     }
 
     test('is empty at first', async () => {
-      const { position, revocations, complete } = await backend().log.snapshot()
+      const { position, revocations, complete } = await snapshotOf(backend().log)
       expect({ revocations, complete }).toEqual({ revocations: [], complete: true })
       expect(await backend().log.readAfter(position)).toEqual({ position, revocations: [], complete: true })
     })
 
     test('reads on in order after a snapshot, each entry once', async () => {
       await revoke('before')
-      const { position } = await backend().log.snapshot()
+      const { position } = await snapshotOf(backend().log)
       for (const id of ['one', 'two', 'three']) await revoke(id)
       const next = await readFrom(position)
       expect(next.told.map(idOf)).toEqual(['one', 'two', 'three'])
@@ -47,37 +48,37 @@ export function revocationLogContract(open: Open): void {
     })
 
     test('reads on from the very beginning', async () => {
-      const { position } = await backend().log.snapshot()
+      const { position } = await snapshotOf(backend().log)
       for (const id of ['one', 'two']) await revoke(id)
       expect((await readFrom(position)).told.map(idOf)).toEqual(['one', 'two'])
     })
 
     test('reads a long stretch of one user in bounded batches, in order', async () => {
-      const { position } = await backend().log.snapshot()
+      const { position } = await snapshotOf(backend().log)
       const ids = Array.from({ length: 1_050 }, (_, i) => `t${i}`)
       for (const id of ids) await revoke(id)
       expect((await readFrom(position)).told.map(idOf)).toEqual(ids)
     })
 
     test('misses none of many users', async () => {
-      const { position } = await backend().log.snapshot()
+      const { position } = await snapshotOf(backend().log)
       const ids = Array.from({ length: 300 }, (_, i) => `t${i}`)
       await Promise.all(ids.map((id, i) => revoke(id, 100, `usr_${i}`)))
       expect((await readFrom(position)).told.map(idOf).toSorted()).toEqual(ids.toSorted())
-      expect((await backend().log.snapshot()).revocations.map(idOf).toSorted()).toEqual(ids.toSorted())
+      expect((await snapshotOf(backend().log)).revocations.map(idOf).toSorted()).toEqual(ids.toSorted())
     })
 
     test('leaves what has expired out of a snapshot', async () => {
       await revoke('short', 1)
       await revoke('long')
       clock.now += 2
-      expect((await backend().log.snapshot()).revocations).toEqual([
+      expect((await snapshotOf(backend().log)).revocations).toEqual([
         { kind: 'token', tenant: 'acme', id: 'long', expiresAt: clock.now + 98 },
       ])
     })
 
     test('tells the same revocation once, and again only to make it longer', async () => {
-      const { position } = await backend().log.snapshot()
+      const { position } = await snapshotOf(backend().log)
       for (const seconds of [100, 100, 50, 200]) await revoke('one', seconds)
       const lives = (await readFrom(position)).told.map((one) => one.expiresAt - clock.now)
       expect(lives).toEqual([100, 200])
@@ -85,14 +86,79 @@ export function revocationLogContract(open: Open): void {
     })
 
     test.each(['', 'nonsense', '-1', '999999999999', '["0-0",', '["9999999999999-0"]'])(
-      'answers the position %j, which is not of this log, with a snapshot',
+      'says of the position %j, which is not of this log, that it begins anew',
       async (position) => {
         await revoke('one')
-        const slice = await backend().log.readAfter(position)
-        expect(slice).toEqual(await backend().log.snapshot())
-        expect(slice.revocations.map(idOf)).toEqual(['one'])
+        expect(await backend().log.readAfter(position)).toEqual({ position, revocations: [], complete: false, isRestart: true })
       },
     )
+
+    test('puts back facts of every kind that it lacks, once, and tells its readers', async () => {
+      const { log } = backend()
+      const { position } = await snapshotOf(log)
+      const facts = factsOf(clock.now + 100)
+      expect(await log.restore(facts)).toBe(facts.length)
+      expect(await log.restore(facts)).toBe(0)
+      expect(distinct((await snapshotOf(log)).revocations)).toEqual(distinct(facts))
+      expect(distinct((await readFrom(position)).told)).toEqual(distinct(facts))
+      for (const token of [{ tokenId: 't1' }, { session: sid('d') }, { keyId: 'k1' }, { user: 'usr_9', epoch: 6 }]) {
+        expect(await log.isRevoked({ ...USER, epoch: 9, issuedAt: clock.now + 9, ...token })).toBe(true)
+      }
+      expect(await log.isRevoked({ tenant: 'beta', user: 'usr_1', issuedAt: clock.now - 5 })).toBe(true)
+      expect(await log.isRevoked({ ...USER, user: 'usr_9', epoch: 7, issuedAt: clock.now + 9 })).toBe(false)
+    })
+
+    test('puts nothing back that it knows better, or that is over', async () => {
+      const { log } = backend()
+      await revoke('one', 200)
+      await backend().sessions.end({ ...USER, id: sid('d') }, ending(200))
+      await backend().sessions.endAll(USER, ending(200))
+      await backend().sessions.revoke({ kind: 'tenant', tenant: 'beta' }, ending(200))
+      await backend().sessions.revoke({ kind: 'key', tenant: 'acme', id: 'k1' }, ending(200))
+      const { position, revocations } = await snapshotOf(log)
+      expect(await log.restore(revocations)).toBe(0)
+      expect(await log.restore(revocations.map((one) => ({ ...one, expiresAt: one.expiresAt - 50 })))).toBe(0)
+      expect(await log.restore([{ kind: 'token', tenant: 'acme', id: 'over', expiresAt: clock.now - 10 }])).toBe(0)
+      expect(await log.readAfter(position)).toEqual({ position, revocations: [], complete: true })
+    })
+
+    test('keeps the higher epoch and the later times of two', async () => {
+      const { log, sessions } = backend()
+      await sessions.endAll(USER, ending(200))
+      const [known] = (await snapshotOf(log)).revocations
+      if (known?.kind !== 'user') throw new Error('no fact')
+      const higher = { ...known, epoch: known.epoch + 5, at: known.at - 5, expiresAt: known.expiresAt - 50 }
+      expect(await log.restore([higher])).toBe(1)
+      expect((await snapshotOf(log)).revocations).toContainEqual({ ...known, epoch: known.epoch + 5 })
+      const { epoch } = await sessions.create({ ...newSession(clock.now), id: sid('a') }, { sessionsPerUser: 10 })
+      expect(epoch).toBe(known.epoch + 5)
+      expect(await log.isRevoked({ ...USER, epoch: epoch - 1 })).toBe(true)
+      expect(await log.isRevoked({ ...USER, epoch })).toBe(false)
+    })
+
+    test('ends a session again whose end was lost, all of a user below the epoch, and all of a tenant', async () => {
+      const { log, sessions } = backend()
+      for (const id of [sid('a'), sid('b')]) await sessions.create({ ...newSession(clock.now), id }, { sessionsPerUser: 10 })
+      expect(await log.restore([{ kind: 'session', tenant: 'acme', id: sid('a'), expiresAt: clock.now + 100 }])).toBe(1)
+      expect(await sessions.find({ ...USER, id: sid('a') })).toBeUndefined()
+      expect((await sessions.list(USER)).map((session) => session.id)).toEqual([sid('b')])
+      const all = { kind: 'user', tenant: 'acme', id: 'usr_1', epoch: 5, at: clock.now, expiresAt: clock.now + 100 } as const
+      expect(await log.restore([all])).toBe(1)
+      expect(await sessions.find({ ...USER, id: sid('b') })).toBeUndefined()
+      expect(await sessions.list(USER)).toEqual([])
+      const other = { tenant: 'acme', user: 'usr_2', id: sid('c') }
+      await sessions.create({ ...newSession(clock.now), ...other }, { sessionsPerUser: 10 })
+      expect(await log.restore([{ kind: 'tenant', tenant: 'acme', at: clock.now, expiresAt: clock.now + 100 }])).toBe(1)
+      expect(await sessions.find(other)).toBeUndefined()
+    })
+
+    test('puts more than a thousand back in one call', async () => {
+      const facts = Array.from({ length: 1_200 }, (_, i): Revocation => {
+        return { kind: 'session', tenant: 'acme', id: i.toString(16).padStart(32, '0'), expiresAt: clock.now + 100 }
+      })
+      expect(await backend().log.restore(facts)).toBe(1_200)
+      expect(distinct((await snapshotOf(backend().log)).revocations).length).toBe(1_200)
+    }, 60_000)
 
     test('wakes its readers after an append, until they stop', async () => {
       let woken = 0
@@ -117,12 +183,12 @@ export function revocationLogContract(open: Open): void {
       ['tenant', { kind: 'tenant', tenant: 'acme' }, { kind: 'tenant', tenant: 'acme' }],
       ['key', { kind: 'key', tenant: 'acme', id: 'kid_1' }, { kind: 'key', tenant: 'acme', id: 'kid_1' }],
     ])('tells of a whole %s, also to those who start later', async (_, what, fact) => {
-      const { position } = await backend().log.snapshot()
+      const { position } = await snapshotOf(backend().log)
       await backend().sessions.revoke(what, ending())
       await backend().sessions.revoke(what, ending())
       const told = (await readFrom(position)).told
       expect(told.length).toBeGreaterThan(0)
-      for (const one of [...told, ...(await backend().log.snapshot()).revocations]) {
+      for (const one of [...told, ...(await snapshotOf(backend().log)).revocations]) {
         expect(one).toMatchObject({ ...fact, expiresAt: clock.now + 100 })
       }
     })
@@ -167,6 +233,24 @@ export function revocationLogContract(open: Open): void {
       }
     })
   })
+}
+
+/** One of each kind. */
+function factsOf(expiresAt: number): readonly Revocation[] {
+  return [
+    { kind: 'token', tenant: 'acme', id: 't1', expiresAt },
+    { kind: 'session', tenant: 'acme', id: sid('d'), expiresAt },
+    { kind: 'user', tenant: 'acme', id: 'usr_9', epoch: 7, at: expiresAt - 100, expiresAt },
+    { kind: 'tenant', tenant: 'beta', at: expiresAt - 100, expiresAt },
+    { kind: 'key', tenant: 'acme', id: 'k1', expiresAt },
+  ]
+}
+
+/** As text, in order; what is in several buckets once. */
+function distinct(revocations: readonly Revocation[]): readonly string[] {
+  return [
+    ...new Set(revocations.map((one) => JSON.stringify(Object.entries(one).toSorted(([a], [b]) => (a < b ? -1 : 1))))),
+  ].toSorted()
 }
 
 function newSession(now: number) {

@@ -1,17 +1,19 @@
 /** What Redis storage does beyond the contract, on whatever kind of Redis. */
+import { randomBytes } from 'node:crypto'
 import { describe, expect, test, vi } from 'vitest'
 import type { Redis } from 'ioredis'
 import { createRevocation } from '../../src/revocation/revocation.ts'
 import type { RevocationEvents } from '../../src/revocation/revocation.ts'
 import { openRedis } from '../../src/storage/redis/redis.ts'
 import type { RedisConfig, RedisNeeds, RedisStorage } from '../../src/storage/redis/redis.ts'
-import { schedule } from '../../src/world.ts'
+import { endOfTurn, schedule } from '../../src/world.ts'
 import type { RedisServer } from '../support/redis.ts'
 import { aSession, keyStoreContract, sid, withBackend } from './contract.ts'
 import type { Clock } from './contract.ts'
 import { revocationLogContract } from './log-contract.ts'
 import { sessionStoreContract } from './session-contract.ts'
 import { usedTokensContract } from './used-contract.ts'
+import { snapshotOf } from '../support/log.ts'
 
 const USER = { tenant: 'acme', user: 'usr_1' }
 const NO_LIMIT = { sessionsPerUser: 1_000 }
@@ -19,13 +21,13 @@ const NO_LIMIT = { sessionsPerUser: 1_000 }
 export interface Servers {
   readonly nodes: readonly RedisServer[]
   readonly config: RedisConfig
-  /** How many sessions a user has where 350 bytes for each are enough. */
-  readonly sessionsOfEach: number
+  /** What a user's only session may take, with the user's index. */
+  readonly sessionBytes: number
 }
 
 /** Needs of the store with a clock that the test moves, and the real world for the rest. */
 export function needsOf(clock: Clock, more: Partial<RedisNeeds> = {}): RedisNeeds {
-  return { nowSeconds: () => clock.now, nowMs: () => performance.now(), random: Math.random, schedule, ...more }
+  return { nowSeconds: () => clock.now, nowMs: () => performance.now(), random: Math.random, schedule, endOfTurn, ...more }
 }
 
 export function realClock(): Clock {
@@ -103,7 +105,8 @@ export function redisContract(servers: () => Servers): void {
       await expectLife(`revocations:live:{${b}}`, clock.now + 902 + 120)
       const redis = (await keysIn(servers().nodes)).get(`revocations:{${b}}`)
       expect(await redis?.get(`tenant:acme:revoked:{${b}}:jti_1`)).toBe('because')
-      expect(await redis?.zscore(`tenant:acme:sessions:{${b}}:usr_1`, sid('a'))).toBe(String(clock.now + 2_000))
+      const member = Buffer.from(sid('a'), 'hex')
+      expect(await redis?.zscore(`tenant:acme:sessions:{${b}}:usr_1`, member)).toBe(String(clock.now + 2_000))
       await backend().sessions.endAll(USER, ending(5_000))
       await expectLife(`tenant:acme:epoch:{${b}}:usr_1`, clock.now + 5_000)
       await expectLife(`tenant:acme:ended:{${b}}:usr_1`, clock.now + 5_000)
@@ -151,9 +154,9 @@ export function redisContract(servers: () => Servers): void {
       expect(await backend().sessions.endAll(USER, ending())).toBe(2)
     })
 
-    test('a position that was cut off is answered with a snapshot, and so is a feed that is gone', async () => {
+    test('a position that was cut off begins anew, and so does a feed that is gone', async () => {
       const { log } = backend()
-      const start = (await log.snapshot()).position
+      const start = (await snapshotOf(log)).position
       await revoke('one')
       const { position } = await log.readAfter(start)
       for (const id of ['two', 'three', 'four']) await revoke(id)
@@ -161,35 +164,36 @@ export function redisContract(servers: () => Servers): void {
         if (key.startsWith('revocations:{')) await admin.call('XTRIM', key, 'MAXLEN', 1)
       }
       const all = ['four', 'one', 'three', 'two']
-      const ids = async (from: string): Promise<readonly string[]> =>
-        (await log.readAfter(from)).revocations.map((one) => ('id' in one ? one.id : '')).toSorted()
-      expect(await ids(position)).toEqual(all)
-      expect(await ids(start)).toEqual(all)
-      const end = (await log.snapshot()).position
+      const anew = (from: string) => ({ position: from, revocations: [], complete: false, isRestart: true })
+      expect(await log.readAfter(position)).toEqual(anew(position))
+      expect(await log.readAfter(start)).toEqual(anew(start))
+      expect((await snapshotOf(log)).revocations.map((one) => ('id' in one ? one.id : '')).toSorted()).toEqual(all)
+      const end = (await snapshotOf(log)).position
       for (const [key, admin] of await keysIn(servers().nodes)) {
         if (key.startsWith('revocations:{')) await admin.call('XTRIM', key, 'MAXLEN', 0)
       }
       expect(await log.readAfter(end)).toEqual({ position: end, revocations: [], complete: true })
       await flush(servers().nodes)
-      expect(await ids(end)).toEqual([])
+      expect(await log.readAfter(end)).toEqual(anew(end))
       await revoke('five')
-      expect(await ids(end)).toEqual(['five'])
+      expect(await log.readAfter(end)).toEqual(anew(end))
     })
 
-    test('a feed that was put back from a copy is answered with a snapshot', async () => {
+    test('a feed that was put back from a copy begins anew, and what it lacks can be put back', async () => {
       const { log } = backend()
       await revoke('one')
       await revoke('two')
-      const { position } = await log.snapshot()
+      const { position } = await snapshotOf(log)
       for (const [key, admin] of await keysIn(servers().nodes)) {
         if (!key.startsWith('revocations:{')) continue
         const [[id, fields] = ['', []]] = await admin.xrange(key, '-', '+', 'COUNT', 1)
         await admin.del(key)
         await admin.xadd(key, id, ...fields)
       }
-      const slice = await log.readAfter(position)
-      expect(slice.position).not.toBe(position)
-      expect(slice.revocations.length).toBe(2)
+      expect(await log.readAfter(position)).toMatchObject({ complete: false, isRestart: true })
+      const { revocations } = await snapshotOf(log)
+      expect(revocations.length).toBe(2)
+      expect(await log.restore(revocations)).toBe(0)
     })
 
     test('2,000 revocations reach a reader whose connections are cut 13 times', async () => {
@@ -230,7 +234,7 @@ export function redisContract(servers: () => Servers): void {
       await room.synced()
       expect(room.entries()).toBe(2_000)
       expect(refused.length).toBeGreaterThan(0)
-      room.stop()
+      await room.stop()
       writer.close()
     })
 
@@ -254,31 +258,55 @@ export function redisContract(servers: () => Servers): void {
       other.close()
     })
 
-    test('a session takes at most 350 bytes with its share of the index, where users have two or three', async () => {
+    test('the epoch of a tenant that was ended has no end: no life of a session outlasts it', async () => {
+      const { bucket: b } = await begin(sid('a'))
+      await backend().sessions.revoke({ kind: 'tenant', tenant: 'acme' }, ending())
+      const keys = await keysIn(servers().nodes)
+      const epochs = [...keys.keys()].filter((key) => key.startsWith('tenant:acme:epoch:')).toSorted()
+      expect(epochs.length).toBe(new Set([...keys.keys()].filter((key) => key.startsWith('revocations:{'))).size)
+      const key = `tenant:acme:epoch:{${b}}`
+      expect(await keys.get(key)?.ttl(key)).toBe(-1)
+      await expectLife(`tenant:acme:ended:{${b}}`, clock.now + 100)
+    })
+
+    test.each([
+      ['of a login', { scope: '', clientId: 'gatehouse' }, (hex: string) => `usr_${hex}`],
+      ['of a client, with scopes', { scope: 'orders:read orders:write', clientId: 'billing' }, uuidOf],
+    ])('a session %s takes as many bytes as it may, used or not', async (_, changes, userOf) => {
       const device =
         'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36'
-      const { sessionsOfEach } = servers()
-      for (let i = 0; i < 300; i += 1) {
-        const user = `usr_${Math.floor(i / sessionsOfEach)
-          .toString(16)
-          .padStart(32, '0')}`
-        const times = { expiresAt: clock.now + 2_592_000, idleExpiresAt: clock.now + 1_209_600 }
-        await begin(i.toString(16).padStart(32, '0'), {
-          user,
-          device,
-          metadata: {},
-          ip: '203.0.113.77',
-          scope: 'openid profile',
-          ...times,
+      const times = { expiresAt: clock.now + 2_592_000, idleExpiresAt: clock.now + 1_209_600 }
+      const begun: { readonly id: string; readonly bucket: number }[] = []
+      for (let i = 0; i < 100; i += 1) {
+        const id = randomBytes(16).toString('hex')
+        const user = userOf(randomBytes(16).toString('hex'))
+        const rest = { tenant: 'default', user, device, metadata: {}, ip: '203.0.113.77', ...times, ...changes }
+        begun.push({ id, bucket: (await begin(id, rest)).bucket })
+      }
+      const before = await bytesOf('tenant:default:')
+      expect(before / 100).toBeLessThanOrEqual(servers().sessionBytes)
+      for (const { id, bucket } of begun) {
+        const used = { generation: 0, graceSeconds: 10, rotation: 'on', now: clock.now, idleSeconds: 1_209_600 } as const
+        const rest = { tokensUntil: clock.now + 902, reuseReason: 'reused' }
+        expect(await backend().sessions.rotate({ tenant: 'default', bucket, id, ...used, ...rest })).toMatchObject({
+          outcome: 'rotated',
         })
       }
+      expect(await bytesOf('tenant:default:')).toBe(before)
+    })
+
+    async function bytesOf(prefix: string): Promise<number> {
       let bytes = 0
       for (const [key, admin] of await keysIn(servers().nodes)) {
-        if (key.startsWith('tenant:acme:')) bytes += (await admin.memory('USAGE', key)) ?? 0
+        if (key.startsWith(prefix)) bytes += (await admin.memory('USAGE', key)) ?? 0
       }
-      expect(bytes / 300).toBeLessThanOrEqual(350)
-    })
+      return bytes
+    }
   })
+}
+
+function uuidOf(hex: string): string {
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
 }
 
 const SILENT: RevocationEvents = {
@@ -286,6 +314,10 @@ const SILENT: RevocationEvents = {
   lag: () => undefined,
   breaker: () => undefined,
   feed: () => undefined,
+  restored: () => undefined,
+  copyLoaded: () => undefined,
+  copyRefused: () => undefined,
+  copyKept: () => undefined,
   listenerFailed(cause) {
     throw cause
   },

@@ -5,6 +5,7 @@ import { startRedis, startSentinel } from '../support/redis.ts'
 import type { RedisServer } from '../support/redis.ts'
 import { aSession, sid } from './contract.ts'
 import { needsOf, realClock, redisContract } from './redis-suite.ts'
+import { snapshotOf } from '../support/log.ts'
 
 const USER = { tenant: 'acme', user: 'usr_1' }
 const NO_LIMIT = { sessionsPerUser: 1_000 }
@@ -18,7 +19,30 @@ describe('one Redis', () => {
     server = await startRedis()
   })
   afterAll(() => server.stop())
-  redisContract(() => ({ nodes: [server], config: { kind: 'redis', url: server.url }, sessionsOfEach: 2 }))
+  redisContract(() => ({ nodes: [server], config: { kind: 'redis', url: server.url }, sessionBytes: 350 }))
+})
+
+describe('many commands at once', () => {
+  test('are one write to Redis and one read there, and each gets its own answer', async () => {
+    const server = await startRedis()
+    const storage = await openRedis(needsOf(realClock()), { kind: 'redis', url: server.url })
+    const reads = async (): Promise<number> => Number(/total_reads_processed:(\d+)/.exec(await server.admin.info('stats'))?.[1])
+    try {
+      const { now } = realClock()
+      const ids = [...'0123456789abcdef'].map(sid)
+      for (const id of ids) await storage.sessions.create(aSession({ id }, now), NO_LIMIT)
+      const tokens = ids.flatMap((id) => [id, id, id]).map((id) => ({ tenant: 'acme', bucket: 0, id }))
+      const before = await reads()
+      const found = await Promise.all(tokens.map((token) => storage.sessions.peek(token)))
+      const after = await reads()
+      expect(found.map((session) => session?.id)).toEqual(tokens.map(({ id }) => id))
+      // What the feed and the looks at Redis read meanwhile is a handful.
+      expect(after - before).toBeLessThan(tokens.length / 2)
+    } finally {
+      storage.close()
+      await server.stop()
+    }
+  })
 })
 
 describe('Redis that fails', () => {
@@ -60,6 +84,7 @@ describe('Redis that fails', () => {
     const calls = [
       sessions.create(aSession({ id: sid('b') }, now), NO_LIMIT),
       sessions.rotate({ ...ref, bucket: 0, ...rotation }),
+      sessions.peek({ ...ref, bucket: 0 }),
       sessions.find(ref),
       sessions.findByToken({ ...ref, bucket: 0 }),
       sessions.list(USER),
@@ -68,7 +93,7 @@ describe('Redis that fails', () => {
       sessions.endOthers(ref, ending),
       sessions.revoke({ kind: 'token', ...ref }, ending),
       sessions.revoke({ kind: 'tenant', tenant: 'acme' }, ending),
-      log.snapshot(),
+      snapshotOf(log),
       log.readAfter('["0-0"]'),
       log.isRevoked({ ...USER, tokenId: 't' }),
       keys.load('gateway'),
@@ -218,7 +243,7 @@ describe('Redis that fails', () => {
       }
       const ending = { reason: 'test', tokensUntil: now + 100 }
       await vi.waitFor(() => acknowledged(() => storage.sessions.create(aSession({ id: sid('a') }, now), NO_LIMIT)), WHOLE)
-      const { position } = await storage.log.snapshot()
+      const { position } = await snapshotOf(storage.log)
       await vi.waitFor(() => acknowledged(() => storage.sessions.revoke({ kind: 'token', ...USER, id: 't' }, ending)), WHOLE)
       await master.kill()
       await expect(storage.sessions.list(USER)).rejects.toMatchObject(REFUSED)

@@ -4,6 +4,7 @@ import type { Revocation } from '../../src/revocation/revocation.ts'
 import type { NewSession, RotationRequest, SessionRecord } from '../../src/services/sessions/sessions.ts'
 import { aSession, sid, withBackend } from './contract.ts'
 import type { Open } from './contract.ts'
+import { snapshotOf } from '../support/log.ts'
 
 const USER = { tenant: 'acme', user: 'usr_1' }
 const NO_LIMIT = { sessionsPerUser: 1_000 }
@@ -45,7 +46,7 @@ export function sessionStoreContract(open: Open): void {
   }
 
   async function known(): Promise<readonly Revocation[]> {
-    return (await backend().log.snapshot()).revocations
+    return (await snapshotOf(backend().log)).revocations
   }
 
   async function idsOf(user = USER): Promise<readonly string[]> {
@@ -60,6 +61,7 @@ export function sessionStoreContract(open: Open): void {
       const { id } = aSession()
       expect(await sessions.find({ ...USER, id })).toEqual(record())
       expect(await sessions.findByToken({ tenant: 'acme', bucket, id })).toEqual(record())
+      expect(await sessions.peek({ tenant: 'acme', bucket, id })).toEqual(record())
       expect(await sessions.list(USER)).toEqual([record()])
     })
 
@@ -75,11 +77,42 @@ export function sessionStoreContract(open: Open): void {
       ['a user of our own', { user: `usr_${'0123456789abcdef'.repeat(2)}`, clientId: 'billing' }],
       ['a user that begins like a mark', { user: '\u0001ASNFZ4mrze8BI0VniavN7w', clientId: '' }],
       ['a user of another store', { user: 'auth0|{7}:ü*?[]' }],
+      ['a user whose id is a UUID', { user: '9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d' }],
+      ['a user whose id is a UUID in capitals', { user: '9B1DEB4D-3B7D-4BAD-9BDD-2B0D7B3DCB6D' }],
+      ['a user of the longest kind', { user: '😀'.repeat(256), device: '😀'.repeat(256), scope: 'x '.repeat(511) + 'x' }],
+      ['an IPv4 address', { ip: '203.0.113.7' }],
+      ['an address that looks like one', { ip: '203.0.113.07' }],
+      ['an address that begins like a mark', { ip: '\u0004abc' }],
+      ['a client that begins like a mark', { clientId: '\u0000' }],
+      ['words for a scope', { scope: 'openid profile email offline_access orders:read orders:write orders:readers' }],
+      ['control characters for a scope', { scope: '\u0001\u0002' }],
     ])('with %s comes back as it was', async (_, changes) => {
       await begin(changes)
       const user = { ...USER, ...('user' in changes ? { user: changes.user } : {}) }
       expect(await backend().sessions.find({ ...user, id: aSession().id })).toEqual(record(changes))
       expect(await backend().sessions.list(user)).toEqual([record(changes)])
+    })
+
+    test('is of its user only, whatever forms ids are written in', async () => {
+      const hex = '9b1deb4d3b7d4bad9bdd2b0d7b3dcb6d'
+      const short = Buffer.from(hex, 'hex').toString('base64url')
+      const users = [
+        `usr_${hex}`,
+        '9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d',
+        ...['~u', '~g', '~~u', 'usr_', '\u0001', '\u0002', '\u000f', ''].map((before) => before + short),
+        '~',
+      ]
+      for (const [index, user] of users.entries()) await begin({ user, id: index.toString(16).padStart(32, '0') })
+      for (const [index, user] of users.entries()) {
+        const id = index.toString(16).padStart(32, '0')
+        expect(await backend().sessions.list({ ...USER, user })).toEqual([record({ user, id })])
+        for (const other of users) {
+          const found = await backend().sessions.find({ ...USER, user: other, id })
+          expect(found).toEqual(other === user ? record({ user, id }) : undefined)
+        }
+      }
+      expect(await backend().sessions.endAll({ ...USER, user: users[0] ?? '' }, ending())).toBe(1)
+      expect((await idsOf({ ...USER, user: users[1] ?? '' })).length).toBe(1)
     })
 
     test('is not found in another tenant or for another user', async () => {
@@ -195,7 +228,7 @@ export function sessionStoreContract(open: Open): void {
       await begin({ id: sid('b') })
       await backend().sessions.rotate(token)
       await backend().sessions.rotate({ ...token, generation: 1 })
-      const { position } = await backend().log.snapshot()
+      const { position } = await snapshotOf(backend().log)
       expect(await backend().sessions.rotate(token)).toEqual({ outcome: 'reused', user: 'usr_1' })
       expect(await backend().sessions.rotate({ ...token, generation: 2 })).toEqual({ outcome: 'unknown' })
       expect(await backend().sessions.findByToken(token)).toBeUndefined()
@@ -277,6 +310,15 @@ export function sessionStoreContract(open: Open): void {
       expect(await known()).toEqual([{ kind: 'session', tenant: 'acme', id: sid('f'), expiresAt: clock.now + 50 }])
     })
 
+    test('revokes the tokens of a session that was lost, by what its refresh token says', async () => {
+      const { bucket } = await begin()
+      const { sessions, log } = backend()
+      await sessions.revoke({ kind: 'session', tenant: 'acme', bucket, id: sid('f') }, ending())
+      expect(await known()).toEqual([{ kind: 'session', tenant: 'acme', id: sid('f'), expiresAt: clock.now + 50 }])
+      expect(await log.isRevoked({ ...USER, session: sid('f') })).toBe(true)
+      expect(await log.isRevoked({ ...USER, tenant: 'beta', session: sid('f') })).toBe(false)
+    })
+
     test('ends all live sessions of one user in one tenant by a new epoch and counts them exactly', async () => {
       const { sessions } = backend()
       for (const digit of 'abcd') await begin({ id: sid(digit) })
@@ -344,6 +386,104 @@ export function sessionStoreContract(open: Open): void {
       expect(alive).toContain(sid('b'))
       expect(ended + alive.length).toBe(21)
       expect((await known()).length).toBe(ended)
+    })
+  })
+
+  describe('ending a tenant', () => {
+    function endTenant(tenant = 'acme'): Promise<void> {
+      return backend().sessions.revoke({ kind: 'tenant', tenant }, ending())
+    }
+
+    test('ends every session of the tenant that there is, and no other', async () => {
+      const { sessions } = backend()
+      const users = ['usr_1', 'usr_2', 'usr_3', 'auth0|4', `usr_${sid('a')}`].map((user) => ({ tenant: 'acme', user }))
+      const tokens: RotationRequest[] = []
+      for (const [index, { user }] of users.entries()) tokens.push(await begun({ user, id: sid(String(index)) }))
+      const { bucket } = await begin({ tenant: 'beta', id: sid('b') })
+      await endTenant()
+      for (const [index, user] of users.entries()) {
+        expect(await sessions.list(user)).toEqual([])
+        expect(await sessions.find({ ...user, id: sid(String(index)) })).toBeUndefined()
+        expect(await sessions.endAll(user, ending())).toBe(0)
+      }
+      for (const token of tokens) expect(await sessions.findByToken(token)).toBeUndefined()
+      expect(await idsOf({ ...USER, tenant: 'beta' })).toEqual([sid('b')])
+      const other = { ...presented(sid('b'), bucket, 0), tenant: 'beta' }
+      expect(await sessions.rotate(other)).toMatchObject({ outcome: 'rotated' })
+    })
+
+    test('is what a refresh token is told, once', async () => {
+      const token = await begun()
+      await endTenant()
+      expect(await backend().sessions.rotate(token)).toEqual({ outcome: 'epoch', user: 'usr_1' })
+      expect(await backend().sessions.rotate(token)).toEqual({ outcome: 'unknown' })
+    })
+
+    test('leaves those that begin after it, in the same second too, also when it is done again for others', async () => {
+      const { sessions } = backend()
+      await begin({ id: sid('a') })
+      await endTenant()
+      const token = await begun({ id: sid('b') })
+      expect(await idsOf()).toEqual([sid('b')])
+      expect(await sessions.rotate(token)).toMatchObject({ outcome: 'rotated', session: { generation: 1 } })
+      await endTenant('beta')
+      expect(await sessions.find({ ...USER, id: sid('b') })).toMatchObject({ generation: 1 })
+      await endTenant()
+      expect(await idsOf()).toEqual([])
+      const last = await begun({ id: sid('c') })
+      await sessions.endAll(USER, ending())
+      expect(await sessions.rotate(last)).toEqual({ outcome: 'epoch', user: 'usr_1' })
+      await begin({ id: sid('d') })
+      expect(await idsOf()).toEqual([sid('d')])
+    })
+
+    test('holds for those of a clock that is ahead of ours', async () => {
+      await begin({ createdAt: clock.now + 1_000, expiresAt: clock.now + 5_000, idleExpiresAt: clock.now + 4_000 })
+      await endTenant()
+      expect(await idsOf()).toEqual([])
+    })
+
+    test('makes room: what ended counts neither as live nor for the limit', async () => {
+      const { sessions } = backend()
+      for (const digit of 'abc') await begin({ id: sid(digit) })
+      await endTenant()
+      expect((await begin({ id: sid('d') }, { sessionsPerUser: 2 })).evicted).toEqual([])
+      expect((await begin({ id: sid('e') }, { sessionsPerUser: 2 })).evicted).toEqual([])
+      expect(await sessions.end({ ...USER, id: sid('a') }, ending())).toBe(false)
+      expect(await sessions.endOthers({ ...USER, id: sid('d') }, ending())).toBe(1)
+      expect(await idsOf()).toEqual([sid('d')])
+      await endTenant()
+      await begin({ id: sid('f') })
+      expect(await sessions.endAll(USER, ending())).toBe(1)
+    })
+
+    test('is in force again where it was lost and is put back, and not for those that began after it', async () => {
+      const { sessions, log } = backend()
+      await begin({ id: sid('a') })
+      const fact = { kind: 'tenant', tenant: 'acme', at: clock.now, expiresAt: clock.now + 100 } as const
+      expect(await log.restore([fact])).toBe(1)
+      expect(await idsOf()).toEqual([])
+      await begin({ id: sid('b') })
+      expect(await log.restore([fact])).toBe(0)
+      await endTenant('beta')
+      expect(await idsOf()).toEqual([sid('b')])
+      await sessions.revoke({ kind: 'tenant', tenant: 'acme' }, ending())
+      expect(await idsOf()).toEqual([])
+    })
+
+    test('never lets a session through that began before it, while sessions begin', async () => {
+      const { sessions } = backend()
+      const ids = Array.from({ length: 40 }, (_, i) => i.toString(16).padStart(32, '0'))
+      const order: string[] = []
+      const begins = ids.map((id) => begin({ id }).then(() => void order.push(id)))
+      const early = Promise.all(begins.slice(0, 20)).then(() => [...order])
+      const before = await early
+      await endTenant()
+      await Promise.all(begins)
+      const alive = new Set(await idsOf())
+      for (const id of before) expect(alive.has(id)).toBe(false)
+      await endTenant()
+      expect(await sessions.list(USER)).toEqual([])
     })
   })
 

@@ -83,10 +83,19 @@ export async function startRedis(settings: readonly string[] = []): Promise<Redi
     },
     async stop() {
       admin.disconnect()
-      await end(child, 'SIGTERM')
+      // Its folder goes too, and while it writes the first append-only file it would not listen to SIGTERM.
+      await end(child, 'SIGKILL')
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** A replica that is in step when it is there. @param port - where it reaches the master, such as a proxy before it */
+export async function startReplicaOf(master: RedisServer, port: number = master.port): Promise<RedisServer> {
+  const replica = await startRedis(['--repl-timeout', '3'])
+  await replica.admin.replicaof('127.0.0.1', port)
+  await until(async () => /state=online/.test(await master.admin.info('replication')))
+  return replica
 }
 
 /** Three masters that share the slots. */
@@ -169,7 +178,8 @@ async function until(isTrue: () => Promise<boolean>): Promise<void> {
   }
 }
 
-async function freePort(): Promise<number> {
+/** A port on loopback that nobody has now. */
+export async function freePort(): Promise<number> {
   const server = createServer()
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

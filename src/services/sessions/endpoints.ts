@@ -1,6 +1,7 @@
-import type { RouteConfig, TenantConfig } from '../../config/config.ts'
+import type { Config } from '../../config/config.ts'
 import type { Admitted, Identified } from '../../exchange/exchange.ts'
 import { describeRefusal, Problem } from '../../problem/problem.ts'
+import { by, HOLDER } from '../by.ts'
 import type { Client, Clients } from '../clients/clients.ts'
 import { guardedJsonEndpoint, jsonEndpoint } from '../json-body.ts'
 import type { Answer, Call, Service } from '../services.ts'
@@ -21,6 +22,8 @@ export interface SessionEndpointsNeeds {
   check(admitted: Admitted, principal: Identified): Promise<void>
   /** Whether a page of ours sends the request. @throws Problem `cross_site_request` */
   checkOrigin(admitted: Admitted): void
+  /** Told of an access token that was revoked, where it is to be told of as it is. */
+  tokenEnded?(token: string): void
 }
 
 const NO_STORE = { 'cache-control': 'no-store' } as const
@@ -36,7 +39,7 @@ type Revoker = { readonly kind: 'client'; readonly client: Client } | { readonly
 
 export function createSessionEndpoints(
   needs: SessionEndpointsNeeds,
-  config: { readonly tenants: ReadonlyMap<string, TenantConfig>; readonly routes: readonly RouteConfig[] },
+  config: Pick<Config, 'tenants' | 'routes' | 'clients'>,
 ): Service<'sessions'> {
   const { sessions } = needs
   const cookies = createSessionCookies(config)
@@ -56,6 +59,8 @@ export function createSessionEndpoints(
 
   async function create(call: Call, body: Creation, client: Client): Promise<Answer> {
     requireTenant(call, client.tenant, body.tenant_id)
+    // RFC 9068 §5: the `sub` of a client's own tokens is its id, which must not be taken for a user's.
+    if (config.clients.get(body.user_id)?.tenant === client.tenant) throw namesClient()
     const pair = await sessions.create({
       tenant: client.tenant,
       user: body.user_id,
@@ -64,6 +69,7 @@ export function createSessionEndpoints(
       device: headerOf(call.admitted, 'user-agent') ?? '',
       ip: call.admitted.client,
       clientId: client.id,
+      by: by(call, client.id),
     })
     return json(201, pair, NO_STORE)
   }
@@ -85,11 +91,11 @@ export function createSessionEndpoints(
   async function refresh(call: Call, body: Refresh): Promise<Answer> {
     const tenant = tenantNamed(call, body.tenant_id)
     if (body.refresh_token !== undefined) {
-      return json(200, await sessions.refresh({ token: body.refresh_token, tenant }), NO_STORE)
+      return json(200, await sessions.refresh({ token: body.refresh_token, tenant, by: by(call, HOLDER) }), NO_STORE)
     }
     const token = tokenInCookie(call)
     needs.checkOrigin(call.admitted)
-    const pair = await sessions.refresh({ token, tenant })
+    const pair = await sessions.refresh({ token, tenant, by: by(call, HOLDER) })
     return { ...json(200, withoutTokens(pair), NO_STORE), cookies: cookiesOf(pair, call.admitted.path) }
   }
 
@@ -99,30 +105,32 @@ export function createSessionEndpoints(
     const admits = (tenant: string): void => {
       if (client !== undefined) requireTenant(call, client.tenant, tenant)
     }
-    const reason = body.reason ?? 'revoked'
-    if (body.token.startsWith(REFRESH_TOKEN)) await endByRefreshToken(call, body.token, { reason, admits })
-    else await endByAccessToken(call, body.token, { reason, admits })
+    const wish = { reason: body.reason ?? 'revoked', actor: client?.id ?? HOLDER, admits }
+    if (body.token.startsWith(REFRESH_TOKEN)) await endByRefreshToken(call, body.token, wish)
+    else await endByAccessToken(call, body.token, wish)
     return json(200, REVOKED, NO_STORE)
   }
 
   interface Wish {
     readonly reason: string
+    readonly actor: string
     /** @throws Problem where the tenant of the token is none of the caller's business */
     admits(tenant: string): void
   }
 
-  async function endByRefreshToken(call: Call, token: string, { reason, admits }: Wish): Promise<void> {
-    const { tenant, session } = await sessions.findByToken(token, tenantNamed(call))
-    admits(tenant)
-    if (session !== undefined) await sessions.endSession(session, reason)
+  async function endByRefreshToken(call: Call, token: string, { reason, actor, admits }: Wish): Promise<void> {
+    const found = await sessions.findByToken(token, tenantNamed(call))
+    admits(found.tenant)
+    await sessions.endFound(found, reason, by(call, actor))
   }
 
-  async function endByAccessToken(call: Call, token: string, { reason, admits }: Wish): Promise<void> {
+  async function endByAccessToken(call: Call, token: string, { reason, actor, admits }: Wish): Promise<void> {
     const principal = await needs.verify(token)
     const named = tenantNamed(call)
     if (named !== undefined && named !== principal.tenant) throw new Problem('tenant_mismatch')
     admits(principal.tenant)
-    await sessions.revokeToken(principal, reason)
+    await sessions.revokeToken(principal, reason, by(call, actor))
+    needs.tokenEnded?.(token)
   }
 
   async function revokeAll(call: Call, body: RevocationOfAll, caller: Revoker): Promise<Answer> {
@@ -133,7 +141,8 @@ export function createSessionEndpoints(
       throw new Problem('access_denied', { description: 'The token gives no access to the sessions of another user.' })
     }
     const whose: UserRef = caller.kind === 'user' ? caller.user : { tenant, user: body.user_id }
-    const answer = json(200, { revoked_count: await sessions.endAll(whose, reason) }, NO_STORE)
+    const actor = caller.kind === 'user' ? caller.user.user : caller.client.id
+    const answer = json(200, { revoked_count: await sessions.endAll(whose, reason, by(call, actor)) }, NO_STORE)
     return cookies.farewell(call.admitted, answer)
   }
 
@@ -142,7 +151,7 @@ export function createSessionEndpoints(
     if (session === undefined) {
       throw new Problem('invalid_request', { description: 'The token names no session, so there are no others.' })
     }
-    const count = await sessions.endOthers({ tenant, user, id: session }, 'revoke-others')
+    const count = await sessions.endOthers({ tenant, user, id: session }, 'revoke-others', by(call, user))
     return json(200, { revoked_count: count }, NO_STORE)
   }
 
@@ -157,7 +166,7 @@ export function createSessionEndpoints(
     const id = call.admitted.params.get('id') ?? ''
     const known = SESSION_ID.test(id) ? await sessions.find({ tenant, user, id }) : undefined
     if (known === undefined) throw new Problem('session_not_found')
-    await sessions.endSession(known, 'deleted')
+    await sessions.endSession(known, 'deleted', by(call, user))
     const answer = { status: 204, headers: NO_STORE }
     return id === session ? cookies.farewell(call.admitted, answer) : answer
   }
@@ -178,6 +187,13 @@ export function createSessionEndpoints(
     const elsewhere = call.admitted.tenant ?? tenantInPath(call.admitted.path) ?? own
     if (asked !== own || elsewhere !== own || !config.tenants.has(own)) throw new Problem('tenant_mismatch')
   }
+}
+
+function namesClient(): Problem {
+  return new Problem('invalid_request', {
+    description: 'The user id is the id of a client.',
+    fields: [{ field: 'user_id', message: 'is the id of a client of this tenant' }],
+  })
 }
 
 function isBasic(call: Call): boolean {

@@ -24,11 +24,14 @@ export function createRefreshing(
 
   async function refresh(request: RefreshRequest): Promise<TokenPair> {
     const { tenant, sid, bucket, generation } = read(request.token, request.tenant)
-    const before = await store.findByToken({ tenant: tenant.id, bucket, id: sid })
-    if (before === undefined) throw refused('unknown')
+    const before = await store.peek({ tenant: tenant.id, bucket, id: sid })
+    if (before === undefined) {
+      needs.expired?.({ tenant: tenant.id, id: sid }, request.by)
+      throw refused('unknown')
+    }
     request.inspect?.(before)
     // Before the token moves: what fails here can be tried again with the same one.
-    await requireActive(before)
+    await requireActive(before, request)
     const now = needs.nowSeconds()
     const rotation = await store.rotate({
       tenant: tenant.id,
@@ -42,6 +45,7 @@ export function createRefreshing(
       idleSeconds: tenant.refreshToken.idleSeconds,
       tokensUntil: lastTokenOf(tenant, now),
       reuseReason: 'refresh token reused',
+      ...(request.by !== undefined && { by: request.by }),
     })
     const session = judge(rotation, tenant)
     const scope = request.scope ?? session.scope
@@ -58,10 +62,10 @@ export function createRefreshing(
   }
 
   /** CVE-2023-22492: a refresh token must not outlive the right of its user to log in. */
-  async function requireActive(session: SessionRecord): Promise<void> {
+  async function requireActive(session: SessionRecord, request: RefreshRequest): Promise<void> {
     const standing = await standingOf(needs.users, session)
     if (standing === 'good') return
-    await endSession(session, `user ${standing}`)
+    await endSession(session, `user ${standing}`, request.by)
     throw refused(`user ${standing}`)
   }
 
@@ -78,7 +82,8 @@ export function createRefreshing(
 
   async function findByToken(token: string, named?: string) {
     const { tenant, sid, bucket } = read(token, named)
-    return { tenant: tenant.id, session: await store.findByToken({ tenant: tenant.id, bucket, id: sid }) }
+    const ref = { tenant: tenant.id, bucket, id: sid }
+    return { ref, tenant: tenant.id, session: await store.findByToken(ref) }
   }
 }
 

@@ -13,10 +13,11 @@ import { issue } from './issue.ts'
 import { longestTokenLife, newSession } from './lifetimes.ts'
 import { createRefreshing } from './refreshing.ts'
 import { standingOf } from './standing.ts'
-import type { SessionRecord, SessionRef, SessionStore, UserRef } from './store.ts'
+import type { By, SessionRecord, SessionRef, SessionStore, TokenRef, UserRef } from './store.ts'
 
 export { createSessionEndpoints } from './endpoints.ts'
 export type {
+  By,
   Ending,
   NewSession,
   Revocable,
@@ -25,6 +26,7 @@ export type {
   SessionRecord,
   SessionRef,
   SessionStore,
+  TokenRef,
   UserRef,
 } from './store.ts'
 
@@ -49,6 +51,7 @@ export interface SessionRequest extends UserRef {
   readonly ip: string
   /** Who asked for it: a client, or the gateway itself. */
   readonly clientId: string
+  readonly by?: By
 }
 
 export interface RefreshRequest {
@@ -59,6 +62,7 @@ export interface RefreshRequest {
   readonly scope?: string
   /** May refuse by throwing, with the session at hand and before anything moves. */
   inspect?(session: SessionRecord): void
+  readonly by?: By
 }
 
 /** What a user, or a token of theirs, ends: the token's own expiry is kept in mind where there is one. */
@@ -75,22 +79,31 @@ export interface Sessions {
   /** New tokens for a refresh token. @throws Problem `invalid_token` for whatever is not the newest one of a live session */
   refresh(request: RefreshRequest): Promise<TokenPair>
   /** The live session of an authentic refresh token, whatever its generation; `invalid_token` for one that is not authentic. */
-  findByToken(token: string, tenant?: string): Promise<{ readonly tenant: string; readonly session: SessionRecord | undefined }>
+  findByToken(token: string, tenant?: string): Promise<FoundByToken>
   find(session: SessionRef): Promise<SessionRecord | undefined>
   /** Live sessions, most recently used first. */
   list(user: UserRef): Promise<readonly SessionRecord[]>
   /** Ends what a token stands for: its session, else the token alone. */
-  end(principal: Identified, reason: string): Promise<void>
+  end(principal: Identified, reason: string, by?: By): Promise<void>
   /** Ends one session of a user; false when there was no live one. */
-  endSession(session: SessionRef, reason: string): Promise<boolean>
+  endSession(session: SessionRef, reason: string, by?: By): Promise<boolean>
+  /** Ends the session of a refresh token, also one that the store lost: tokens of it may live. */
+  endFound(found: FoundByToken, reason: string, by?: By): Promise<void>
   /** Ends every session of a user; returns how many were live. */
-  endAll(user: Whose, reason: string): Promise<number>
+  endAll(user: Whose, reason: string, by?: By): Promise<number>
   /** Ends every session of a user but this one; returns how many were live. */
-  endOthers(session: SessionRef, reason: string): Promise<number>
+  endOthers(session: SessionRef, reason: string, by?: By): Promise<number>
   /** Revokes a token alone; its session goes on. @throws Problem `invalid_request` for one without an id */
-  revokeToken(principal: Identified, reason: string): Promise<void>
-  /** Revokes every token of a tenant that was issued up to now; its sessions go on. @throws Problem `tenant_not_found` */
+  revokeToken(principal: Identified, reason: string, by?: By): Promise<void>
+  /** Revokes every token of a tenant that was issued up to now, and ends its sessions. @throws Problem `tenant_not_found` */
   revokeTenant(tenant: string, reason: string): Promise<void>
+}
+
+/** What an authentic refresh token names, and the session where there is a live one. */
+export interface FoundByToken {
+  readonly tenant: string
+  readonly ref: TokenRef
+  readonly session: SessionRecord | undefined
 }
 
 /** Who has an account here. */
@@ -117,6 +130,8 @@ export interface SessionsNeeds {
   randomBytes(size: number): Buffer
   /** Told of what happened, for the metrics. */
   count?(tenant: string, event: SessionEvent, by: number): void
+  /** Told of an authentic refresh token whose session is not there: it had expired, or was ended before. */
+  expired?(session: { readonly tenant: string; readonly id: string }, by: By | undefined): void
 }
 
 export type SessionEvent = 'created' | 'evicted' | 'refreshed' | 'retried' | 'healed' | 'reused' | 'ended'
@@ -141,6 +156,7 @@ export function createSessions(needs: SessionsNeeds, config: SessionsConfig): Se
     list: (user) => store.list(user),
     end,
     endSession,
+    endFound,
     endAll,
     endOthers,
     revokeToken,
@@ -155,53 +171,68 @@ export function createSessions(needs: SessionsNeeds, config: SessionsConfig): Se
     if (standing === 'missing') throw missing()
     const now = needs.nowSeconds()
     const session = newSession(request, tenant, now, needs.randomBytes(ID_BYTES).toString('hex'))
-    const { epoch, bucket, evicted } = await store.create(session, { sessionsPerUser: tenant.sessionsPerUser })
+    const { epoch, bucket, evicted } = await store.create(session, {
+      sessionsPerUser: tenant.sessionsPerUser,
+      ...because(request.by),
+    })
     if (evicted.length > 0) needs.count?.(tenant.id, 'evicted', evicted.length)
     // Whoever was disabled since the first look had their sessions ended before this one was there.
     if ((await standingOf(needs.users, session)) !== 'good') {
-      await endSession(session, 'user disabled')
+      await endSession(session, 'user disabled', request.by)
       throw disabled()
     }
     needs.count?.(tenant.id, 'created', 1)
     return issue(needs, { tenant, session, bucket, generation: 0, epoch, scope: session.scope, now })
   }
 
-  async function end(principal: Identified, reason: string): Promise<void> {
+  async function end(principal: Identified, reason: string, by?: By): Promise<void> {
     const { tenant, user, session } = principal
     if (session === undefined) {
-      await revokeToken(principal, reason)
+      await revokeToken(principal, reason, by)
       return
     }
-    const ended = await store.end({ tenant, user, id: session }, { reason, tokensUntil: endOfTokens(principal) })
+    const ended = await store.end(
+      { tenant, user, id: session },
+      {
+        reason,
+        tokensUntil: endOfTokens(principal),
+        ...because(by),
+      },
+    )
     if (ended) needs.count?.(tenant, 'ended', 1)
   }
 
-  async function endSession({ tenant, user, id }: SessionRef, reason: string): Promise<boolean> {
-    const ended = await store.end({ tenant, user, id }, { reason, tokensUntil: endOfTokens({ tenant }) })
+  async function endSession({ tenant, user, id }: SessionRef, reason: string, by?: By): Promise<boolean> {
+    const ended = await store.end({ tenant, user, id }, { reason, tokensUntil: endOfTokens({ tenant }), ...because(by) })
     if (ended) needs.count?.(tenant, 'ended', 1)
     return ended
   }
 
-  async function endAll(whose: Whose, reason: string): Promise<number> {
+  async function endFound({ ref, session }: FoundByToken, reason: string, by?: By): Promise<void> {
+    if (session !== undefined) await endSession(session, reason, by)
+    else await store.revoke({ kind: 'session', ...ref }, { reason, tokensUntil: endOfTokens(ref), ...because(by) })
+  }
+
+  async function endAll(whose: Whose, reason: string, by?: By): Promise<number> {
     const { tenant, user } = whose
-    const ended = await store.endAll({ tenant, user }, { reason, tokensUntil: endOfTokens(whose) })
+    const ended = await store.endAll({ tenant, user }, { reason, tokensUntil: endOfTokens(whose), ...because(by) })
     needs.count?.(tenant, 'ended', ended)
     return ended
   }
 
-  async function endOthers({ tenant, user, id }: SessionRef, reason: string): Promise<number> {
-    const ended = await store.endOthers({ tenant, user, id }, { reason, tokensUntil: endOfTokens({ tenant }) })
+  async function endOthers({ tenant, user, id }: SessionRef, reason: string, by?: By): Promise<number> {
+    const ended = await store.endOthers({ tenant, user, id }, { reason, tokensUntil: endOfTokens({ tenant }), ...because(by) })
     needs.count?.(tenant, 'ended', ended)
     return ended
   }
 
-  async function revokeToken(principal: Identified, reason: string): Promise<void> {
+  async function revokeToken(principal: Identified, reason: string, by?: By): Promise<void> {
     const { tenant, user, tokenId } = principal
     if (tokenId === undefined) {
       throw new Problem('invalid_request', { description: 'The token has no id, so it cannot be revoked.' })
     }
     const tokensUntil = Math.ceil(principal.expiresAt + principal.skewSeconds)
-    await store.revoke({ kind: 'token', tenant, user, id: tokenId }, { reason, tokensUntil })
+    await store.revoke({ kind: 'token', tenant, user, id: tokenId }, { reason, tokensUntil, ...because(by) })
   }
 
   async function revokeTenant(tenant: string, reason: string): Promise<void> {
@@ -213,6 +244,11 @@ export function createSessions(needs: SessionsNeeds, config: SessionsConfig): Se
   function endOfTokens({ tenant, expiresAt = 0, skewSeconds = 0 }: Omit<Whose, 'user'>): number {
     return Math.max(Math.ceil(expiresAt + skewSeconds), needs.nowSeconds() + (longest.get(tenant) ?? 0))
   }
+}
+
+/** For a record in which absent is optional. */
+export function because(by: By | undefined): { readonly by?: By } {
+  return by === undefined ? {} : { by }
 }
 
 function disabled(): Problem {

@@ -10,6 +10,14 @@ export interface SessionRef extends UserRef {
   readonly id: string
 }
 
+/** A session as its refresh token names it. */
+export interface TokenRef {
+  readonly tenant: string
+  /** Part of the store that holds it. */
+  readonly bucket: number
+  readonly id: string
+}
+
 /** A session as it begins. All times in whole seconds since 1970. */
 export interface NewSession extends SessionRef {
   readonly scope: string
@@ -36,19 +44,23 @@ export interface SessionRecord extends NewSession {
   readonly lastUsedAt: number
 }
 
+/** By which request something is done, and who is behind it: for the audit record. Stores pay no heed to it. */
+export interface By {
+  readonly actor: string
+  readonly ip: string
+  readonly requestId: string
+}
+
 /** Why something ends, and until when at least its tokens must be remembered as revoked. */
 export interface Ending {
   readonly reason: string
+  readonly by?: By
   /** Whole seconds since 1970. */
   readonly tokensUntil: number
 }
 
 /** What is presented of a refresh token that was found authentic, and what becomes of its session if it is good. */
-export interface RotationRequest {
-  readonly tenant: string
-  /** Part of the store that holds the session, as the token says. */
-  readonly bucket: number
-  readonly id: string
+export interface RotationRequest extends TokenRef {
   /** Whose session it is, where that is known already: it saves the store a look. */
   readonly user?: string
   /** Generation that the token carries. */
@@ -65,6 +77,7 @@ export interface RotationRequest {
   readonly tokensUntil: number
   /** Why the session ends, should the token be an old one. */
   readonly reuseReason: string
+  readonly by?: By
 }
 
 /**
@@ -72,7 +85,7 @@ export interface RotationRequest {
  *
  * `rotated`: p = g, now g + 1. `retried`: p = g − 1 within the grace, the same successor again, nothing moves. `healed`: p is
  * ahead of g by at most 2, because the store lost a write; rolled forward. `reused`: anything else; the session is ended and
- * revoked. `epoch`: all sessions of the user were ended since; removed. `unknown`: there is no live session of this id.
+ * revoked. `epoch`: all sessions of the user or the tenant were ended since; removed. `unknown`: there is no live session of this id.
  */
 export type Rotation =
   | { readonly outcome: 'rotated' | 'retried' | 'healed'; readonly session: SessionRecord }
@@ -83,7 +96,9 @@ export type Rotation =
 export type Revocable =
   /** One token by its `jti`; `user` finds the part of the store. */
   | { readonly kind: 'token'; readonly tenant: string; readonly user: string; readonly id: string }
-  /** All tokens of the tenant that were issued up to now. */
+  /** All tokens of a session that the store does not know, or knows no more: it may have lost it. */
+  | ({ readonly kind: 'session' } & TokenRef)
+  /** All tokens of the tenant that were issued up to now, and all its sessions. */
   | { readonly kind: 'tenant'; readonly tenant: string }
   /** All tokens that this key of the tenant signed, by `kid`. */
   | { readonly kind: 'key'; readonly tenant: string; readonly id: string }
@@ -99,18 +114,19 @@ export interface SessionStore {
    */
   create(
     session: NewSession,
-    limits: { readonly sessionsPerUser: number },
+    limits: { readonly sessionsPerUser: number; readonly by?: By },
   ): Promise<{ readonly epoch: number; readonly bucket: number; readonly evicted: readonly string[] }>
+  /**
+   * What is recorded of the session that a refresh token names, in one look: it may have ended since with all others of its
+   * user or tenant, which `rotate` sees.
+   */
+  peek(token: TokenRef): Promise<SessionRecord | undefined>
   /** One use of a refresh token. */
   rotate(request: RotationRequest): Promise<Rotation>
   /** The session, if it has not ended or expired. */
   find(session: SessionRef): Promise<SessionRecord | undefined>
   /** The session that a refresh token names, if it has not ended or expired. */
-  findByToken(token: {
-    readonly tenant: string
-    readonly bucket: number
-    readonly id: string
-  }): Promise<SessionRecord | undefined>
+  findByToken(token: TokenRef): Promise<SessionRecord | undefined>
   /** Live sessions of a user, most recently used first. */
   list(user: UserRef): Promise<readonly SessionRecord[]>
   /** Ends a session of this user and revokes its tokens; false when there was no live one. */

@@ -32,6 +32,8 @@ export { openMasterKey } from './master-key.ts'
 export interface EmbeddedNeeds {
   /** Whole seconds since 1970. */
   nowSeconds(): number
+  /** Runs once after the delay; returns the way to cancel. Without it, what other processes revoke is noticed late. */
+  schedule?(delayMs: number, run: () => void): () => void
 }
 
 export type EmbeddedConfig = Pick<Config['storage'], 'directory' | 'migrate'>

@@ -1,5 +1,6 @@
 import type { LogSlice, Revocation, RevocationLog, RevocationLookup, TokenFacts } from '../../revocation/revocation.ts'
 import type { Database, Row } from './database.ts'
+import { watchOthers } from './changes.ts'
 import { integer, text } from './database.ts'
 
 const BATCH = 1_000
@@ -9,6 +10,13 @@ const POSITION = /^\d{1,15}$/
 
 /** Expired rows stay this long, so that a clock that was ahead for a while revives no token. */
 const KEEP_EXPIRED_SECONDS = 3_600
+
+export interface EmbeddedLogNeeds {
+  /** Whole seconds since 1970. */
+  nowSeconds(): number
+  /** Runs once after the delay; returns the way to cancel. Without it, what other processes append is found at the next read. */
+  schedule?(delayMs: number, run: () => void): () => void
+}
 
 export interface EmbeddedLog {
   readonly log: RevocationLog & RevocationLookup
@@ -21,21 +29,31 @@ export interface EmbeddedLog {
 }
 
 /** The ordered log of revocations as a table: its sequence number is the position. */
-export function createRevocationLog(db: Database, needs: { nowSeconds(): number }): EmbeddedLog {
+export function createRevocationLog(db: Database, needs: EmbeddedLogNeeds): EmbeddedLog {
   const statements = prepare(db)
   const listeners = new Set<() => void>()
-  return { log: { snapshot, readAfter, onAppend, isRevoked }, append, announce, purge }
+  let stopLooking: (() => void) | undefined
+  return { log: { snapshot, readAfter, restore, onAppend, isRevoked }, append, announce, purge }
 
-  async function snapshot(): Promise<LogSlice> {
-    return db.read(everything)
+  async function* snapshot(): AsyncGenerator<LogSlice> {
+    // The end first: what is appended while the pages are read is read again from there.
+    const position = String(db.read(head))
+    const now = needs.nowSeconds()
+    let from = 0
+    for (let complete = false; !complete;) {
+      const rows = db.read(() => statements.live.all(from, now))
+      const end = rows.at(-1)
+      if (end !== undefined) from = integer(end, 'seq')
+      complete = rows.length < BATCH
+      yield { position, revocations: rows.map(revocationOf), complete }
+    }
   }
 
   async function readAfter(position: string): Promise<LogSlice> {
     return db.read(() => {
       const from = Number(position)
-      const last = head()
       // Behind its reader is only a log that was put back from a copy: to read on would miss what comes next.
-      if (!POSITION.test(position) || from > last) return everything()
+      if (!POSITION.test(position) || from > head()) return { position, revocations: [], complete: false, isRestart: true }
       const rows = statements.after.all(from)
       const end = rows.at(-1)
       return {
@@ -46,15 +64,51 @@ export function createRevocationLog(db: Database, needs: { nowSeconds(): number 
     })
   }
 
-  /** One moment for both: a revocation between two reads would be in neither the facts nor what follows them. */
-  function everything(): LogSlice {
-    const revocations = statements.live.all(needs.nowSeconds()).map(revocationOf)
-    return { position: String(head()), revocations, complete: true }
+  /** After the file was put back from a copy. A session whose end was lost is over again, and so are those below an epoch. */
+  async function restore(revocations: readonly Revocation[]): Promise<number> {
+    const lacking = db.write(() => revocations.filter(putBack).length)
+    if (lacking > 0) announce()
+    return lacking
+  }
+
+  function putBack(one: Revocation): boolean {
+    if (one.expiresAt < needs.nowSeconds()) return false
+    const { tenant } = one
+    if (one.kind === 'user') statements.raise.run(tenant, one.id, one.epoch)
+    if (one.kind === 'tenant') statements.raiseTenant.run(tenant, one.at)
+    if (one.kind === 'session') statements.endSession.run(tenant, one.id)
+    if (one.kind !== 'user' && one.kind !== 'tenant') return append(one)
+    const id = one.kind === 'user' ? one.id : ''
+    const known = statements.most.get(tenant, one.kind, id, needs.nowSeconds()) ?? {}
+    const expiresAt = Math.max(one.expiresAt, optionalInteger(known, 'expires_at'))
+    const at = Math.max(one.at, optionalInteger(known, 'revoked_at'))
+    const epoch = one.kind === 'user' ? Math.max(one.epoch, optionalInteger(known, 'epoch')) : -1
+    const isKnown =
+      expiresAt === known['expires_at'] && at === known['revoked_at'] && (one.kind === 'tenant' || epoch === known['epoch'])
+    if (isKnown) return false
+    return append(one.kind === 'user' ? { ...one, epoch, at, expiresAt } : { ...one, at, expiresAt })
   }
 
   function onAppend(wake: () => void): () => void {
     listeners.add(wake)
-    return () => listeners.delete(wake)
+    stopLooking ??= needs.schedule && watchOthers(db, needs.schedule, wakeForNews())
+    return () => {
+      listeners.delete(wake)
+      if (listeners.size > 0) return
+      stopLooking?.()
+      stopLooking = undefined
+    }
+  }
+
+  /** Other processes write sessions far more often than revocations. */
+  function wakeForNews(): () => void {
+    let last = head()
+    return function wake() {
+      const now = head()
+      if (now === last) return
+      last = now
+      announce()
+    }
   }
 
   async function isRevoked(token: TokenFacts): Promise<boolean> {
@@ -102,11 +156,23 @@ export function createRevocationLog(db: Database, needs: { nowSeconds(): number 
 function prepare(db: Database) {
   return {
     insert: db.prepare('INSERT INTO revocations (kind, tenant_id, id, epoch, revoked_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)'),
-    live: db.prepare('SELECT * FROM revocations WHERE expires_at >= ? ORDER BY seq'),
+    live: db.prepare(`SELECT * FROM revocations WHERE seq > ? AND expires_at >= ? ORDER BY seq LIMIT ${BATCH}`),
     after: db.prepare(`SELECT * FROM revocations WHERE seq > ? ORDER BY seq LIMIT ${BATCH}`),
     head: db.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'revocations'"),
     one: db.prepare('SELECT 1 FROM revocations WHERE tenant_id = ? AND kind = ? AND id = ? AND expires_at >= ? LIMIT 1'),
     all: db.prepare('SELECT * FROM revocations WHERE tenant_id = ? AND kind = ? AND id = ? AND expires_at >= ?'),
+    most: db.prepare(
+      `SELECT max(epoch) AS epoch, max(revoked_at) AS revoked_at, max(expires_at) AS expires_at FROM revocations
+       WHERE tenant_id = ? AND kind = ? AND id = ? AND expires_at >= ?`,
+    ),
+    raiseTenant: db.prepare(
+      'INSERT INTO tenant_epochs (tenant_id, epoch) VALUES (?, ?) ON CONFLICT DO UPDATE SET epoch = max(epoch, excluded.epoch)',
+    ),
+    raise: db.prepare(
+      `INSERT INTO epochs (tenant_id, user_id, epoch) VALUES (?, ?, ?)
+       ON CONFLICT DO UPDATE SET epoch = max(epoch, excluded.epoch)`,
+    ),
+    endSession: db.prepare('DELETE FROM sessions WHERE tenant_id = ? AND id = ?'),
     purge: db.prepare(
       `DELETE FROM revocations WHERE seq IN (SELECT seq FROM revocations WHERE expires_at < ? ORDER BY expires_at LIMIT ${BATCH})`,
     ),
@@ -117,6 +183,11 @@ function prepare(db: Database) {
 function concerns(row: Row, token: TokenFacts): boolean {
   if (token.epoch !== undefined) return token.epoch < integer(row, 'epoch')
   return isNotAfter(token, row)
+}
+
+/** −1 where there is none. */
+function optionalInteger(row: Row, column: string): number {
+  return typeof row[column] === 'number' ? row[column] : -1
 }
 
 function isNotAfter(token: TokenFacts, row: Row): boolean {

@@ -2,6 +2,7 @@ import type { Rotation, RotationRequest } from '../../services/sessions/sessions
 import type { Database, Row } from './database.ts'
 import { integer, text } from './database.ts'
 import type { EmbeddedLog } from './revocation-log.ts'
+import type { Epochs } from './session-rows.ts'
 import { recordOf } from './session-rows.ts'
 
 /** How far a token may be ahead of a store that lost its last writes. */
@@ -12,8 +13,8 @@ const CLOCK_SECONDS = 2
 interface RotationNeeds {
   nowSeconds(): number
   readonly log: EmbeddedLog
-  /** Epoch of a user, inside the transaction. */
-  epochOf(user: { readonly tenant: string; readonly user: string }): number
+  /** Epochs of a user and the tenant, inside the transaction. */
+  epochsOf(user: { readonly tenant: string; readonly user: string }): Epochs
 }
 
 /** One use of a refresh token. */
@@ -38,7 +39,8 @@ export function createRotation(db: Database, needs: RotationNeeds): (request: Ro
       return { outcome: 'unknown' }
     }
     const user = text(row, 'user_id')
-    if (integer(row, 'epoch') < needs.epochOf({ tenant: request.tenant, user })) {
+    const { epoch, tenantEpoch } = needs.epochsOf({ tenant: request.tenant, user })
+    if (integer(row, 'epoch') < epoch || integer(row, 'tenant_epoch') < tenantEpoch) {
       remove.run(request.tenant, request.id)
       return { outcome: 'epoch', user }
     }

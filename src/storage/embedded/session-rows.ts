@@ -2,11 +2,18 @@ import type { NewSession, SessionRecord } from '../../services/sessions/sessions
 import type { Row } from './database.ts'
 import { integer, text } from './database.ts'
 
+/** What a session must not be older than. */
+export interface Epochs {
+  /** Of its user. */
+  readonly epoch: number
+  readonly tenantEpoch: number
+}
+
 /** Columns of a new session, in the order of {@link valuesOf}. */
-export const SESSION_COLUMNS = `tenant_id, id, user_id, scope, metadata, epoch, generation, device, ip, client_id,
+export const SESSION_COLUMNS = `tenant_id, id, user_id, scope, metadata, epoch, tenant_epoch, generation, device, ip, client_id,
   created_at, last_used_at, expires_at, idle_expires_at, tokens_until`
 
-export function valuesOf(session: NewSession, epoch: number): (string | number)[] {
+export function valuesOf(session: NewSession, { epoch, tenantEpoch }: Epochs): (string | number)[] {
   return [
     session.tenant,
     session.id,
@@ -14,6 +21,7 @@ export function valuesOf(session: NewSession, epoch: number): (string | number)[
     session.scope,
     JSON.stringify(session.metadata),
     epoch,
+    tenantEpoch,
     0,
     session.device,
     session.ip,

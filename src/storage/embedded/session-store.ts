@@ -5,12 +5,14 @@ import type {
   SessionRecord,
   SessionRef,
   SessionStore,
+  TokenRef,
   UserRef,
 } from '../../services/sessions/sessions.ts'
 import type { Database, Row } from './database.ts'
 import { integer, text } from './database.ts'
 import type { EmbeddedLog } from './revocation-log.ts'
 import { createRotation } from './rotation.ts'
+import type { Epochs } from './session-rows.ts'
 import { recordOf, SESSION_COLUMNS, valuesOf } from './session-rows.ts'
 
 /** Seconds between two purges of what is long past, and rows taken by one. */
@@ -26,18 +28,19 @@ export interface SessionStoreNeeds {
 }
 
 /**
- * Sessions and the epochs of their users. The end of a session and its revocation are one transaction.
+ * Sessions and the epochs of their users and tenants. The end of a session and its revocation are one transaction.
  *
- * A session of an older epoch than its user's is over. Its row stays until it is asked for, or expires.
+ * A session of an older epoch than its user's or its tenant's is over. Its row stays until it is asked for, or expires.
  */
 export function createSessionStore(db: Database, needs: SessionStoreNeeds): SessionStore {
   const statements = prepare(db)
   let purgedAt = -Infinity
   return {
     create,
-    rotate: createRotation(db, { ...needs, epochOf }),
+    rotate: createRotation(db, { ...needs, epochsOf }),
+    peek: findByToken,
     find: async (session) => live(statements.find.get(session.tenant, session.id), session.user),
-    findByToken: async ({ tenant, id }) => live(statements.find.get(tenant, id)),
+    findByToken,
     list: async (user) => liveOf(user).map(recordOf),
     end,
     endAll,
@@ -45,15 +48,19 @@ export function createSessionStore(db: Database, needs: SessionStoreNeeds): Sess
     revoke,
   }
 
+  async function findByToken({ tenant, id }: TokenRef): Promise<SessionRecord | undefined> {
+    return live(statements.find.get(tenant, id))
+  }
+
   async function create(session: NewSession, { sessionsPerUser }: { readonly sessionsPerUser: number }) {
     const created = db.write(() => {
       purge()
-      const epoch = epochOf(session)
+      const epochs = epochsOf(session)
       // The new one is not up for eviction, so there is room for one less.
       const surplus = liveOf(session).slice(Math.max(0, sessionsPerUser - 1))
       for (const row of surplus) endRow(row, session.tokensUntil)
-      statements.insert.run(...valuesOf(session, epoch))
-      return { epoch, bucket: BUCKET, evicted: surplus.map((row) => text(row, 'id')) }
+      statements.insert.run(...valuesOf(session, epochs))
+      return { epoch: epochs.epoch, bucket: BUCKET, evicted: surplus.map((row) => text(row, 'id')) }
     })
     if (created.evicted.length > 0) needs.log.announce()
     return created
@@ -101,11 +108,14 @@ export function createSessionStore(db: Database, needs: SessionStoreNeeds): Sess
 
   async function revoke(what: Revocable, { tokensUntil: expiresAt }: Ending): Promise<void> {
     const { tenant } = what
-    db.write(() =>
-      what.kind === 'tenant'
-        ? needs.log.append({ kind: 'tenant', tenant, at: needs.nowSeconds(), expiresAt })
-        : needs.log.append({ kind: what.kind, tenant, id: what.id, expiresAt }),
-    )
+    db.write(() => {
+      if (what.kind === 'tenant') {
+        statements.bumpTenant.run(tenant, needs.nowSeconds())
+        needs.log.append({ kind: 'tenant', tenant, at: needs.nowSeconds(), expiresAt })
+      } else {
+        needs.log.append({ kind: what.kind, tenant, id: what.id, expiresAt })
+      }
+    })
     needs.log.announce()
   }
 
@@ -115,9 +125,12 @@ export function createSessionStore(db: Database, needs: SessionStoreNeeds): Sess
     statements.remove.run(tenant, id)
   }
 
-  function epochOf(user: UserRef): number {
-    const row = statements.epoch.get(user.tenant, user.user)
-    return row === undefined ? 0 : integer(row, 'epoch')
+  function epochsOf({ tenant, user }: UserRef): Epochs {
+    const [own, shared] = [statements.epoch.get(tenant, user), statements.tenantEpoch.get(tenant)]
+    return {
+      epoch: own === undefined ? 0 : integer(own, 'epoch'),
+      tenantEpoch: shared === undefined ? 0 : integer(shared, 'epoch'),
+    }
   }
 
   /** Most recently used first. */
@@ -133,7 +146,7 @@ export function createSessionStore(db: Database, needs: SessionStoreNeeds): Sess
   function isLive(row: Row): boolean {
     const now = needs.nowSeconds()
     if (integer(row, 'expires_at') <= now || integer(row, 'idle_expires_at') <= now) return false
-    return integer(row, 'epoch') >= integer(row, 'user_epoch')
+    return integer(row, 'epoch') >= integer(row, 'user_epoch') && integer(row, 'tenant_epoch') >= integer(row, 'tenant_epoch_now')
   }
 
   function purge(): void {
@@ -145,22 +158,28 @@ export function createSessionStore(db: Database, needs: SessionStoreNeeds): Sess
   }
 }
 
-/** Sessions with the epoch that their user has now. */
-const WITH_EPOCH = `SELECT sessions.*, coalesce(epochs.epoch, 0) AS user_epoch FROM sessions
-  LEFT JOIN epochs ON epochs.tenant_id = sessions.tenant_id AND epochs.user_id = sessions.user_id`
+/** Sessions with the epochs that their user and their tenant have now. */
+const WITH_EPOCHS = `SELECT sessions.*, coalesce(epochs.epoch, 0) AS user_epoch, coalesce(tenant_epochs.epoch, 0) AS tenant_epoch_now
+  FROM sessions
+  LEFT JOIN epochs ON epochs.tenant_id = sessions.tenant_id AND epochs.user_id = sessions.user_id
+  LEFT JOIN tenant_epochs ON tenant_epochs.tenant_id = sessions.tenant_id`
 
 function prepare(db: Database) {
   const marks = SESSION_COLUMNS.split(',').map(() => '?')
   return {
     insert: db.prepare(`INSERT INTO sessions (${SESSION_COLUMNS}) VALUES (${marks.join(', ')})`),
-    find: db.prepare(`${WITH_EPOCH} WHERE sessions.tenant_id = ? AND sessions.id = ?`),
+    find: db.prepare(`${WITH_EPOCHS} WHERE sessions.tenant_id = ? AND sessions.id = ?`),
     remove: db.prepare('DELETE FROM sessions WHERE tenant_id = ? AND id = ?'),
     ofUser: db.prepare(
-      `${WITH_EPOCH} WHERE sessions.tenant_id = ? AND sessions.user_id = ?
+      `${WITH_EPOCHS} WHERE sessions.tenant_id = ? AND sessions.user_id = ?
        ORDER BY sessions.last_used_at DESC, sessions.created_at DESC, sessions.id`,
     ),
     removeOlder: db.prepare('DELETE FROM sessions WHERE tenant_id = ? AND user_id = ? AND epoch < ?'),
     epoch: db.prepare('SELECT epoch FROM epochs WHERE tenant_id = ? AND user_id = ?'),
+    tenantEpoch: db.prepare('SELECT epoch FROM tenant_epochs WHERE tenant_id = ?'),
+    bumpTenant: db.prepare(
+      'INSERT INTO tenant_epochs (tenant_id, epoch) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET epoch = max(epoch + 1, ?2)',
+    ),
     bump: db.prepare(
       'INSERT INTO epochs (tenant_id, user_id, epoch) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET epoch = epoch + 1 RETURNING epoch',
     ),

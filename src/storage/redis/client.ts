@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { Cluster, Redis } from 'ioredis'
 import type { RedisOptions } from 'ioredis'
 import type { SessionStorageConfig } from '../../config/config.ts'
@@ -11,7 +12,9 @@ const SILENCE_MS = 3_000
 /** Between attempts to reconnect: doubled each time, and anywhere in its upper half. */
 const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 2_000
-const CLUSTER_MOVES = 4
+/** A slot that moves sends commands on, or back for a moment, before it does anything with them. Over before the caller is. */
+const CLUSTER_MOVES = 16
+const MOVING_MS = 50
 
 /**
  * A client that is not connected yet. It never sends a command again by itself: what was answered `storage_unavailable`
@@ -22,8 +25,8 @@ const CLUSTER_MOVES = 4
  */
 export function createClient(config: RedisConfig, random: () => number): Redis | Cluster {
   const retry = (times: number): number => retryDelayMs(times, random)
-  if (config.kind === 'redis') return new Redis({ ...COMMON, ...addressOf(config.url), ...single(retry) })
-  const first = addressOf(config.urls[0] ?? '')
+  if (config.kind === 'redis') return new Redis({ ...COMMON, ...addressOf(config.url, config.ca), ...single(retry) })
+  const first = addressOf(config.urls[0] ?? '', config.ca)
   if (config.kind === 'sentinel') {
     const { username, password, tls, db } = first
     return new Redis({
@@ -49,6 +52,7 @@ export function createClient(config: RedisConfig, random: () => number): Redis |
       clusterRetryStrategy: retry,
       scaleReads: 'master',
       maxRedirections: CLUSTER_MOVES,
+      retryDelayOnTryAgain: MOVING_MS,
       // A command that was under way when its node was lost is not sent to another one.
       retryDelayOnFailover: 0,
       slotsRefreshTimeout: CONNECT_MS,
@@ -91,13 +95,17 @@ function single(retry: (times: number) => number): Options {
   return { enableOfflineQueue: false, retryStrategy: retry, reconnectOnError: (error) => error.message.startsWith('READONLY') }
 }
 
-function addressOf(text: string): Options {
+function addressOf(text: string, ca: string | undefined): Options {
   const url = new URL(text)
+  const { host, port } = nodeOf(text, REDIS_PORT)
+  // RFC 6066 §3: an address is no server name.
+  const tls = { ...(isIP(host) === 0 ? { servername: host } : {}), ...(ca === undefined ? {} : { ca }) }
   return {
-    ...nodeOf(text, REDIS_PORT),
+    host,
+    port,
     ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
     ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
-    ...(url.protocol === 'rediss:' ? { tls: { servername: url.hostname } } : {}),
+    ...(url.protocol === 'rediss:' ? { tls } : {}),
     ...(url.pathname.length > 1 ? { db: Number(url.pathname.slice(1)) } : {}),
   }
 }

@@ -3,8 +3,10 @@ import type { Redis } from 'ioredis'
 import { Problem } from '../../problem/problem.ts'
 import type { RedisConfig } from './client.ts'
 import { createClient } from './client.ts'
+import { createCork } from './cork.ts'
 import { codeOf, isOurFault, withoutArguments } from './failures.ts'
 import { list } from './replies.ts'
+import { keepInStep } from './step.ts'
 import type { Script } from './script.ts'
 
 export interface ConnectionNeeds {
@@ -14,6 +16,8 @@ export interface ConnectionNeeds {
   random(): number
   /** Runs once after the delay; returns the way to cancel. */
   schedule(delayMs: number, run: () => void): () => void
+  /** Runs once after what came in with this turn of the event loop. Without it each command is written by itself. */
+  endOfTurn?(run: () => void): void
   /** Told of each command how long it took. */
   observe?(seconds: number): void
   /** Told when Redis is there or away, once for each change. */
@@ -30,7 +34,7 @@ export interface Connection {
   /** One command. */
   send(...command: readonly Argument[]): Promise<unknown>
   /** A script by its name, or by its text to a server that does not know it. */
-  run(script: Script, keys: readonly string[], values: readonly Argument[]): Promise<unknown>
+  run(script: Script, keys: readonly string[], values: readonly (Argument | Buffer)[]): Promise<unknown>
   /** Several commands one behind the other to the server that holds their key; the first failure is that of all. */
   sendTogether(commands: readonly (readonly Argument[])[]): Promise<readonly unknown[]>
   /** Whether there is any replica of what is written here. */
@@ -43,15 +47,30 @@ const ANSWER_MS = 2_000
 /** A connection that broke just now is waited for: most breaks are over in the time of one answer. */
 const PATIENCE_MS = 250
 
-/** Connects. Rejects when that does not succeed at once, and tries no more then. */
-export async function openConnection(needs: ConnectionNeeds, config: RedisConfig): Promise<Connection> {
+/**
+ * Connects.
+ *
+ * @param away - what becomes of a Redis that is not there: `refuse` rejects and tries no more, `wait` goes on trying for
+ *   ever while commands are refused
+ */
+export async function openConnection(
+  needs: ConnectionNeeds,
+  config: RedisConfig,
+  away: 'refuse' | 'wait' = 'refuse',
+): Promise<Connection> {
   const client = createClient(config, () => needs.random())
   const state = watch(client, needs)
+  const step = keepInStep(client, needs)
+  const cork = needs.endOfTurn === undefined ? undefined : createCork(client, (run) => needs.endOfTurn?.(run))
   try {
     await within(client.connect(), ANSWER_MS * 2)
   } catch (cause) {
-    client.disconnect()
-    throw unavailable(cause)
+    if (away === 'refuse') {
+      step.stop()
+      client.disconnect()
+      throw unavailable(cause)
+    }
+    state.note(false)
   }
   return {
     send,
@@ -61,6 +80,7 @@ export async function openConnection(needs: ConnectionNeeds, config: RedisConfig
     hasReplicas,
     close() {
       state.close()
+      step.stop()
       client.disconnect()
     },
   }
@@ -70,12 +90,16 @@ export async function openConnection(needs: ConnectionNeeds, config: RedisConfig
     return guarded(() => client.call(String(name), ...values))
   }
 
-  async function run(script: Script, keys: readonly string[], values: readonly Argument[]): Promise<unknown> {
+  async function run(script: Script, keys: readonly string[], values: readonly (Argument | Buffer)[]): Promise<unknown> {
+    const evaluate = (name: string, which: string): Promise<unknown> =>
+      script.answers === 'bytes'
+        ? guarded(() => client.callBuffer(name, which, keys.length, ...keys, ...values))
+        : guarded(() => client.call(name, which, keys.length, ...keys, ...values))
     try {
-      return await send('EVALSHA', script.sha, keys.length, ...keys, ...values)
+      return await evaluate('EVALSHA', script.sha)
     } catch (error) {
       if (codeOf(error) !== 'NOSCRIPT') throw error
-      return send('EVAL', script.text, keys.length, ...keys, ...values)
+      return evaluate('EVAL', script.text)
     }
   }
 
@@ -89,12 +113,14 @@ export async function openConnection(needs: ConnectionNeeds, config: RedisConfig
     const startedMs = needs.nowMs()
     try {
       if (client.status !== 'ready') await state.ready(PATIENCE_MS)
+      cork?.()
       const reply = await within(work(), ANSWER_MS)
       state.note(true)
       return reply
     } catch (error) {
       if (isOurFault(error)) throw withoutArguments(error)
       state.note(false)
+      if (error instanceof NoAnswer) step.leave()
       throw unavailable(error)
     } finally {
       needs.observe?.(Math.max(0, needs.nowMs() - startedMs) / 1000)
@@ -103,11 +129,13 @@ export async function openConnection(needs: ConnectionNeeds, config: RedisConfig
 
   function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
     return new Promise((resolve, reject) => {
-      const cancel = needs.schedule(limitMs, () => reject(new Error(`Redis did not answer within ${limitMs} ms`)))
+      const cancel = needs.schedule(limitMs, () => reject(new NoAnswer(`Redis did not answer within ${limitMs} ms`)))
       work.then(resolve, reject).finally(cancel)
     })
   }
 }
+
+class NoAnswer extends Error {}
 
 function unavailable(error: unknown): Problem {
   return new Problem('storage_unavailable', { headers: { 'retry-after': '1' }, cause: withoutArguments(error) })

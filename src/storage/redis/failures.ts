@@ -1,3 +1,5 @@
+import { Problem } from '../../problem/problem.ts'
+
 /** Codes of Redis that tell of a fault of ours; any other error is a server that cannot serve now. */
 const OUR_FAULTS: ReadonlySet<string> = new Set(['ERR', 'WRONGTYPE', 'CROSSSLOT', 'NOSCRIPT'])
 
@@ -18,4 +20,10 @@ export function withoutArguments(error: unknown): Error {
   const clean = new Error(error.message.split(', with args beginning with')[0])
   clean.name = error.name
   return clean
+}
+
+/** Whether Redis itself said no, so that nobody had to wait for it. */
+export function wasAnswered(error: unknown): boolean {
+  if (error instanceof Problem) return wasAnswered(error.cause)
+  return error instanceof Error && error.name === 'ReplyError'
 }

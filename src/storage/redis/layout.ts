@@ -1,3 +1,5 @@
+import { userInKey } from './user-names.ts'
+
 /** How many parts a cluster's sessions are cut into. Tokens carry the part, so the number is fixed for the life of a store. */
 const CLUSTER_BUCKETS = 16
 
@@ -15,8 +17,8 @@ export interface Layout {
   session(tenant: string, bucket: number, id: string): string
   /** Sorted set: ids of a user's sessions by the second at which each ends unless it is used. */
   index(tenant: string, bucket: number, user: string): string
-  /** Number: the user's epoch. */
-  epoch(tenant: string, bucket: number, user: string): string
+  /** Number: the epoch of a user or, without one, of the tenant. */
+  epoch(tenant: string, bucket: number, user?: string): string
   /** Why a token (`jti`) or a session (`sid`) was revoked, for as long as its tokens live. */
   revoked(tenant: string, bucket: number, id: string): string
   /** The newest fact that ended all sessions of a user or, without one, of the tenant, for as long as it counts. */
@@ -29,6 +31,8 @@ export interface Layout {
   live(bucket: number): string
   /** What is written to learn whether a replica follows. */
   mark(bucket: number): string
+  /** What a gateway that reads from a replica writes to learn how far behind that is. */
+  beat(id: string): string
 }
 
 export function createLayout(isCluster: boolean): Layout {
@@ -37,15 +41,20 @@ export function createLayout(isCluster: boolean): Layout {
     buckets,
     bucketOf: ({ tenant, user }) => (buckets === 1 ? 0 : hash(`${tenant}\0${user}`) % buckets),
     session: (tenant, bucket, id) => `tenant:${tenant}:refresh:{${bucket}}:${id}`,
-    index: (tenant, bucket, user) => `tenant:${tenant}:sessions:{${bucket}}:${user}`,
-    epoch: (tenant, bucket, user) => `tenant:${tenant}:epoch:{${bucket}}:${user}`,
+    index: (tenant, bucket, user) => `tenant:${tenant}:sessions:{${bucket}}:${userInKey(user)}`,
+    epoch: (tenant, bucket, user) => `tenant:${tenant}:epoch:{${bucket}}${endOf(user)}`,
     revoked: (tenant, bucket, id) => `tenant:${tenant}:revoked:{${bucket}}:${id}`,
-    ended: (tenant, bucket, user) => `tenant:${tenant}:ended:{${bucket}}${user === undefined ? '' : `:${user}`}`,
+    ended: (tenant, bucket, user) => `tenant:${tenant}:ended:{${bucket}}${endOf(user)}`,
     used: (tenant, bucket, issuer, id) => `tenant:${tenant}:used:{${bucket}}:${issuer}:${id}`,
     feed: (bucket) => `revocations:{${bucket}}`,
     live: (bucket) => `revocations:live:{${bucket}}`,
     mark: (bucket) => `storage:mark:{${bucket}}`,
+    beat: (id) => `storage:beat:{0}:${id}`,
   }
+}
+
+function endOf(user: string | undefined): string {
+  return user === undefined ? '' : `:${userInKey(user)}`
 }
 
 /** FNV-1a, 32 bits, the upper half folded in. Every gateway must find the same bucket: never change it. */

@@ -14,10 +14,16 @@ import type { SessionStore } from '../../services/sessions/sessions.ts'
 import type { RedisConfig } from './client.ts'
 import { openConnection } from './connection.ts'
 import type { Connection } from './connection.ts'
+import { checked } from './first-check.ts'
 import { createFollower } from './follow.ts'
+import { createGuard } from './guard.ts'
+import type { GuardNeeds } from './guard.ts'
 import { createKeyStore } from './key-store.ts'
 import type { RedisKeyStore } from './key-store.ts'
 import { BUCKETS_KEY, createLayout } from './layout.ts'
+import type { Layout } from './layout.ts'
+import { createNear } from './near.ts'
+import type { Near } from './near.ts'
 import { createReplication } from './replication.ts'
 import type { ReplicationNeeds } from './replication.ts'
 import { createRevocationLog } from './revocation-log.ts'
@@ -25,11 +31,21 @@ import { createSessionStore } from './session-store.ts'
 import { createUsedTokens } from './used-tokens.ts'
 
 export type { RedisConfig } from './client.ts'
+export { openChannel } from './pub-sub.ts'
+export type { RedisFacts } from './examine.ts'
+export { examineRedis } from './examine.ts'
 export type { RedisKeyStore } from './key-store.ts'
 
-export interface RedisNeeds extends ReplicationNeeds {
+export interface RedisNeeds extends ReplicationNeeds, GuardNeeds {
   /** Whole seconds since 1970. Scripts correct it to within 2 s of the server's. */
   nowSeconds(): number
+  /** Told once when a Redis that was away at the opening turns out to be none for this gateway; it is refused from then on. */
+  unfit?(cause: unknown): void
+}
+
+export interface OpenOptions {
+  /** What becomes of a Redis that cannot be reached: an error, or storage that refuses until it can be. Default: `refuse`. */
+  readonly away?: 'refuse' | 'wait'
 }
 
 /** All that Redis offers. Its methods reject with `storage_unavailable` while Redis is away, within 2 s for each command. */
@@ -40,42 +56,137 @@ export interface RedisStorage {
   readonly used: UsedTokens
   /** Resolves when Redis answers. */
   ping(): Promise<void>
+  /** Writes of this process that no replica is known to have yet. */
+  unconfirmed(): number
   close(): void
 }
 
 /**
  * Connects to Redis.
  *
- * @throws Problem `storage_unavailable` when it cannot be reached; Error when it is older than 7, or its sessions
- *   are laid out for another kind of Redis. Nothing is left open then.
+ * @throws Problem `storage_unavailable` when it cannot be reached, unless `away` says to wait; Error when it is older than
+ *   7, or its sessions are laid out for another kind of Redis. Nothing is left open then.
  */
-export async function openRedis(needs: RedisNeeds, config: RedisConfig): Promise<RedisStorage> {
+export async function openRedis(needs: RedisNeeds, config: RedisConfig, options: OpenOptions = {}): Promise<RedisStorage> {
+  const { away = 'refuse' } = options
   const layout = createLayout(config.kind === 'cluster')
-  const connection = await openConnection(needs, config)
+  const standing = createStanding((isUp) => needs.up?.(isUp))
+  const raw = await openConnection({ ...needs, up: standing.connected }, config, away)
+  const guarded = createGuard({ ...needs, breaker: (state) => (needs.breaker?.(state), standing.breaker(state)) }, raw, layout)
+  // What was given up while Redis was away is looked at when it is there, not when the next look is due.
+  standing.onConnected(guarded.look)
+  const check = async (): Promise<void> => {
+    await expectVersion(guarded)
+    await agreeOnBuckets(guarded, layout.buckets)
+  }
   try {
-    await expectVersion(connection)
-    await agreeOnBuckets(connection, layout.buckets)
+    if (away === 'refuse') await check()
   } catch (error) {
-    connection.close()
+    guarded.close()
     throw error
   }
+  const connection = away === 'refuse' ? guarded : checked(guarded, check, (cause) => needs.unfit?.(cause))
+  return assemble({ needs, config, layout, connection })
+}
+
+/** Redis is up when it is connected and no part of it is given up: whoever is told can use it. */
+function createStanding(up: (isUp: boolean) => void) {
+  let [isConnected, isGivenUp] = [true, false]
+  let wasUp: boolean | undefined
+  let look: (() => void) | undefined
+  return {
+    connected(isThere: boolean): void {
+      isConnected = isThere
+      tell()
+      if (isThere) look?.()
+    },
+    breaker(state: 'closed' | 'open'): void {
+      isGivenUp = state === 'open'
+      tell()
+    },
+    onConnected(run: () => void): void {
+      look = run
+    },
+  }
+
+  function tell(): void {
+    const isUp = isConnected && !isGivenUp
+    if (isUp === wasUp) return
+    wasUp = isUp
+    up(isUp)
+  }
+}
+
+interface Opened {
+  readonly needs: RedisNeeds
+  readonly config: RedisConfig
+  readonly layout: Layout
+  readonly connection: Connection
+}
+
+async function assemble({ needs, config, layout, connection }: Opened): Promise<RedisStorage> {
   // Only the main connection is measured: on the others most of the time is waiting that was asked for.
   const { nowMs, random, schedule } = needs
-  const open = (): Promise<Connection> => openConnection({ nowMs, random, schedule }, config)
+  const others = { nowMs, random, schedule }
+  const near = await openNear({ needs, config, layout, connection })
+  const open = (): Promise<Connection> => openConnection(others, config)
   const replication = createReplication(needs, connection, layout, open)
-  const follower = createFollower({ random, schedule, connection, layout, open })
+  const follower = createFollower({
+    random,
+    schedule,
+    layout,
+    connection: near?.connection ?? connection,
+    open: () => openConnection(others, nearOf(config) ?? config),
+  })
   const nowSeconds = (): number => needs.nowSeconds()
+  const sessions = createSessionStore({ connection, layout, replication, nowSeconds })
   return {
     keys: createKeyStore(connection),
-    sessions: createSessionStore({ connection, layout, replication, nowSeconds }),
-    log: createRevocationLog({ connection, layout, nowSeconds, onAppend: follower.onAppend }),
+    sessions: near === undefined ? sessions : telling(sessions, near.ended),
+    log: createRevocationLog({ connection, near, layout, nowSeconds, onAppend: follower.onAppend }),
     used: createUsedTokens({ connection, layout, replication }),
     ping: async () => void (await connection.send('PING')),
+    unconfirmed: replication.unconfirmed,
     close() {
       follower.close()
       replication.close()
+      near?.close()
       connection.close()
     },
+  }
+}
+
+/** A replica that is away is waited for: the master is read meanwhile. */
+async function openNear({ needs, config, layout, connection }: Opened): Promise<Near | undefined> {
+  const place = nearOf(config)
+  if (place === undefined) return undefined
+  const { nowMs, random, schedule } = needs
+  const near = await openConnection({ nowMs, random, schedule }, place, 'wait')
+  // A name that no other process has.
+  const id = Array.from({ length: 2 }, () => random().toString(36).slice(2)).join('')
+  return createNear({ nowMs, schedule, master: connection, connection: near, layout, id })
+}
+
+function nearOf(config: RedisConfig): RedisConfig | undefined {
+  if (config.kind !== 'redis' || config.replica === undefined) return undefined
+  const { replica, ...rest } = config
+  return { ...rest, url: replica }
+}
+
+/** The same sessions; `ended` is told of each step that may have ended some. */
+function telling(store: SessionStore, ended: () => void): SessionStore {
+  const told = <T>(ending: Promise<T>): Promise<T> => ending.finally(ended)
+  return {
+    ...store,
+    rotate: async (request) => {
+      const rotation = await store.rotate(request)
+      if (rotation.outcome === 'reused') ended()
+      return rotation
+    },
+    end: (session, ending) => told(store.end(session, ending)),
+    endAll: (user, ending) => told(store.endAll(user, ending)),
+    endOthers: (session, ending) => told(store.endOthers(session, ending)),
+    revoke: (what, ending) => told(store.revoke(what, ending)),
   }
 }
 

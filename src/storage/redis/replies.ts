@@ -1,20 +1,28 @@
-/** What Redis answered, narrowed. An answer of another shape is a fault of ours or of the server, never an outage. */
+import { Problem } from '../../problem/problem.ts'
+
+/** What Redis answered, narrowed. An answer of another shape was not that to our question: nothing is known then. */
 export function list(reply: unknown): readonly unknown[] {
-  if (!Array.isArray(reply)) throw new TypeError('Redis answered no list')
+  if (!Array.isArray(reply)) throw unlike('Redis answered no list')
   return reply
 }
 
 export function text(reply: unknown): string {
-  if (typeof reply !== 'string') throw new TypeError('Redis answered no text')
+  if (Buffer.isBuffer(reply)) return reply.toString()
+  if (typeof reply !== 'string') throw unlike('Redis answered no text')
   return reply
 }
 
-export function texts(reply: unknown): readonly string[] {
-  return list(reply).map(text)
+export function bytes(reply: unknown): Buffer {
+  if (!Buffer.isBuffer(reply)) throw unlike('Redis answered no bytes')
+  return reply
 }
 
 export function integer(reply: unknown): number {
   const value = typeof reply === 'number' || typeof reply === 'string' ? Number(reply) : Number.NaN
-  if (!Number.isSafeInteger(value)) throw new TypeError('Redis answered no integer')
+  if (!Number.isSafeInteger(value)) throw unlike('Redis answered no integer')
   return value
+}
+
+function unlike(what: string): Problem {
+  return new Problem('storage_unavailable', { headers: { 'retry-after': '1' }, cause: new TypeError(what) })
 }

@@ -1,118 +1,158 @@
 import type { NewSession, SessionRecord } from '../../services/sessions/sessions.ts'
-import { packDevice, unpackDevice } from './device-words.ts'
+import { bytes } from './replies.ts'
+import { ID_BYTES, packedUser, unpackedUser } from './user-names.ts'
+import { packDevice, packScope, unpackDevice, unpackScope } from './words.ts'
 
 /**
- * A session as the fields of a hash, short so that Redis keeps the hash in one compact piece of memory:
+ * A session as a hash of few fields, so that Redis keeps it in one compact piece of memory.
  *
- * `u` user, `s` scope, `m` metadata as JSON, `d` device, `p` IP, `n` client, `c` created, `x` expires after c, `e` epoch,
- * `g` generation, `l` last used after c, `r` rotated after c (only where that is not l), `i` idle seconds, `k` tokens live
- * until after the last use. What is zero, empty or the client of our own logins is left out. Texts but `u` may go on in
- * `s1`, `s2` …
+ * `t`: numbers of 32 bits, which the scripts read and write: c created, x expires after c, i idle seconds, k tokens live
+ * until after the last use, l last used after c, g generation; then, up to the last that is not zero, e epoch of the user, n
+ * epoch of the tenant, r one more than rotated after c (only where that is not l).
+ *
+ * `b`, `b1`, `b2` …: what never changes, in pieces: user, address, client, device, scope and metadata as JSON, each behind a
+ * number (seven bits to a byte, the lowest first) that says how long it is or in which form. Those at the end that are 0 are
+ * left out.
  */
-export function fieldsOf(session: NewSession): (string | number)[] {
-  const fields: (string | number)[] = ['u', packUser(session.user)]
-  put(fields, 's', session.scope)
-  put(fields, 'm', Object.keys(session.metadata).length === 0 ? '' : JSON.stringify(session.metadata))
-  put(fields, 'd', packDevice(session.device))
-  put(fields, 'p', session.ip)
-  if (session.clientId !== OWN_CLIENT) fields.push('n', session.clientId)
-  fields.push('c', session.createdAt)
-  fields.push('x', session.expiresAt - session.createdAt)
-  fields.push('i', session.idleExpiresAt - session.createdAt)
-  fields.push('k', session.tokensUntil - session.createdAt)
+export function fieldsOf(session: NewSession): (string | Buffer)[] {
+  const { metadata } = session
+  const texts = [
+    ownerOf(session.user),
+    addressPart(session.ip),
+    session.clientId === OWN_CLIENT ? NOTHING : textPart(session.clientId, 1),
+    textPart(packDevice(session.device), 0),
+    textPart(packScope(session.scope), 0),
+    textPart(Object.keys(metadata).length === 0 ? '' : JSON.stringify(metadata), 0),
+  ]
+  const last = texts.findLastIndex((text) => !text.equals(NOTHING))
+  const whole = Buffer.concat(texts.slice(0, last + 1))
+  const fields: (string | Buffer)[] = []
+  for (let from = 0; from < whole.length; from += PIECE_BYTES) {
+    fields.push(from === 0 ? 'b' : `b${from / PIECE_BYTES}`, whole.subarray(from, from + PIECE_BYTES))
+  }
   return fields
+}
+
+/** How the texts of a user's session begin. No user's beginning is the beginning of another's. */
+export function ownerOf(user: string): Buffer {
+  const packed = packedUser(user)
+  if (packed.kind === 'text') return part(packed.bytes.length + 2, packed.bytes)
+  return part(packed.kind === 'own' ? 0 : 1, packed.bytes)
 }
 
 /** @param flat - names and values in turn, as Redis answers */
 export function recordOf(tenant: string, id: string, flat: readonly unknown[]): SessionRecord {
-  const fields = new Map<unknown, unknown>()
-  for (let index = 0; index + 1 < flat.length; index += 2) fields.set(flat[index], flat[index + 1])
-  const createdAt = integer(fields, 'c')
-  const lastUsedAt = createdAt + integer(fields, 'l')
+  const fields = new Map<string, Buffer>()
+  for (let index = 0; index + 1 < flat.length; index += 2) fields.set(bytes(flat[index]).toString(), bytes(flat[index + 1]))
+  const numbers = fields.get('t')
+  if (numbers === undefined || numbers.length < 6 * NUMBER_BYTES) throw malformed()
+  const numberAt = (index: number): number => numbers.readUInt32BE(index * NUMBER_BYTES)
+  const reader = createReader(wholeOf(fields))
+  const createdAt = numberAt(0)
+  const lastUsedAt = createdAt + numberAt(4)
   return {
     tenant,
     id,
-    user: unpackUser(text(fields, 'u')),
-    scope: text(fields, 's'),
-    metadata: metadataOf(text(fields, 'm')),
-    device: unpackDevice(text(fields, 'd')),
-    ip: text(fields, 'p'),
-    clientId: fields.has('n') ? text(fields, 'n') : OWN_CLIENT,
+    user: readUser(reader),
+    ip: readAddress(reader),
+    clientId: readClient(reader),
+    device: unpackDevice(readText(reader)),
+    scope: unpackScope(readText(reader)),
+    metadata: metadataOf(readText(reader)),
     createdAt,
-    expiresAt: createdAt + integer(fields, 'x'),
-    idleExpiresAt: lastUsedAt + integer(fields, 'i'),
-    tokensUntil: lastUsedAt + integer(fields, 'k'),
-    epoch: integer(fields, 'e'),
-    generation: integer(fields, 'g'),
+    expiresAt: createdAt + numberAt(1),
+    idleExpiresAt: lastUsedAt + numberAt(2),
+    tokensUntil: lastUsedAt + numberAt(3),
+    epoch: numbers.length > 6 * NUMBER_BYTES ? numberAt(6) : 0,
+    generation: numberAt(5),
     lastUsedAt,
   }
 }
 
+/** One value of more bytes than this and Redis takes several times the memory (`hash-max-listpack-value`). */
+const PIECE_BYTES = 64
+const NUMBER_BYTES = 4
+const IPV4_BYTES = 4
+
 /** `client_id` of sessions that people begin by logging in. */
 const OWN_CLIENT = 'gatehouse'
 
-/** The form of our own users' ids; in base64url it is a third shorter. */
-const OWN_USER = /^usr_([0-9a-f]{32})$/
-const PACKED = '\u0001'
-/** Stands before an id that begins like one of these marks, so that no two users are written alike. */
-const PLAIN = '\u0002'
+const NOTHING = Buffer.from([0])
 
-/** A user's id as the hash has it. */
-export function packUser(user: string): string {
-  const hex = OWN_USER.exec(user)?.[1]
-  if (hex !== undefined) return PACKED + Buffer.from(hex, 'hex').toString('base64url')
-  return user.startsWith(PACKED) || user.startsWith(PLAIN) ? PLAIN + user : user
+/** @param more - added to the length, where smaller numbers have another meaning */
+function textPart(text: string, more: 0 | 1): Buffer {
+  const written = Buffer.from(text)
+  return part(written.length + more, written)
 }
 
-export function unpackUser(packed: string): string {
-  if (packed.startsWith(PACKED)) return `usr_${Buffer.from(packed.slice(1), 'base64url').toString('hex')}`
-  return packed.startsWith(PLAIN) ? packed.slice(1) : packed
+/** 0 and its four bytes for IPv4, else one more than the length. */
+function addressPart(ip: string): Buffer {
+  const parts = ip.split('.').map(Number)
+  const isIpv4 = parts.length === IPV4_BYTES && parts.every((one) => one >= 0 && one < 256) && parts.join('.') === ip
+  return isIpv4 ? Buffer.from([0, ...parts]) : textPart(ip, 1)
 }
 
-/** One value of more bytes than this and Redis takes several times the memory (`hash-max-listpack-value`). */
-const PIECE_BYTES = 64
-
-function put(fields: (string | number)[], name: string, value: string): void {
-  if (value === '') return
-  if (Buffer.byteLength(value) <= PIECE_BYTES) {
-    fields.push(name, value)
-    return
-  }
-  for (const [index, piece] of pieces(value).entries()) fields.push(index === 0 ? name : name + index, piece)
+function part(number: number, content: Buffer): Buffer {
+  const digits: number[] = []
+  let rest = number
+  for (; rest >= 0x80; rest >>>= 7) digits.push((rest & 0x7f) | 0x80)
+  return Buffer.concat([Buffer.from([...digits, rest]), content])
 }
 
-/** Cut between characters: a half of one would not come back. */
-function pieces(value: string): readonly string[] {
-  const cut: string[] = []
-  let piece = ''
-  let bytes = 0
-  for (const character of value) {
-    const more = Buffer.byteLength(character)
-    if (bytes + more > PIECE_BYTES) {
-      cut.push(piece)
-      piece = ''
-      bytes = 0
+function wholeOf(fields: ReadonlyMap<string, Buffer>): Buffer {
+  const first = fields.get('b')
+  if (first === undefined) throw malformed()
+  const pieces = [first]
+  for (let piece = fields.get('b1'); piece !== undefined; piece = fields.get(`b${pieces.length}`)) pieces.push(piece)
+  return pieces.length === 1 ? first : Buffer.concat(pieces)
+}
+
+interface Reader {
+  /** 0 after the end. */
+  number(): number
+  take(length: number): Buffer
+}
+
+function createReader(whole: Buffer): Reader {
+  let position = 0
+  return { number, take }
+
+  function number(): number {
+    let value = 0
+    for (let shift = 0; position < whole.length; shift += 7) {
+      const byte = whole.readUInt8(position)
+      position += 1
+      value |= (byte & 0x7f) << shift
+      if (byte < 0x80) break
     }
-    piece += character
-    bytes += more
+    return value
   }
-  return [...cut, piece]
-}
 
-function text(fields: ReadonlyMap<unknown, unknown>, name: string): string {
-  let value = ''
-  for (let index = 0; ; index += 1) {
-    const piece = fields.get(index === 0 ? name : name + index)
-    if (typeof piece !== 'string') return value
-    value += piece
+  function take(length: number): Buffer {
+    if (length < 0 || position + length > whole.length) throw malformed()
+    position += length
+    return whole.subarray(position - length, position)
   }
 }
 
-function integer(fields: ReadonlyMap<unknown, unknown>, name: string): number {
-  const value = fields.get(name) ?? 0
-  const number = Number(value)
-  if (!Number.isSafeInteger(number)) throw new TypeError(`field ${name} of a session holds no integer`)
-  return number
+function readUser(reader: Reader): string {
+  const number = reader.number()
+  if (number > 1) return unpackedUser({ kind: 'text', bytes: reader.take(number - 2) })
+  return unpackedUser({ kind: number === 0 ? 'own' : 'uuid', bytes: reader.take(ID_BYTES) })
+}
+
+function readAddress(reader: Reader): string {
+  const number = reader.number()
+  return number === 0 ? reader.take(IPV4_BYTES).join('.') : reader.take(number - 1).toString()
+}
+
+function readClient(reader: Reader): string {
+  const number = reader.number()
+  return number === 0 ? OWN_CLIENT : reader.take(number - 1).toString()
+}
+
+function readText(reader: Reader): string {
+  return reader.take(reader.number()).toString()
 }
 
 function metadataOf(json: string): Readonly<Record<string, string>> {
@@ -122,4 +162,8 @@ function metadataOf(json: string): Readonly<Record<string, string>> {
   const pairs: [string, string][] = []
   for (const [name, entry] of Object.entries(value)) if (typeof entry === 'string') pairs.push([name, entry])
   return Object.fromEntries(pairs)
+}
+
+function malformed(): TypeError {
+  return new TypeError('the record of a session is not in the form that this code writes')
 }

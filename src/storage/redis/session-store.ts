@@ -8,16 +8,31 @@ import type {
   SessionRecord,
   SessionRef,
   SessionStore,
+  TokenRef,
   UserRef,
 } from '../../services/sessions/sessions.ts'
 import type { Connection } from './connection.ts'
 import { createTurns } from './turns.ts'
 import { factBegin, factOf } from './facts.ts'
 import type { Layout } from './layout.ts'
-import { integer, list, text, texts } from './replies.ts'
+import { bytes, integer, list, text } from './replies.ts'
 import type { Replication } from './replication.ts'
-import { fieldsOf, packUser, recordOf, unpackUser } from './session-hash.ts'
-import { CREATE, END, END_ALL, END_OTHERS, FIND, LIST, REVOKE_KEY, REVOKE_ONE, REVOKE_TENANT, ROTATE } from './session-scripts.ts'
+import { fieldsOf, ownerOf, recordOf } from './session-hash.ts'
+import {
+  CREATE,
+  END,
+  END_ALL,
+  END_OTHERS,
+  FIND,
+  IDS,
+  LIST,
+  PEEK,
+  REVOKE_KEY,
+  REVOKE_ONE,
+  REVOKE_TENANT,
+  ROTATE,
+} from './session-scripts.ts'
+import { packedSession, unpackedSession } from './user-names.ts'
 
 export interface SessionStoreNeeds {
   readonly connection: Connection
@@ -37,23 +52,24 @@ const ATTEMPTS = 10
 export function createSessionStore(needs: SessionStoreNeeds): SessionStore {
   const { connection, layout } = needs
   const inTurn = createTurns()
-  return { create, rotate, find, findByToken, list: listOf, end, endAll, endOthers, revoke }
+  return { create, rotate, peek, find, findByToken, list: listOf, end, endAll, endOthers, revoke }
 
   async function create(session: NewSession, { sessionsPerUser }: { readonly sessionsPerUser: number }) {
     const { tenant, id } = session
     const bucket = layout.bucketOf(session)
     const fields = fieldsOf(session)
-    const keys = [sessionKey(tenant, bucket, id), indexKey(session, bucket), epochKey(session, bucket), ...log(bucket)]
-    const endsAt = Math.min(session.expiresAt, session.idleExpiresAt)
+    const keys = [sessionKey(tenant, bucket, id), indexKey(session, bucket), ...epochKeys(session, bucket), ...log(bucket)]
+    const { createdAt } = session
+    const lives = [session.expiresAt - createdAt, session.idleExpiresAt - createdAt, session.tokensUntil - createdAt]
     const attempt = async (candidates: readonly string[]): Promise<readonly unknown[]> => {
-      const head = [needs.nowSeconds(), Math.max(1, sessionsPerUser), id, endsAt, session.expiresAt, session.tokensUntil]
+      const head = [needs.nowSeconds(), Math.max(1, sessionsPerUser), packedSession(id), createdAt, ...lives]
       const values = [...head, fields.length, ...fields, ...factsOf(tenant, candidates)]
       return list(await connection.run(CREATE, [...keys, ...keysOf(tenant, bucket, candidates)], values))
     }
     const first = await attempt([])
-    const [, epoch, ...evicted] = first[0] === 'again' ? await inTurn(indexKey(session, bucket), () => evict(attempt)) : first
+    const [, epoch, ...evicted] = isAgain(first) ? await inTurn(indexKey(session, bucket), () => evict(attempt)) : first
     await needs.replication.replicated(bucket)
-    return { epoch: integer(epoch), bucket, evicted: texts(evicted) }
+    return { epoch: integer(epoch), bucket, evicted: evicted.map(idOf) }
   }
 
   /** Tries until all that may have to go are known. */
@@ -61,20 +77,20 @@ export function createSessionStore(needs: SessionStoreNeeds): SessionStore {
     let candidates: readonly string[] = []
     for (let count = 0; count < ATTEMPTS; count += 1) {
       const reply = await attempt(candidates)
-      if (reply[0] !== 'again') return reply
-      candidates = texts(reply.slice(1))
+      if (!isAgain(reply)) return reply
+      candidates = reply.slice(1).map(idOf)
     }
     throw busy()
   }
 
   async function rotate(request: RotationRequest): Promise<Rotation> {
     const { tenant, bucket, id } = request
-    const user = request.user ?? (await userOf(request))
+    const user = request.user ?? (await peek(request))?.user
     if (user === undefined) return { outcome: 'unknown' }
     const reply = await connection.run(ROTATE, keysOfOne({ tenant, user, id }, bucket), [
       request.now,
-      packUser(user),
-      id,
+      ownerOf(user),
+      packedSession(id),
       factOf('session', tenant, id),
       request.generation,
       request.graceSeconds,
@@ -83,7 +99,8 @@ export function createSessionStore(needs: SessionStoreNeeds): SessionStore {
       request.tokensUntil,
       request.reuseReason,
     ])
-    const [outcome, fields] = list(reply)
+    const [first, fields] = list(reply)
+    const outcome = text(first)
     if (outcome === 'rotated' || outcome === 'retried' || outcome === 'healed') {
       return { outcome, session: recordOf(tenant, id, list(fields)) }
     }
@@ -91,19 +108,26 @@ export function createSessionStore(needs: SessionStoreNeeds): SessionStore {
     return { outcome: 'unknown' }
   }
 
+  /** The user of a session never changes, so it may be looked up before a step. */
+  async function peek({ tenant, bucket, id }: TokenRef): Promise<SessionRecord | undefined> {
+    if (bucket >= layout.buckets) return undefined
+    const fields = list(await connection.run(PEEK, [sessionKey(tenant, bucket, id)], []))
+    return fields.length === 0 ? undefined : recordOf(tenant, id, fields)
+  }
+
   function find(session: SessionRef): Promise<SessionRecord | undefined> {
     return findIn(session, layout.bucketOf(session))
   }
 
-  async function findByToken(token: { readonly tenant: string; readonly bucket: number; readonly id: string }) {
-    const user = await userOf(token)
-    return user === undefined ? undefined : findIn({ ...token, user }, token.bucket)
+  async function findByToken(token: TokenRef): Promise<SessionRecord | undefined> {
+    const session = await peek(token)
+    return session === undefined ? undefined : findIn(session, token.bucket)
   }
 
   async function findIn(session: SessionRef, bucket: number): Promise<SessionRecord | undefined> {
     const { tenant, user, id } = session
-    const keys = [sessionKey(tenant, bucket, id), epochKey(session, bucket)]
-    const fields = await connection.run(FIND, keys, [needs.nowSeconds(), packUser(user)])
+    const keys = [sessionKey(tenant, bucket, id), ...epochKeys(session, bucket)]
+    const fields = await connection.run(FIND, keys, [needs.nowSeconds(), ownerOf(user)])
     return fields === null ? undefined : recordOf(tenant, id, list(fields))
   }
 
@@ -111,7 +135,7 @@ export function createSessionStore(needs: SessionStoreNeeds): SessionStore {
     const bucket = layout.bucketOf(user)
     const ids = await idsOf(user, bucket)
     if (ids.length === 0) return []
-    const keys = [epochKey(user, bucket), ...ids.map((id) => sessionKey(user.tenant, bucket, id))]
+    const keys = [...epochKeys(user, bucket), ...ids.map((id) => sessionKey(user.tenant, bucket, id))]
     const found = list(await connection.run(LIST, keys, [needs.nowSeconds()]))
     const records: SessionRecord[] = []
     for (const [index, id] of ids.entries()) {
@@ -124,7 +148,8 @@ export function createSessionStore(needs: SessionStoreNeeds): SessionStore {
   async function end(session: SessionRef, ending: Ending): Promise<boolean> {
     const { tenant, user, id } = session
     const bucket = layout.bucketOf(session)
-    const values = [needs.nowSeconds(), packUser(user), id, factOf('session', tenant, id), ending.tokensUntil, ending.reason]
+    const fact = factOf('session', tenant, id)
+    const values = [needs.nowSeconds(), ownerOf(user), packedSession(id), fact, ending.tokensUntil, ending.reason]
     const wasLive = await connection.run(END, keysOfOne(session, bucket), values)
     await needs.replication.replicated(bucket)
     return wasLive === 1
@@ -134,7 +159,7 @@ export function createSessionStore(needs: SessionStoreNeeds): SessionStore {
     const bucket = layout.bucketOf(user)
     const ended = layout.ended(user.tenant, bucket, user.user)
     const sessions = (await idsOf(user, bucket)).map((id) => sessionKey(user.tenant, bucket, id))
-    const keys = [indexKey(user, bucket), epochKey(user, bucket), ended, ...log(bucket), ...sessions]
+    const keys = [indexKey(user, bucket), ...epochKeys(user, bucket), ended, ...log(bucket), ...sessions]
     const values = [needs.nowSeconds(), factBegin(user.tenant, user.user), ending.tokensUntil]
     const count = integer(await connection.run(END_ALL, keys, values))
     await needs.replication.replicated(bucket)
@@ -146,8 +171,8 @@ export function createSessionStore(needs: SessionStoreNeeds): SessionStore {
     const bucket = layout.bucketOf(session)
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       const others = (await idsOf(session, bucket)).filter((other) => other !== id)
-      const keys = [indexKey(session, bucket), epochKey(session, bucket), ...log(bucket), ...keysOf(tenant, bucket, others)]
-      const values = [needs.nowSeconds(), id, ending.tokensUntil, ending.reason, ...factsOf(tenant, others)]
+      const keys = [indexKey(session, bucket), ...epochKeys(session, bucket), ...log(bucket), ...keysOf(tenant, bucket, others)]
+      const values = [needs.nowSeconds(), packedSession(id), ending.tokensUntil, ending.reason, ...factsOf(tenant, others)]
       const count = integer(await connection.run(END_OTHERS, keys, values))
       if (count < 0) continue
       await needs.replication.replicated(bucket)
@@ -157,10 +182,10 @@ export function createSessionStore(needs: SessionStoreNeeds): SessionStore {
   }
 
   async function revoke(what: Revocable, ending: Ending): Promise<void> {
-    if (what.kind === 'token') {
-      const { tenant, id } = what
-      const bucket = layout.bucketOf(what)
-      const values = [needs.nowSeconds(), factOf('token', tenant, id), ending.tokensUntil, ending.reason]
+    if (what.kind === 'token' || what.kind === 'session') {
+      const { kind, tenant, id } = what
+      const bucket = kind === 'token' ? layout.bucketOf(what) : what.bucket
+      const values = [needs.nowSeconds(), factOf(kind, tenant, id), ending.tokensUntil, ending.reason]
       await connection.run(REVOKE_ONE, [layout.revoked(tenant, bucket, id), ...log(bucket)], values)
       await needs.replication.replicated(bucket)
       return
@@ -171,26 +196,23 @@ export function createSessionStore(needs: SessionStoreNeeds): SessionStore {
     await Promise.all(buckets.map((bucket) => revokeIn(what, bucket, ending)))
   }
 
-  async function revokeIn(what: Exclude<Revocable, { kind: 'token' }>, bucket: number, ending: Ending): Promise<void> {
+  async function revokeIn(
+    what: Exclude<Revocable, { kind: 'token' | 'session' }>,
+    bucket: number,
+    ending: Ending,
+  ): Promise<void> {
     const [now, { tenant }] = [needs.nowSeconds(), what]
     if (what.kind === 'key') {
       await connection.run(REVOKE_KEY, log(bucket), [now, factOf('key', tenant, what.id), ending.tokensUntil])
     } else {
-      const keys = [layout.ended(tenant, bucket), ...log(bucket)]
+      const keys = [layout.ended(tenant, bucket), layout.epoch(tenant, bucket), ...log(bucket)]
       await connection.run(REVOKE_TENANT, keys, [now, factBegin(tenant), ending.tokensUntil])
     }
     await needs.replication.replicated(bucket)
   }
 
-  /** The user of a session never changes, so it may be looked up before the step. */
-  async function userOf(token: { readonly tenant: string; readonly bucket: number; readonly id: string }) {
-    if (token.bucket >= layout.buckets) return undefined
-    const user = await connection.send('HGET', sessionKey(token.tenant, token.bucket, token.id), 'u')
-    return user === null ? undefined : unpackUser(text(user))
-  }
-
   async function idsOf(user: UserRef, bucket: number): Promise<readonly string[]> {
-    return texts(await connection.send('ZRANGE', indexKey(user, bucket), 0, -1))
+    return list(await connection.run(IDS, [indexKey(user, bucket)], [])).map(idOf)
   }
 
   function sessionKey(tenant: string, bucket: number, id: string): string {
@@ -201,8 +223,8 @@ export function createSessionStore(needs: SessionStoreNeeds): SessionStore {
     return layout.index(tenant, bucket, user)
   }
 
-  function epochKey({ tenant, user }: UserRef, bucket: number): string {
-    return layout.epoch(tenant, bucket, user)
+  function epochKeys({ tenant, user }: UserRef, bucket: number): readonly string[] {
+    return [layout.epoch(tenant, bucket, user), layout.epoch(tenant, bucket)]
   }
 
   function log(bucket: number): readonly string[] {
@@ -211,7 +233,7 @@ export function createSessionStore(needs: SessionStoreNeeds): SessionStore {
 
   function keysOfOne(session: SessionRef, bucket: number): readonly string[] {
     const { tenant, id } = session
-    const own = [sessionKey(tenant, bucket, id), indexKey(session, bucket), epochKey(session, bucket)]
+    const own = [sessionKey(tenant, bucket, id), indexKey(session, bucket), ...epochKeys(session, bucket)]
     return [...own, layout.revoked(tenant, bucket, id), ...log(bucket)]
   }
 
@@ -222,8 +244,16 @@ export function createSessionStore(needs: SessionStoreNeeds): SessionStore {
 }
 
 /** Pairs of id and fact, beside {@link keysOf}. */
-function factsOf(tenant: string, ids: readonly string[]): readonly string[] {
-  return ids.flatMap((id) => [id, factOf('session', tenant, id)])
+function factsOf(tenant: string, ids: readonly string[]): readonly (string | Buffer)[] {
+  return ids.flatMap((id) => [packedSession(id), factOf('session', tenant, id)])
+}
+
+function isAgain([first]: readonly unknown[]): boolean {
+  return text(first) === 'again'
+}
+
+function idOf(member: unknown): string {
+  return unpackedSession(bytes(member))
 }
 
 function busy(): Problem {

@@ -111,6 +111,16 @@ describe('creating a session', () => {
     expect(refusalOf(await call(world, 'create', body, CLIENT))).toEqual({ kind: 'invalid_request', fields: [field] })
   })
 
+  test('names no user by the id of a client of the tenant, whose own tokens say so', async () => {
+    for (const user_id of ['acme-backend', 'reader']) {
+      const answer = await call(world, 'create', { ...CREATION, user_id }, CLIENT)
+      expect(refusalOf(answer)).toEqual({ kind: 'invalid_request', fields: ['user_id'] })
+      expect(await world.storage.sessions.list({ tenant: 'acme', user: user_id })).toEqual([])
+    }
+    // What another tenant calls its clients is none of this tenant's business.
+    expect(kindOf(await call(world, 'create', { ...CREATION, user_id: 'default-backend' }, CLIENT))).toBe(201)
+  })
+
   test('takes metadata up to its bounds, and no scope at all', async () => {
     const metadata = { plan: 'pro', region: 'Zürich', constructor: 'x' }
     const pair = await created(world, { scope: '', metadata })

@@ -3,6 +3,7 @@ import { as, call, created, kindOf, pairOf, principalOf, refresh, standing } fro
 import type { Pair } from './session-calls.ts'
 import type { World } from './world.ts'
 import { anIdentity, bodyOf, NOW, openWorld, refusalOf } from './world.ts'
+import { snapshotOf } from '../../support/log.ts'
 
 let world: World
 beforeEach(async () => {
@@ -34,7 +35,7 @@ describe('revoking', () => {
     expect(bodyOf(answer)).toEqual({ revoked: true })
     expect(await lives(pair)).toEqual(['token_revoked', 200])
     expect(await lives(other)).toEqual(ALIVE)
-    expect((await world.storage.log.snapshot()).revocations).toEqual([
+    expect((await snapshotOf(world.storage.log)).revocations).toEqual([
       { kind: 'token', tenant: 'acme', id: expect.any(String), expiresAt: NOW + 902 },
     ])
     expect(world.recorded).toMatchObject([{ event: 'authn_token_revoked', tenant: 'acme', user: 'u1', reason: 'found on a bus' }])
@@ -50,12 +51,21 @@ describe('revoking', () => {
     expect(world.recorded).toMatchObject([{ event: 'session_ended', user: 'u1', subject: pair.session_id, reason: 'lost phone' }])
   })
 
+  test('a refresh token ends the access tokens of a session that the store has lost', async () => {
+    const [pair, other] = [await created(world), await created(world)]
+    world.store.current = { ...world.store.current, findByToken: async () => undefined }
+    expect(bodyOf(await revoke(pair.refresh_token, {}, 'lost phone'))).toEqual({ revoked: true })
+    expect(await standing(world, pair.access_token)).toBe('token_revoked')
+    expect(await standing(world, other.access_token)).toBe('good')
+    expect(world.recorded).toMatchObject([{ event: 'session_ended', subject: pair.session_id, reason: 'lost phone' }])
+  })
+
   test('twice is answered as once', async () => {
     const pair = await created(world)
     for (const token of [pair.access_token, pair.access_token, pair.refresh_token, pair.refresh_token]) {
       expect(bodyOf(await revoke(token))).toEqual({ revoked: true })
     }
-    expect((await world.storage.log.snapshot()).revocations).toHaveLength(2)
+    expect((await snapshotOf(world.storage.log)).revocations).toHaveLength(2)
   })
 
   test('what is no token of ours is refused', async () => {
@@ -65,7 +75,7 @@ describe('revoking', () => {
     expect(refusalOf(await revoke(`gwr_${'A'.repeat(50)}`)).kind).toBe('invalid_token')
     await world.pass(902)
     expect(refusalOf(await revoke(token)).kind).toBe('token_expired')
-    expect((await world.storage.log.snapshot()).revocations).toEqual([])
+    expect((await snapshotOf(world.storage.log)).revocations).toEqual([])
   })
 
   test('as a client needs its secret, and a token of its tenant', async () => {
@@ -206,7 +216,7 @@ describe('a user', () => {
         status: 404,
       })
     }
-    expect((await world.storage.log.snapshot()).revocations).toEqual([])
+    expect((await snapshotOf(world.storage.log)).revocations).toEqual([])
     expect(await lives(other)).toEqual(ALIVE)
   })
 

@@ -165,6 +165,23 @@ describe('rotation', () => {
     expect(pairOf(await refresh(world, successor.refresh_token)).refresh_token).toBe(ofGeneration(pair, 2))
   })
 
+  test('is refused after the idle time, which is recorded once', async () => {
+    const pair = await created(world)
+    await world.pass(1_209_601)
+    for (let i = 0; i < 3; i++) await expectRefused(refresh(world, pair.refresh_token))
+    expect(world.expired).toEqual([
+      {
+        event: 'session_expired',
+        tenant: 'acme',
+        subject: pair.session_id,
+        reason: 'refresh after its end',
+        actor: 'holder of the token',
+        ip: '192.0.2.1',
+        requestId: 'r1',
+      },
+    ])
+  })
+
   test('ends the session when the parent comes again after the grace', async () => {
     const pair = await created(world)
     const next = pairOf(await refresh(world, pair.refresh_token))
@@ -265,12 +282,21 @@ describe('a refresh is refused', () => {
     await expectRefused(refresh(world, pair.refresh_token))
   })
 
+  test('of a tenant whose sessions were ended, while those that begin later go on', async () => {
+    const pair = await created(world)
+    const ending = { reason: 'leak', tokensUntil: NOW + 1_000 }
+    await world.storage.sessions.revoke({ kind: 'tenant', tenant: 'acme' }, ending)
+    const after = await created(world)
+    await expectRefused(refresh(world, pair.refresh_token))
+    expect(isPair(bodyOf(await refresh(world, after.refresh_token)))).toBe(true)
+  })
+
   test('for a while when the store is away, and nothing has moved then', async () => {
     const pair = await created(world)
     const real = world.store.current
     world.store.current = {
       ...real,
-      findByToken: () => Promise.reject(new Problem('storage_unavailable', { headers: { 'retry-after': '1' } })),
+      peek: () => Promise.reject(new Problem('storage_unavailable', { headers: { 'retry-after': '1' } })),
     }
     expect(await refresh(world, pair.refresh_token)).toMatchObject({
       kind: 'storage_unavailable',

@@ -6,6 +6,7 @@ import { as, call, created, principalOf } from './session-calls.ts'
 import type { Pair } from './session-calls.ts'
 import type { Request, World } from './world.ts'
 import { openWorld } from './world.ts'
+import { snapshotOf } from '../../support/log.ts'
 
 const TENANTS = ['acme', 'default'] as const
 type Tenant = (typeof TENANTS)[number]
@@ -69,7 +70,7 @@ const CALLS: Readonly<Record<string, (mine: Side, other: Side) => Promise<unknow
 
 async function stateOf(): Promise<unknown> {
   const lists = await Promise.all(TENANTS.map((tenant) => world.storage.sessions.list({ tenant, user: 'u1' })))
-  return { lists, log: await world.storage.log.snapshot(), audit: [...world.recorded] }
+  return { lists, log: await snapshotOf(world.storage.log), audit: [...world.recorded] }
 }
 
 const REFUSED = new Set([401, 403, 404])

@@ -155,4 +155,23 @@ export const SESSION_MIGRATIONS: readonly Migration[] = Object.freeze([
       ) STRICT;
     `,
   },
+  {
+    id: 5,
+    name: '0005_tenant_epochs',
+    up: `
+      -- The time of the last end of all sessions of a tenant, or more: those of an older epoch are over.
+      CREATE TABLE tenant_epochs (
+        tenant_id TEXT    NOT NULL PRIMARY KEY,
+        epoch     INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+      ALTER TABLE sessions ADD COLUMN tenant_epoch INTEGER NOT NULL DEFAULT 0;
+    `,
+    // The older version would take sessions for live that are over.
+    down: `
+      DELETE FROM sessions WHERE tenant_epoch < coalesce(
+        (SELECT epoch FROM tenant_epochs WHERE tenant_epochs.tenant_id = sessions.tenant_id), 0);
+      ALTER TABLE sessions DROP COLUMN tenant_epoch;
+      DROP TABLE tenant_epochs;
+    `,
+  },
 ])
