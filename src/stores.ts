@@ -5,13 +5,14 @@
  */
 import type { Config } from './config/config.ts'
 import type { UsedTokens } from './replay/replay.ts'
-import type { RevocationLog, RevocationLookup } from './revocation/revocation.ts'
+import type { RevocationCopy, RevocationLog, RevocationLookup } from './revocation/revocation.ts'
 import type { AccountStore } from './services/accounts/accounts.ts'
 import type { SessionStore } from './services/sessions/sessions.ts'
+import { createDiskCopy } from './storage/disk-copy/disk-copy.ts'
 import { openEmbedded, openEmbeddedAccounts } from './storage/embedded/embedded.ts'
 import { openRedis, type RedisConfig } from './storage/redis/redis.ts'
 import type { KeyStore } from './tenants/tenants.ts'
-import { monotonicMs, random, schedule } from './world.ts'
+import { endOfTurn, monotonicMs, random, schedule } from './world.ts'
 
 export interface StoresNeeds {
   /** Whole seconds since 1970. */
@@ -22,15 +23,30 @@ export interface StoresNeeds {
   observe?(seconds: number): void
   /** Told when a write was not seen on a replica in time. */
   unreplicated?(): void
+  /** Told when commands to Redis are refused at once, and when they are sent again. */
+  breaker?(state: 'closed' | 'open'): void
+  /**
+   * With Redis, what a start without it needs is kept in `storage.directory`, and used. Told when that cannot be written, or
+   * can be again. Absent: a start without Redis is an error.
+   */
+  copyKept?(state: 'up' | 'down', cause?: unknown): void
+  /** Told once when a Redis that was away at the start turns out to be none for this gateway. */
+  unfit?(cause: unknown): void
 }
 
 export interface Stores {
   readonly keys: KeyStore
   readonly sessions: SessionStore
   readonly log: RevocationLog & RevocationLookup
+  /** Of the revocations, on the disk of this machine; only with Redis. */
+  readonly copy?: RevocationCopy
   readonly accounts: AccountStore
   readonly used: UsedTokens
   redis(): 'up' | 'down' | 'embedded'
+  /** Writes of this process that no replica of the store is known to have yet; 0 where there is none. */
+  unconfirmed(): number
+  /** Calls `run` each time that Redis is there again, for what should be put back at once if Redis lost it. */
+  onReturn(run: () => void): void
   /** Puts the public keys of an owner (JWKS text) beside the sealed set, where others can read them. */
   publish(owner: string, jwks: string): Promise<void>
   close(): Promise<void>
@@ -39,7 +55,7 @@ export interface Stores {
 /** @throws Error when it cannot be opened; nothing is left open then */
 export async function openStores(needs: StoresNeeds, config: Config['storage']): Promise<Stores> {
   if (config.sessions.kind === 'embedded') {
-    const { keys, sessions, log, accounts, used, close } = await openEmbedded(needs, config)
+    const { keys, sessions, log, accounts, used, close } = await openEmbedded({ nowSeconds: needs.nowSeconds, schedule }, config)
     return {
       keys,
       sessions,
@@ -47,6 +63,8 @@ export async function openStores(needs: StoresNeeds, config: Config['storage']):
       accounts,
       used,
       redis: () => 'embedded',
+      unconfirmed: () => 0,
+      onReturn: () => undefined,
       // Nobody else reads these files.
       publish: async () => undefined,
       close: async () => close(),
@@ -54,39 +72,75 @@ export async function openStores(needs: StoresNeeds, config: Config['storage']):
   }
   const directory = await openEmbeddedAccounts(needs, config)
   try {
-    return { ...(await openRemote(needs, config.sessions, directory.close)), accounts: directory.accounts }
+    return {
+      ...(await openRemote(needs, { ...config, sessions: config.sessions }, directory.close)),
+      accounts: directory.accounts,
+    }
   } catch (error) {
     directory.close()
     throw error
   }
 }
 
-async function openRemote(needs: StoresNeeds, config: RedisConfig, closeAccounts: () => void): Promise<Omit<Stores, 'accounts'>> {
+interface RemoteConfig {
+  readonly sessions: RedisConfig
+  readonly directory: string
+}
+
+async function openRemote(
+  needs: StoresNeeds,
+  config: RemoteConfig,
+  closeAccounts: () => void,
+): Promise<Omit<Stores, 'accounts'>> {
   let isUp = true
+  const published = new Map<string, string>()
+  const returns = new Set<() => void>()
+  const { nowSeconds, copyKept } = needs
+  const copy = copyKept && createDiskCopy({ nowSeconds, schedule, keysKept: copyKept }, config.directory)
+  const away = (await copy?.isUsable()) === true ? 'wait' : 'refuse'
   const redis = await openRedis(
     {
       ...needs,
       nowMs: monotonicMs,
       random,
       schedule,
+      endOfTurn,
       up(now) {
         isUp = now
         needs.up?.(now)
+        if (!now) return
+        for (const run of returns) run()
+        void publishAgain()
       },
     },
-    config,
+    config.sessions,
+    { away },
   )
   return {
-    keys: redis.keys,
+    keys: copy?.keys.over(redis.keys) ?? redis.keys,
     sessions: redis.sessions,
     log: redis.log,
+    ...(copy !== undefined && { copy: copy.revocations }),
     used: redis.used,
     redis: () => (isUp ? 'up' : 'down'),
-    publish: redis.keys.publish,
+    unconfirmed: redis.unconfirmed,
+    onReturn: (run) => void returns.add(run),
+    async publish(owner, jwks) {
+      published.set(owner, jwks)
+      await redis.keys.publish(owner, jwks)
+    },
     async close() {
+      await copy?.keys.close()
       redis.close()
       closeAccounts()
     },
+  }
+
+  /** A Redis that was away may not have got it, or have lost it. */
+  async function publishAgain(): Promise<void> {
+    const again = [...published].map(([owner, jwks]) => redis.keys.publish(owner, jwks))
+    // One that fails is away again: the next return tries all of them once more.
+    await Promise.allSettled(again)
   }
 }
 

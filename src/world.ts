@@ -38,6 +38,25 @@ export function schedule(delayMs: number, run: () => void): () => void {
   return () => clearTimeout(timer)
 }
 
+/** Runs once after what came in with this turn of the event loop. */
+export function endOfTurn(run: () => void): void {
+  setImmediate(run)
+}
+
+/** What tells the time of day, chance and when it is time: handed over, so that a test can have hours pass in seconds. */
+export interface World {
+  /** Wall clock, milliseconds since 1970. */
+  nowMs(): number
+  /** The same in whole seconds. */
+  nowSeconds(): number
+  /** From 0, below 1. */
+  random(): number
+  /** Runs once after the delay; returns the way to cancel. */
+  schedule(delayMs: number, run: () => void): () => void
+}
+
+export const WORLD: World = Object.freeze({ nowMs, nowSeconds, random, schedule })
+
 /** Octets of passed-on bodies after which their remains are collected. */
 const LITTER_BYTES = 16 * 1024 * 1024
 

@@ -1,51 +1,87 @@
 import { Problem } from '../problem/problem.ts'
-import type { LogSlice, Revocation, RevocationNeeds } from './revocation.ts'
+import type { LogSlice, Revocation } from './log.ts'
+import type { RevocationNeeds } from './revocation.ts'
 
 /** Follows the log: a snapshot first, then what comes after it, for ever. One read at a time. */
 export interface Feed {
-  /** Resolves when the first snapshot is applied, or when the feed was stopped before. */
-  start(): Promise<void>
+  /**
+   * Resolves when the first snapshot is applied, or when the feed was stopped before. With a copy, goes on from its position,
+   * and resolves also when the log cannot be read: the copy's age is that of the set then.
+   */
+  start(copy?: CopyPlace): Promise<void>
   stop(): void
   isLoaded(): boolean
   /** Since the beginning of the last read that reached the end of the log. */
   stalenessMs(): number
+  /** Where the log would be read on from; absent before anything was loaded. */
+  position(): string | undefined
   /** Resolves after a read that began after the call and reached the end; rejects when a read fails meanwhile. */
   synced(): Promise<void>
 }
 
+/** Where a copy left off, and how old it is. */
+export interface CopyPlace {
+  readonly position: string
+  /** Infinite where that cannot be said. */
+  readonly ageMs: number
+}
+
+/** Whom the feed tells. */
+export interface FeedSet {
+  apply(revocation: Revocation): void
+  /** The whole is loaded from here on: what the log does not tell again it lacks. */
+  wholeBegins(): void
+  wholeEnds(): void
+}
+
 /** A wake from the log only saves waiting for the next look. */
 const POLL_MS = 250
+/** While somebody waits for what a log that lags has not got yet. */
+const IMPATIENT_MS = 50
 const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 2000
 /** A read that does not end by then has failed; its answer is not taken any more. */
 const READ_MS = 5000
+/** Nobody waits longer for a log that lags. */
+const SYNC_MS = 2000
 /** Slices in a row before other work gets its turn. */
 const SLICES = 16
-/** A log that was put back or cut may refuse the old position for ever: after so many failures the whole is loaded. */
-const FAILURES_BEFORE_SNAPSHOT = 3
+/** After so long a page of the whole waits for other work to have its turn. */
+const TURN_MS = 10
+/** A log that is broken may refuse the old position for ever: after so many refusals the whole is loaded. One that is away refuses nothing. */
+const REFUSALS_BEFORE_SNAPSHOT = 3
 
 interface Waiter {
+  readonly sinceMs: number
   resolve(): void
   reject(cause: unknown): void
 }
 
 type FeedNeeds = Pick<RevocationNeeds, 'log' | 'monotonicMs' | 'random' | 'schedule' | 'events'>
 
-export function createFeed(needs: FeedNeeds, apply: (revocation: Revocation) => void): Feed {
+export function createFeed(needs: FeedNeeds, set: FeedSet): Feed {
   let state: 'idle' | 'reading' | 'stopped' = 'idle'
   /** Where the next read goes on; absent: with a snapshot. */
   let position: string | undefined
+  let isLoaded = false
   let confirmedMs = Number.NEGATIVE_INFINITY
   let failures = 0
+  let refusals = 0
   let wokenMs: number | undefined
   let wantsMore = false
-  let loaded: Waiter | undefined
+  let loaded: Omit<Waiter, 'sinceMs'> | undefined
   let waiters: Waiter[] = []
   let cancelNext: (() => void) | undefined
   let cancelWake: (() => void) | undefined
-  return { start, stop, isLoaded: () => confirmedMs !== Number.NEGATIVE_INFINITY, stalenessMs, synced }
+  return { start, stop, isLoaded: () => isLoaded, stalenessMs, position: () => position, synced }
 
-  function start(): Promise<void> {
+  function start(copy?: CopyPlace): Promise<void> {
+    if (isStopped()) return Promise.resolve()
+    if (copy !== undefined) {
+      position = copy.position
+      confirmedMs = needs.monotonicMs() - copy.ageMs
+      isLoaded = true
+    }
     cancelWake = needs.log.onAppend(wake)
     return new Promise((resolve, reject) => {
       loaded = { resolve, reject }
@@ -67,11 +103,12 @@ export function createFeed(needs: FeedNeeds, apply: (revocation: Revocation) => 
 
   function synced(): Promise<void> {
     return new Promise((resolve, reject) => {
+      const waiter = { sinceMs: needs.monotonicMs(), resolve, reject }
       if (state === 'stopped') {
-        refuse([{ resolve, reject }], new Error('the feed was stopped'))
+        refuse([waiter], new Error('the feed was stopped'))
         return
       }
-      waiters.push({ resolve, reject })
+      waiters.push(waiter)
       read()
     })
   }
@@ -101,6 +138,7 @@ export function createFeed(needs: FeedNeeds, apply: (revocation: Revocation) => 
         }
         await readOnce()
       }
+      if (waiters.length > 0) delayMs = Math.min(delayMs, IMPATIENT_MS)
     } catch (cause) {
       delayMs = failed(cause)
     }
@@ -109,29 +147,65 @@ export function createFeed(needs: FeedNeeds, apply: (revocation: Revocation) => 
     cancelNext = needs.schedule(delayMs, read)
   }
 
-  /** One slice. Asks for another round unless it ends at the end of the log. */
+  /** One slice, or the whole. Asks for another round unless it ends at the end of the log. */
   async function readOnce(): Promise<void> {
     const startedMs = needs.monotonicMs()
     const noticedMs = wokenMs
-    const from = failures >= FAILURES_BEFORE_SNAPSHOT ? undefined : position
+    const from = refusals >= REFUSALS_BEFORE_SNAPSHOT ? undefined : position
     const concerned = waiters.length
     wantsMore = false
-    const slice = await within(from === undefined ? needs.log.snapshot() : needs.log.readAfter(from))
-    if (isStopped()) return
-    for (const revocation of slice.revocations) apply(revocation)
+    const slice = from === undefined ? await readWhole() : await within(needs.log.readAfter(from))
+    if (slice === undefined || isStopped()) return
+    if (from !== undefined) for (const revocation of slice.revocations) set.apply(revocation)
     if (noticedMs !== undefined && slice.revocations.length > 0) noteLag(noticedMs)
     if (failures > 0) needs.events.feed('up')
     failures = 0
-    position = slice.position
-    if (!slice.complete) {
+    refusals = 0
+    position = slice.isRestart === true ? undefined : slice.position
+    if (!slice.complete || slice.isRestart === true) {
       wantsMore = true
       return
     }
-    confirmedMs = startedMs
+    // What was confirmed once stays so: facts only grow.
+    const asOfMs = startedMs - (slice.lagMs ?? 0)
+    confirmedMs = Math.max(confirmedMs, asOfMs)
+    isLoaded = true
     wokenMs = wokenMs === noticedMs ? undefined : wokenMs
     loaded?.resolve()
     loaded = undefined
-    for (const waiter of waiters.splice(0, concerned)) waiter.resolve()
+    answer(waiters.splice(0, concerned), asOfMs)
+  }
+
+  /** The last page, with all of them applied; undefined when the feed was stopped meanwhile. */
+  async function readWhole(): Promise<LogSlice | undefined> {
+    let isFirst = true
+    const pages = needs.log.snapshot()[Symbol.asyncIterator]()
+    let turnMs = needs.monotonicMs()
+    for (;;) {
+      const { value: page, done } = await within(pages.next())
+      if (isStopped()) return undefined
+      if (done === true) throw new Error('the snapshot of the log ended without its last page')
+      if (isFirst) set.wholeBegins()
+      isFirst = false
+      for (const revocation of page.revocations) set.apply(revocation)
+      if (page.complete) {
+        set.wholeEnds()
+        return page
+      }
+      if (needs.monotonicMs() - turnMs < TURN_MS) continue
+      await new Promise<void>((resolve) => void needs.schedule(0, resolve))
+      turnMs = needs.monotonicMs()
+    }
+  }
+
+  /** Those whose moment the log has reached; the others wait on, for a while. */
+  function answer(concerned: readonly Waiter[], asOfMs: number): void {
+    const lateMs = needs.monotonicMs() - SYNC_MS
+    for (const waiter of concerned) {
+      if (waiter.sinceMs <= asOfMs) waiter.resolve()
+      else if (waiter.sinceMs <= lateMs) refuse([waiter], new Error(`the log lags by more than ${SYNC_MS} ms`))
+      else waiters.push(waiter)
+    }
   }
 
   function isStopped(): boolean {
@@ -146,7 +220,10 @@ export function createFeed(needs: FeedNeeds, apply: (revocation: Revocation) => 
   /** Keeps what is known and answers how long to wait: doubled each time, and anywhere in its upper half. */
   function failed(cause: unknown): number {
     failures += 1
+    if (!isAway(cause)) refusals += 1
     if (failures === 1 && !isStopped()) needs.events.feed('down', cause)
+    // A copy was loaded: its age counts, and the routes say what is done about that.
+    if (isLoaded) loaded?.resolve()
     const concerned = waiters
     waiters = []
     refuse(concerned, cause)
@@ -154,12 +231,20 @@ export function createFeed(needs: FeedNeeds, apply: (revocation: Revocation) => 
     return (fullMs / 2) * (1 + needs.random())
   }
 
-  function within(reading: Promise<LogSlice>): Promise<LogSlice> {
+  function within<T>(reading: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const cancel = needs.schedule(READ_MS, () => reject(new Error(`the log did not answer within ${READ_MS} ms`)))
+      const cancel = needs.schedule(READ_MS, () => reject(late()))
       reading.then(resolve, reject).finally(cancel)
     })
   }
+}
+
+function late(): Problem {
+  return new Problem('storage_unavailable', { cause: new Error(`the log did not answer within ${READ_MS} ms`) })
+}
+
+function isAway(cause: unknown): boolean {
+  return cause instanceof Problem && cause.kind === 'storage_unavailable'
 }
 
 function refuse(waiters: readonly Waiter[], cause: unknown): void {

@@ -12,68 +12,15 @@
 import type { RevocationConfig } from '../config/config.ts'
 import type { Authenticated, Identified, RevocationFact, Unrevoked } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
+import { covers } from './coverage.ts'
 import { createFeed } from './feed.ts'
-import { covers, createReplica } from './replica.ts'
+import { createHealing } from './healing.ts'
+import { createKeeping } from './keeping.ts'
+import type { Revocation, RevocationCopy, RevocationLog, RevocationLookup, TokenFacts } from './log.ts'
+import { createReplica } from './replica.ts'
 import { createStoreCheck } from './store-check.ts'
 
-/** One thing that was revoked. All times in seconds since 1970; ids are opaque. */
-export type Revocation =
-  /** One token, by `jti`. */
-  | { readonly kind: 'token'; readonly tenant: string; readonly id: string; readonly expiresAt: number }
-  /** All tokens of a session, by `sid`. */
-  | { readonly kind: 'session'; readonly tenant: string; readonly id: string; readonly expiresAt: number }
-  /** All tokens of a user that carry an epoch (`uv`) below `epoch`, or were issued at or before `at` where they carry none. */
-  | {
-      readonly kind: 'user'
-      readonly tenant: string
-      readonly id: string
-      readonly epoch: number
-      readonly at: number
-      readonly expiresAt: number
-    }
-  /** All tokens of a tenant that were issued at or before `at`. */
-  | { readonly kind: 'tenant'; readonly tenant: string; readonly at: number; readonly expiresAt: number }
-  /** All tokens that a key of the tenant signed, by `kid`; the key leaves the verifiers too. */
-  | { readonly kind: 'key'; readonly tenant: string; readonly id: string; readonly expiresAt: number }
-
-/** A stretch of the log: what it says, and the position to read on from. */
-export interface LogSlice {
-  /** Opaque: what the log gave is given back to it. */
-  readonly position: string
-  readonly revocations: readonly Revocation[]
-  /** Whether the end of the log was reached, so that what is known is fresh. */
-  readonly complete: boolean
-}
-
-/** The ordered log of revocations. Storage implements it. */
-export interface RevocationLog {
-  /** Every revocation that is still alive, as of `position`. Rejects when the log cannot be read. */
-  snapshot(): Promise<LogSlice>
-  /**
-   * What was appended after `position`, oldest first, at most a bounded batch. Where the log cannot go on from there (it was
-   * trimmed, lost a write or was put back from a copy), a snapshot instead. Rejects when the log cannot be read.
-   */
-  readAfter(position: string): Promise<LogSlice>
-  /** Calls `wake` soon after something was appended, by this process or another; returns the way to stop it. */
-  onAppend(wake: () => void): () => void
-}
-
-/** What is asked about one token. */
-export interface TokenFacts {
-  readonly tenant: string
-  readonly user: string
-  readonly session?: string
-  readonly tokenId?: string
-  readonly epoch?: number
-  readonly issuedAt?: number
-  /** `kid` of the key that signed it, for the gateway's own tokens. */
-  readonly keyId?: string
-}
-
-/** Asks the store itself about one token. Storage implements it. */
-export interface RevocationLookup {
-  isRevoked(token: TokenFacts): Promise<boolean>
-}
+export type { CopyState, LogSlice, Revocation, RevocationCopy, RevocationLog, RevocationLookup, TokenFacts } from './log.ts'
 
 /** What this room reports. */
 export interface RevocationEvents {
@@ -81,16 +28,27 @@ export interface RevocationEvents {
   checked(result: 'clear' | 'revoked' | 'unknown', source: 'replica' | 'store' | 'skipped'): void
   /** From the notice of an append to its enforcement, seconds. */
   lag(seconds: number): void
-  breaker(state: 'closed' | 'half-open' | 'open'): void
+  /** Look-ups are refused at once, or asked again. */
+  breaker(state: 'closed' | 'open'): void
   /** The log cannot be read, or can be again; told once for each change. */
   feed(state: 'up' | 'down', cause?: unknown): void
   /** A listener of `onRevoked` threw; the others were told. */
   listenerFailed(cause: unknown): void
+  /** So many facts were put back into a log that had lost them. */
+  restored(count: number): void
+  /** The set began with a copy of an earlier process; infinite when its age cannot be told. */
+  copyLoaded(ageSeconds: number): void
+  /** There is a copy, and it cannot be used. */
+  copyRefused(cause: unknown): void
+  /** The copy cannot be written, or can be again; told once for each change. */
+  copyKept(state: 'up' | 'down', cause?: unknown): void
 }
 
 export interface RevocationNeeds {
   readonly log: RevocationLog
   readonly lookup: RevocationLookup
+  /** Absent where the log is on this machine itself. */
+  readonly copy?: RevocationCopy | undefined
   /** Wall clock, milliseconds since 1970. */
   nowMs(): number
   /** Monotonic clock, milliseconds. */
@@ -103,9 +61,13 @@ export interface RevocationNeeds {
 }
 
 export interface RevocationRoom {
-  /** Resolves when the snapshot is loaded, which is tried until it succeeds; or when the room was stopped before. */
+  /**
+   * Resolves when the snapshot is loaded, which is tried until it succeeds; or when the log cannot be read and there is a
+   * copy, which is as old as it says; or when the room was stopped before.
+   */
   start(): Promise<void>
-  stop(): void
+  /** Stops following. Resolves when the copy has what is known. */
+  stop(): Promise<void>
   /**
    * Compares the token of a request with the revocations. Answers at once, unless the set is stale and the route says
    * `verify`. Throws, or rejects with, the problems `token_revoked` and `revocation_unavailable`.
@@ -115,7 +77,7 @@ export interface RevocationRoom {
   stalenessMs(): number
   /** Revocations held. */
   entries(): number
-  /** Whether the snapshot was loaded. */
+  /** Whether the snapshot was loaded, or a copy of it. */
   isReady(): boolean
   /** Whether the set revokes the token. */
   lists(token: TokenFacts): boolean
@@ -136,10 +98,10 @@ const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 export function createRevocation(needs: RevocationNeeds, config: RevocationConfig): RevocationRoom {
   const listeners = new Set<(revocation: Revocation) => void>()
-  const replica = createReplica()
-  const feed = createFeed(needs, (revocation) => {
-    if (replica.add(revocation)) tell(revocation)
-  })
+  const replica = createReplica(needs.random)
+  const healing = createHealing(needs, replica)
+  const feed = createFeed(needs, { apply, wholeBegins: replica.forgetLog, wholeEnds: healing.begin })
+  const keeping = needs.copy === undefined ? undefined : createKeeping(needs, { copy: needs.copy, replica, feed })
   const store = createStoreCheck(needs, config.breaker)
   let cancelSweep: (() => void) | undefined
   return {
@@ -155,15 +117,25 @@ export function createRevocation(needs: RevocationNeeds, config: RevocationConfi
     synced: () => feed.synced(),
   }
 
-  function start(): Promise<void> {
+  async function start(): Promise<void> {
     cancelSweep = needs.schedule(SWEEP_MS, sweep)
-    return feed.start()
+    const place = await keeping?.load()
+    keeping?.start()
+    await feed.start(place)
   }
 
-  function stop(): void {
+  async function stop(): Promise<void> {
     cancelSweep?.()
     feed.stop()
+    healing.stop()
     store.stop()
+    await keeping?.stop()
+  }
+
+  function apply(revocation: Revocation): void {
+    if (!replica.add(revocation, 'log')) return
+    keeping?.note(revocation)
+    tell(revocation)
   }
 
   function check(exchange: Authenticated): Unrevoked | Promise<Unrevoked> {

@@ -1,7 +1,8 @@
 import { LRUCache } from 'lru-cache'
 import CircuitBreaker from 'opossum'
 import type { RevocationConfig } from '../config/config.ts'
-import type { RevocationNeeds, TokenFacts } from './revocation.ts'
+import type { TokenFacts } from './log.ts'
+import type { RevocationNeeds } from './revocation.ts'
 
 /** Asks the store about one token, for routes that say `verify`. */
 export interface StoreCheck {
@@ -12,6 +13,8 @@ export interface StoreCheck {
 
 const REMEMBERED_MS = 1000
 const REMEMBERED = 10_000
+/** opossum's own way back makes a request of the next question. It is never reached: a probe of ours comes first. */
+const NEVER_MS = 2 ** 31 - 1
 /** Questions within the breaker's window before it may open: one lost answer is no outage. */
 const VOLUME = 5
 
@@ -20,7 +23,7 @@ interface Answer {
   readonly askedMs: number
 }
 
-type StoreNeeds = Pick<RevocationNeeds, 'lookup' | 'monotonicMs' | 'events'>
+type StoreNeeds = Pick<RevocationNeeds, 'lookup' | 'monotonicMs' | 'schedule' | 'events'>
 
 export function createStoreCheck(needs: StoreNeeds, config: RevocationConfig['breaker']): StoreCheck {
   const answers = new LRUCache<string, Answer>({ max: REMEMBERED })
@@ -28,15 +31,26 @@ export function createStoreCheck(needs: StoreNeeds, config: RevocationConfig['br
   const breaker = new CircuitBreaker((token: TokenFacts) => needs.lookup.isRevoked(token), {
     timeout: config.timeoutMs,
     errorThresholdPercentage: config.errorThreshold * 100,
-    resetTimeout: config.resetAfterMs,
+    resetTimeout: NEVER_MS,
     volumeThreshold: VOLUME,
     rollingPercentilesEnabled: false,
     enableSnapshots: false,
   })
-  breaker.on('open', () => needs.events.breaker('open'))
-  breaker.on('halfOpen', () => needs.events.breaker('half-open'))
+  let lastAsked: TokenFacts | undefined
+  let cancelProbe: (() => void) | undefined
+  let isStopped = false
+  breaker.on('open', () => {
+    needs.events.breaker('open')
+    planProbe()
+  })
   breaker.on('close', () => needs.events.breaker('closed'))
-  return { isRevoked, stop: () => breaker.shutdown() }
+  return { isRevoked, stop }
+
+  function stop(): void {
+    isStopped = true
+    cancelProbe?.()
+    breaker.shutdown()
+  }
 
   async function isRevoked(token: TokenFacts, maxAgeMs: number): Promise<boolean> {
     const key = keyOf(token)
@@ -49,6 +63,7 @@ export function createStoreCheck(needs: StoreNeeds, config: RevocationConfig['br
   /** One question for all that wait for the same token. */
   function ask(key: string, token: TokenFacts): Promise<Answer> {
     const askedMs = needs.monotonicMs()
+    lastAsked = token
     const answering = breaker
       .fire(token)
       .then((isRevoked) => {
@@ -59,6 +74,31 @@ export function createStoreCheck(needs: StoreNeeds, config: RevocationConfig['br
       .finally(() => asking.delete(key))
     asking.set(key, answering)
     return answering
+  }
+
+  /** While it is open no request asks: the store is asked again about the last token, with nobody waiting for the answer. */
+  function planProbe(): void {
+    cancelProbe?.()
+    if (!isStopped) cancelProbe = needs.schedule(config.resetAfterMs, () => void probe())
+  }
+
+  async function probe(): Promise<void> {
+    const asked = lastAsked
+    if (asked === undefined || isStopped) return
+    try {
+      await within(needs.lookup.isRevoked(asked))
+      if (!isStopped) breaker.close()
+    } catch {
+      // Nobody waits for it: the next one may be answered.
+      planProbe()
+    }
+  }
+
+  function within(answering: Promise<boolean>): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const cancel = needs.schedule(config.timeoutMs, () => reject(new Error('the store is slow')))
+      answering.then(resolve, reject).finally(cancel)
+    })
   }
 }
 

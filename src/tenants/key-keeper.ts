@@ -64,10 +64,11 @@ const generate = promisify(generateKeyPair)
  * @throws KeySetError when the stored set cannot be opened; it is left as it is
  */
 export async function openKeeper(needs: KeeperNeeds, owner: string, policy: KeyPolicy): Promise<KeyKeeper> {
-  let held = await firstOf(await needs.store.load(owner))
-  let seenAt = needs.nowSeconds()
+  const kept = await first()
+  let { held, seenAt } = kept
   let tail: Promise<unknown> = Promise.resolve()
   const keeper = { records: () => held.records, seenAt: () => seenAt, refresh: () => exclusive(refresh), change }
+  if (kept.isCopy) return keeper
   await keeper.refresh()
   if (!needs.seal.isOfFirst(held.sealed)) await exclusive(() => store(held.records, BY_ITSELF))
   return keeper
@@ -77,6 +78,20 @@ export async function openKeeper(needs: KeeperNeeds, owner: string, policy: KeyP
     const done = tail.then(work, work)
     tail = done.catch(() => undefined)
     return done
+  }
+
+  async function first(): Promise<{ readonly held: Held; readonly seenAt: number; readonly isCopy: boolean }> {
+    let sealed: string | undefined
+    try {
+      sealed = await needs.store.load(owner)
+    } catch (cause) {
+      const copy = await needs.store.kept?.(owner)
+      if (copy === undefined) throw cause
+      // A clock that went backwards does not say how long ago that was: nothing is signed before the store is read.
+      const seenAt = copy.heardAt <= needs.nowSeconds() ? copy.heardAt : Number.NEGATIVE_INFINITY
+      return { held: await unseal(copy.sealed), seenAt, isCopy: true }
+    }
+    return { held: await firstOf(sealed), seenAt: needs.nowSeconds(), isCopy: false }
   }
 
   async function firstOf(sealed: string | undefined): Promise<Held> {

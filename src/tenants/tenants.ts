@@ -34,6 +34,15 @@ export interface KeyStore {
    * @returns what is stored afterwards
    */
   save(owner: string, sealed: string, replacing: string | undefined): Promise<string>
+  /** What an earlier process on this machine read last, for a start while the store cannot be read. */
+  kept?(owner: string): Promise<KeptKeys | undefined>
+}
+
+/** A sealed set as it was in the store once. */
+export interface KeptKeys {
+  readonly sealed: string
+  /** When it was read there: whole seconds since 1970. */
+  readonly heardAt: number
 }
 
 /** A public key as in a JWKS (RFC 7517 §4). Frozen. */

@@ -24,7 +24,7 @@ describe('starting', () => {
     expect(lists(world, 'before')).toBe(true)
     expect(world.room.stalenessMs()).toBe(0)
     expect(world.log.snapshots).toBe(1)
-    world.room.stop()
+    await world.room.stop()
   })
 
   it('tries until the log answers', async () => {
@@ -41,14 +41,14 @@ describe('starting', () => {
     await starting
     expect([world.room.isReady(), lists(world, 'before')]).toEqual([true, true])
     expect(world.told).toEqual(['feed down', 'feed up'])
-    world.room.stop()
+    await world.room.stop()
   })
 
   it('ends when the room is stopped before', async () => {
     const world = createWorld()
     world.log.mode = 'hangs'
     const starting = world.room.start()
-    world.room.stop()
+    await world.room.stop()
     await starting
     expect(world.room.isReady()).toBe(false)
     await expect(world.room.synced()).rejects.toMatchObject({ kind: 'storage_unavailable' })
@@ -63,7 +63,7 @@ describe('following', () => {
     await rest()
     expect(lists(world, 'a')).toBe(true)
     expect(world.told).toEqual(['lag 0'])
-    world.room.stop()
+    await world.room.stop()
   })
 
   it('looks every 250 ms when nobody wakes it', async () => {
@@ -77,7 +77,7 @@ describe('following', () => {
     await world.pass(60_000)
     expect(world.room.stalenessMs()).toBeLessThanOrEqual(250)
     expect(world.log.snapshots).toBe(1)
-    world.room.stop()
+    await world.room.stop()
   })
 
   it('is fresh only when it has reached the end of a long log', async () => {
@@ -92,7 +92,7 @@ describe('following', () => {
     expect(world.room.entries()).toBe(100)
     expect(whileBehind).toBe(250)
     expect(world.room.stalenessMs()).toBe(0)
-    world.room.stop()
+    await world.room.stop()
   })
 
   it('is as old as the beginning of its last read', async () => {
@@ -105,7 +105,7 @@ describe('following', () => {
     gate.resolve()
     await rest()
     expect(world.room.stalenessMs()).toBe(750)
-    world.room.stop()
+    await world.room.stop()
   })
 
   it('keeps what it knows while the log is away, grows stale, and catches up', async () => {
@@ -125,7 +125,7 @@ describe('following', () => {
     expect([lists(world, 'known'), lists(world, 'missed')]).toEqual([true, true])
     expect(world.room.stalenessMs()).toBeLessThan(2000)
     expect(world.told.filter((line) => line.startsWith('feed'))).toEqual(['feed down', 'feed up'])
-    world.room.stop()
+    await world.room.stop()
   })
 
   it('gives up a read that hangs, and takes a new one', async () => {
@@ -139,7 +139,7 @@ describe('following', () => {
     await world.pass(1000)
     expect(lists(world, 'a')).toBe(true)
     expect(world.room.stalenessMs()).toBeLessThan(1000)
-    world.room.stop()
+    await world.room.stop()
   })
 
   it('loads the whole again when the log moved backwards, and forgets nothing that is alive', async () => {
@@ -151,7 +151,7 @@ describe('following', () => {
     await rest()
     world.log.putBack(1)
     await world.pass(250)
-    expect(world.log.snapshots).toBe(1)
+    expect(world.log.snapshots).toBe(2)
     expect([lists(world, 'old'), lists(world, 'lost')]).toEqual([true, true])
     world.log.append({ kind: 'user', tenant: 'acme', id: 'u', epoch: 6, at: 0, expiresAt: LATER })
     world.log.append(token('new'))
@@ -159,7 +159,7 @@ describe('following', () => {
     expect(lists(world, 'new')).toBe(true)
     expect(world.room.lists({ tenant: 'acme', user: 'u', epoch: 6 })).toBe(true)
     expect(world.room.lists({ tenant: 'acme', user: 'u', epoch: 7 })).toBe(false)
-    world.room.stop()
+    await world.room.stop()
   })
 
   it('loads the whole when the log refuses its position again and again', async () => {
@@ -173,7 +173,21 @@ describe('following', () => {
     world.log.append(token('b'))
     await rest()
     expect(lists(world, 'b')).toBe(true)
-    world.room.stop()
+    await world.room.stop()
+  })
+
+  it('reads on from where it was after a log was away for long', async () => {
+    const world = createWorld()
+    await world.room.start()
+    world.log.mode = 'away'
+    await world.pass(60_000)
+    world.log.mode = 'hangs'
+    await world.pass(60_000)
+    world.log.append(token('a'))
+    world.log.mode = 'answers'
+    await world.pass(8000)
+    expect([lists(world, 'a'), world.log.snapshots]).toEqual([true, 1])
+    await world.room.stop()
   })
 
   it('lets other work have its turn in a log without end', async () => {
@@ -187,13 +201,13 @@ describe('following', () => {
     expect(world.log.reads - readsBefore).toBeLessThanOrEqual(16)
     await world.pass(1)
     expect(world.room.entries()).toBe(100)
-    world.room.stop()
+    await world.room.stop()
   })
 
   it('reads no more after it was stopped', async () => {
     const world = createWorld()
     await world.room.start()
-    world.room.stop()
+    await world.room.stop()
     const before = world.log.reads
     world.log.append(token('a'))
     await world.pass(10_000)
@@ -208,7 +222,7 @@ describe('synced', () => {
     for (let number = 0; number < 10; number += 1) world.log.append(token(`t${number}`), 'silent')
     await world.room.synced()
     expect(world.room.entries()).toBe(10)
-    world.room.stop()
+    await world.room.stop()
   })
 
   it('does not take a read for its own that began before the call', async () => {
@@ -221,7 +235,7 @@ describe('synced', () => {
     const second = world.room.synced().then(() => lists(world, 'a'))
     await first
     expect(await second).toBe(true)
-    world.room.stop()
+    await world.room.stop()
   })
 
   it('rejects when the log cannot be read now', async () => {
@@ -232,7 +246,7 @@ describe('synced', () => {
       kind: 'storage_unavailable',
       facts: { headers: { 'retry-after': '1' } },
     })
-    world.room.stop()
+    await world.room.stop()
   })
 })
 
@@ -256,7 +270,7 @@ describe('expiry', () => {
     await world.pass(1000)
     expect(world.room.entries()).toBe(1)
     expect(lists(world, 'alive')).toBe(true)
-    world.room.stop()
+    await world.room.stop()
   })
 
   it('keeps an entry as long as the longest that was said of it', async () => {
@@ -270,7 +284,7 @@ describe('expiry', () => {
     expect([lists(world, 'a'), lists(world, 'b')]).toEqual([true, true])
     await world.pass(120_000)
     expect([lists(world, 'a'), lists(world, 'b'), world.room.entries()]).toEqual([false, false, 0])
-    world.room.stop()
+    await world.room.stop()
   })
 
   it('comes after the last second, not before', async () => {
@@ -280,7 +294,7 @@ describe('expiry', () => {
     world.log.append(token('last', START_SECONDS + 60))
     await world.pass(60_999)
     expect([lists(world, 'past'), lists(world, 'last')]).toEqual([false, true])
-    world.room.stop()
+    await world.room.stop()
   })
 })
 
@@ -380,7 +394,7 @@ describe('whatever appends, failures, wakes, reads and roll-backs do', () => {
         expect(world.room.stalenessMs()).toBeLessThanOrEqual(250)
         await world.pass(500_000)
         expect(world.room.entries()).toBe(0)
-        world.room.stop()
+        await world.room.stop()
       }),
       { numRuns: 100 },
     )

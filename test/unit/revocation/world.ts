@@ -1,8 +1,17 @@
 /** A revocation room whose log, clock and timers the test holds in its hand. */
+import { isDeepStrictEqual } from 'node:util'
 import type { Authenticated, Identified, Route, WhenStale } from '../../../src/exchange/exchange.ts'
 import { ANONYMOUS } from '../../../src/exchange/exchange.ts'
+import { Problem } from '../../../src/problem/problem.ts'
 import { createRevocation } from '../../../src/revocation/revocation.ts'
-import type { LogSlice, Revocation, RevocationLog, RevocationRoom, TokenFacts } from '../../../src/revocation/revocation.ts'
+import type {
+  LogSlice,
+  Revocation,
+  RevocationCopy,
+  RevocationLog,
+  RevocationRoom,
+  TokenFacts,
+} from '../../../src/revocation/revocation.ts'
 
 export const START_SECONDS = 1_800_000_000
 
@@ -13,14 +22,24 @@ export interface FakeLog extends RevocationLog {
   putBack(position: number): void
   readonly entries: Revocation[]
   /** What reads do. */
-  mode: 'answers' | 'fails' | 'hangs'
+  mode: 'answers' | 'fails' | 'hangs' | 'away'
   /** Reads answer with what they found at their beginning, after this. */
   gate: Promise<void>
   batch: number
   /** Tail reads fail, snapshots do not. */
   refusesPosition: boolean
+  /** How much older than the reading is what a read finds. */
+  lagMs: number
   reads: number
   snapshots: number
+  /** What was put back, call by call. */
+  readonly restores: (readonly Revocation[])[]
+}
+
+export interface WorldOptions {
+  readonly copy?: RevocationCopy
+  /** Of another world: what a process that starts later finds. */
+  readonly log?: FakeLog
 }
 
 export interface World {
@@ -33,9 +52,9 @@ export interface World {
   pass(milliseconds: number): Promise<void>
 }
 
-export function createWorld(): World {
+export function createWorld(more: WorldOptions = {}): World {
   const clock = createClock()
-  const log = createLog(() => START_SECONDS + clock.nowMs() / 1000)
+  const log = more.log ?? createLog(() => START_SECONDS + clock.nowMs() / 1000)
   const told: string[] = []
   const lookup: World['lookup'] = { calls: [], answer: async () => false }
   const room = createRevocation(
@@ -47,6 +66,7 @@ export function createWorld(): World {
           return lookup.answer(token)
         },
       },
+      ...(more.copy !== undefined && { copy: more.copy }),
       nowMs: () => START_SECONDS * 1000 + clock.nowMs(),
       monotonicMs: () => clock.nowMs(),
       random: () => 0.5,
@@ -57,6 +77,10 @@ export function createWorld(): World {
         breaker: (state) => void told.push(`breaker ${state}`),
         feed: (state) => void told.push(`feed ${state}`),
         listenerFailed: () => void told.push('listener failed'),
+        restored: (count) => void told.push(`restored ${count}`),
+        copyLoaded: (ageSeconds) => void told.push(`copy of ${ageSeconds} s`),
+        copyRefused: (cause) => void told.push(`copy refused: ${cause instanceof Error ? cause.message : ''}`),
+        copyKept: (state) => void told.push(`copy ${state}`),
       },
     },
     { maxStalenessMs: 10_000, whenStale: 'deny', breaker: { timeoutMs: 20, errorThreshold: 0.5, resetAfterMs: 50 } },
@@ -105,8 +129,10 @@ function createLog(nowSeconds: () => number): FakeLog {
     gate: Promise.resolve(),
     batch: 3,
     refusesPosition: false,
+    lagMs: 0,
     reads: 0,
     snapshots: 0,
+    restores: [],
     append(revocation, how = 'wakes') {
       log.entries.push(revocation)
       if (how === 'wakes') for (const wake of wakes) wake()
@@ -114,18 +140,34 @@ function createLog(nowSeconds: () => number): FakeLog {
     putBack(position) {
       log.entries.splice(position)
     },
-    async snapshot(): Promise<LogSlice> {
+    async *snapshot(): AsyncGenerator<LogSlice> {
       log.snapshots += 1
-      const slice = everything()
+      const position = String(log.entries.length)
+      const alive = log.entries.filter((entry) => entry.expiresAt >= nowSeconds())
       await behave()
-      return slice
+      for (let from = 0; ; from += log.batch) {
+        const complete = from + log.batch >= alive.length
+        yield { position, revocations: alive.slice(from, from + log.batch), complete }
+        if (complete) return
+        await behave()
+      }
     },
     async readAfter(position): Promise<LogSlice> {
       log.reads += 1
-      const slice = Number(position) > log.entries.length ? everything() : sliceAfter(Number(position))
+      const isAhead = Number(position) > log.entries.length
+      const slice: LogSlice = isAhead
+        ? { position, revocations: [], complete: false, isRestart: true }
+        : { ...sliceAfter(Number(position)), ...(log.lagMs > 0 && { lagMs: log.lagMs }) }
       await behave()
       if (log.refusesPosition) throw new Error('no such position')
       return slice
+    },
+    async restore(revocations): Promise<number> {
+      log.restores.push(revocations)
+      await behave()
+      const lacking = revocations.filter((one) => !log.entries.some((entry) => isDeepStrictEqual(entry, one)))
+      for (const one of lacking) log.append(one)
+      return lacking.length
     },
     onAppend(wake) {
       wakes.add(wake)
@@ -133,11 +175,6 @@ function createLog(nowSeconds: () => number): FakeLog {
     },
   }
   return log
-
-  function everything(): LogSlice {
-    const revocations = log.entries.filter((entry) => entry.expiresAt >= nowSeconds())
-    return { position: String(log.entries.length), revocations, complete: true }
-  }
 
   function sliceAfter(position: number): LogSlice {
     const revocations = log.entries.slice(position, position + log.batch)
@@ -148,6 +185,7 @@ function createLog(nowSeconds: () => number): FakeLog {
   async function behave(): Promise<void> {
     if (log.mode === 'hangs') await new Promise(() => undefined)
     await log.gate
+    if (log.mode === 'away') throw new Problem('storage_unavailable')
     if (log.mode === 'fails') throw new Error('the log is away')
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { audited } from '../../../src/audited.ts'
+import { audited, expiries } from '../../../src/audited.ts'
 import type { Rotation, SessionRecord, SessionStore } from '../../../src/services/sessions/sessions.ts'
 import type { AuditEvent } from '../../../src/storage/audit/audit.ts'
 
@@ -33,6 +33,7 @@ function start(rotation: Rotation = { outcome: 'unknown' }, fails = false) {
   const store: SessionStore = {
     create: () => or({ epoch: 0, bucket: 0, evicted: ['s0'] }),
     rotate: () => or(rotation),
+    peek: () => or(SESSION),
     find: () => or(SESSION),
     findByToken: () => or(SESSION),
     list: () => or([SESSION]),
@@ -110,4 +111,37 @@ test('reading is left alone, and so is what is recorded where it is known who di
   await sessions.revoke({ kind: 'key', tenant: 'acme', id: 'k1' }, ENDING)
   await sessions.revoke({ kind: 'tenant', tenant: 'acme' }, ENDING)
   expect(events).toEqual([])
+})
+
+test('each says by which request it was done, where it is known', async () => {
+  const by = { actor: 'usr_1', ip: '192.0.2.7', requestId: 'r1' }
+  const { sessions, events } = start({ outcome: 'reused', user: 'usr_1' })
+  await sessions.create(SESSION, { sessionsPerUser: 1, by })
+  await sessions.rotate({ ...ROTATION, by })
+  await sessions.end(SESSION, { ...ENDING, by })
+  await sessions.endAll(WHOSE, { ...ENDING, by })
+  await sessions.endOthers(SESSION, { ...ENDING, by })
+  await sessions.revoke({ kind: 'token', ...WHOSE, id: 'j1' }, { ...ENDING, by })
+  expect(events.map(({ event, actor, ip, requestId }) => [event, actor, ip, requestId])).toEqual([
+    // By whom a session was made is the client; an eviction is nobody's wish.
+    ['session_created', 'billing', '192.0.2.1', 'r1'],
+    ['session_ended', 'gateway', undefined, 'r1'],
+    ['authn_token_reuse', 'usr_1', '192.0.2.7', 'r1'],
+    ['session_ended', 'usr_1', '192.0.2.7', 'r1'],
+    ['sessions_ended', 'usr_1', '192.0.2.7', 'r1'],
+    ['sessions_ended', 'usr_1', '192.0.2.7', 'r1'],
+    ['authn_token_revoked', 'usr_1', '192.0.2.7', 'r1'],
+  ])
+})
+
+test('a refresh after the end of its session is recorded once, however often it comes', () => {
+  const events: AuditEvent[] = []
+  const expired = expiries((event) => void events.push(event))
+  const by = { actor: 'holder of the token', ip: '192.0.2.7', requestId: 'r1' }
+  for (let i = 0; i < 5; i++) expired({ tenant: 'acme', id: 's1' }, by)
+  expired({ tenant: 'acme', id: 's2' }, undefined)
+  expect(events).toEqual([
+    { event: 'session_expired', tenant: 'acme', subject: 's1', reason: 'refresh after its end', ...by },
+    { event: 'session_expired', tenant: 'acme', subject: 's2', reason: 'refresh after its end' },
+  ])
 })

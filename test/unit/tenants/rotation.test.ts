@@ -298,6 +298,39 @@ describe('a process that cannot read the stored keys', () => {
     expect(world.reachable).toEqual(['down', 'up'])
   })
 
+  test('starts from what an earlier process read while the store is away, and signs no longer than that one might', async () => {
+    const world = createWorld()
+    const store = memoryStore()
+    const [first] = kids(await world.open(store, configured(tenant('acme'))))
+    const kept = new Map([...store.sets].map(([owner, sealed]) => [owner, { sealed, heardAt: world.clock.now }]))
+    store.down = true
+    world.clock.now += 200
+    const withCopy = { ...store, load: store.load, kept: async (owner: string) => kept.get(owner) }
+    const tenants = await world.open(withCopy, configured(tenant('acme')))
+    expect(kids(tenants)).toEqual([first])
+    await expect(tenants.sign('acme', {}, 'at+jwt')).resolves.toBeTypeOf('string')
+    world.clock.now += 41
+    await expect(tenants.sign('acme', {}, 'at+jwt')).rejects.toMatchObject({ kind: 'storage_unavailable' })
+    expect(tenants.passport.sign({})).toBeTypeOf('string')
+    store.down = false
+    await tenants.reload()
+    await expect(tenants.sign('acme', {}, 'at+jwt')).resolves.toBeTypeOf('string')
+    expect(kids(tenants)).toEqual([first])
+  })
+
+  test('signs nothing from a copy that is of a later time than now, and does not start without one', async () => {
+    const world = createWorld()
+    const store = memoryStore()
+    await world.open(store, configured(tenant('acme')))
+    const kept = new Map([...store.sets].map(([owner, sealed]) => [owner, { sealed, heardAt: world.clock.now + 1 }]))
+    store.down = true
+    const tenants = await world.open({ ...store, kept: async (owner) => kept.get(owner) }, configured(tenant('acme')))
+    expect(tenants.publicKeys('acme')).toHaveLength(1)
+    await expect(tenants.sign('acme', {}, 'at+jwt')).rejects.toMatchObject({ kind: 'storage_unavailable' })
+    await expect(world.open({ ...store, kept: async () => undefined }, configured(tenant('acme')))).rejects.toThrow('is down')
+    await expect(world.open(store, configured(tenant('acme')))).rejects.toThrow('is down')
+  })
+
   test('puts back what the store lost', async () => {
     const world = createWorld()
     const store = memoryStore()

@@ -21,6 +21,7 @@ export function tenant(id: string, signing: SigningAlgorithm = 'ES256', more: Pa
     accessToken: { lifetimeSeconds: 900, jitter: 0 },
     refreshToken: { lifetimeSeconds: 1_000, idleSeconds: 500, rotation: true, graceSeconds: 10 },
     sessionsPerUser: 100,
+    loginScopes: [],
     keys: { rotateEverySeconds: 90 * DAY, publishBeforeSeconds: 10 * MINUTE },
     registration: 'open',
     clockSkewSeconds: 2,
