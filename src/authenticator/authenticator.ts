@@ -22,7 +22,7 @@ import type { JsonObject } from './json.ts'
 import type { VerificationKey } from './keys.ts'
 import { problemOf } from './refusals.ts'
 import type { Refusal } from './refusals.ts'
-import { DEFAULT_CACHE_ENTRIES, cacheKey, createTokenCache } from './token-cache.ts'
+import { DEFAULT_CACHE_ENTRIES, cacheKey, createTokenCache, digestId } from './token-cache.ts'
 import { MAX_TOKEN_LENGTH, readClaims, readCompact } from './token.ts'
 import type { CompactToken } from './token.ts'
 import { createTrust } from './trust.ts'
@@ -84,6 +84,8 @@ export interface Authenticator {
   authenticate(exchange: Routed): Authenticated | Promise<Authenticated>
   /** The same for a token that stands elsewhere than in a header. Throws or rejects with a {@link Problem}. */
   verify(token: string): Identified | Promise<Identified>
+  /** The text of the token that {@link authenticate} took: of the one header, else of the one cookie. It is a secret. */
+  tokenOf(exchange: Arrived): string | undefined
   /**
    * For endpoints that set cookies, or take one as the proof of who asks: whether a page of ours sends the request.
    *
@@ -112,6 +114,8 @@ interface Attempt {
   readonly startedMs: number
 }
 
+const NO_KEYS: readonly VerificationKey[] = Object.freeze([])
+
 export type AuthenticatorConfig = Pick<Config, 'tenants' | 'issuers'> & CsrfConfig
 
 /** Throws when the issuers contradict each other or a secret is too short. */
@@ -122,7 +126,7 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Authentic
   const trust = createTrust({ ...needs, monotonicMs, reloadOwnKeys }, config)
   const cache = createTokenCache(needs.cacheEntries ?? DEFAULT_CACHE_ENTRIES)
   const csrf = createCsrf(config)
-  return { authenticate, verify, checkOrigin, start, stop, keysChanged, jwksAgeSeconds }
+  return { authenticate, verify, tokenOf, checkOrigin, start, stop, keysChanged, jwksAgeSeconds }
 
   function authenticate(exchange: Routed): Authenticated | Promise<Authenticated> {
     if (exchange.route.auth === 'public') return anonymous(exchange, 'public')
@@ -152,6 +156,13 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Authentic
   function withoutToken(exchange: Routed): Authenticated {
     if (exchange.route.auth === 'optional') return anonymous(exchange, 'no_token')
     throw refused(undefined, 'no_token')
+  }
+
+  function tokenOf({ rawHeaders }: Arrived): string | undefined {
+    const found = findAuthorization(rawHeaders)
+    if (found !== NO_AUTHORIZATION) return bearerToken(rawHeaders[found] ?? '')
+    const cookies = cookieValues(rawHeaders, ACCESS_COOKIE)
+    return cookies.length === 1 ? cookies[0] : undefined
   }
 
   function checkOrigin(exchange: Arrived): void {
@@ -203,27 +214,53 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Authentic
   function verifySignature(attempt: Attempt): Identified | Promise<Identified> {
     const { token, issuer } = attempt
     const candidates = issuer.keys.candidates(token.kid, token.algorithm)
-    if (candidates !== undefined) return tryKeys(attempt, candidates)
+    if (candidates === undefined) return withNewerKeys(attempt, NO_KEYS)
+    const signer = tryKeys(attempt, candidates)
+    if (signer instanceof Promise) return signer.then((key) => concludeOrRenew(attempt, candidates, key))
+    return concludeOrRenew(attempt, candidates, signer)
+  }
+
+  /** An issuer may put another key behind the same name, or name none: what no known key signed is no forgery yet. */
+  function concludeOrRenew(
+    attempt: Attempt,
+    tried: readonly VerificationKey[],
+    key: VerificationKey | undefined,
+  ): Identified | Promise<Identified> {
+    // The names of our own keys are made of the keys.
+    if (key !== undefined || attempt.issuer.kind === 'own') return conclude(attempt, key)
+    return withNewerKeys(attempt, tried)
+  }
+
+  function withNewerKeys(attempt: Attempt, tried: readonly VerificationKey[]): Identified | Promise<Identified> {
+    const { token, issuer } = attempt
     const refreshed = issuer.keys.refresh()
-    if (refreshed === undefined) throw refused(issuer.tenant, 'unknown_key')
+    if (refreshed === undefined) return withoutKey(attempt, tried)
     return refreshed.then(() => {
       const newer = issuer.keys.candidates(token.kid, token.algorithm)
-      if (newer === undefined) throw refused(issuer.tenant, 'unknown_key')
-      return tryKeys(attempt, newer)
+      if (newer === undefined || newer === tried) return withoutKey(attempt, tried)
+      const signer = tryKeys(attempt, newer)
+      return signer instanceof Promise ? signer.then((key) => conclude(attempt, key)) : conclude(attempt, signer)
     })
   }
 
-  function tryKeys(attempt: Attempt, keys: readonly VerificationKey[]): Identified | Promise<Identified> {
+  function withoutKey(attempt: Attempt, tried: readonly VerificationKey[]): Identified {
+    if (tried.length > 0) return conclude(attempt, undefined)
+    throw refused(attempt.issuer.tenant, 'unknown_key')
+  }
+
+  function tryKeys(
+    attempt: Attempt,
+    keys: readonly VerificationKey[],
+  ): VerificationKey | undefined | Promise<VerificationKey | undefined> {
     if (keys.length === 0) throw refused(attempt.issuer.tenant, 'key_mismatch')
-    const signer = findSigner(attempt.token, keys)
-    return signer instanceof Promise ? signer.then((key) => conclude(attempt, key)) : conclude(attempt, signer)
+    return findSigner(attempt.token, keys)
   }
 
   function conclude(attempt: Attempt, key: VerificationKey | undefined): Identified {
     const { token, claims, issuer } = attempt
     events.validationSeconds(Math.max(0, monotonicMs() - attempt.startedMs) / 1000)
     if (key === undefined) throw refused(issuer.tenant, 'signature')
-    const principal = identify(token, claims, issuer)
+    const principal = identify(token, claims, issuer, () => digestId(attempt.cacheKey))
     if (typeof principal === 'string') throw refused(issuer.tenant, principal)
     cache.set(attempt.cacheKey, { principal, issuer, key })
     events.validated(principal.tokenType, principal.algorithm)

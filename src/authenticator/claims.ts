@@ -60,12 +60,21 @@ function judgeTimes(claims: JsonObject, exp: number, issuer: TrustedIssuer, nowS
   return exp - iat > issuer.maxLifetimeSeconds ? 'lifetime' : undefined
 }
 
-/** Reduces a verified token to a frozen principal. Takes claims that {@link judgeClaims} had nothing against. */
-export function identify(token: CompactToken, claims: JsonObject, issuer: TrustedIssuer): Identified | Refusal {
+/**
+ * Reduces a verified token to a frozen principal. Takes claims that {@link judgeClaims} had nothing against; `digest` makes
+ * an id where the token has none and its issuer is one whose tokens are known by that.
+ */
+export function identify(
+  token: CompactToken,
+  claims: JsonObject,
+  issuer: TrustedIssuer,
+  digest: () => string,
+): Identified | Refusal {
   const names = issuer.claims
-  const user = claimOf(claims, names.user)
+  const user = userOf(claims, names)
   const session = claimOf(claims, names.session)
-  const tokenId = claimOf(claims, names.token)
+  const named = claimOf(claims, names.token)
+  const tokenId = named === undefined && issuer.ids === 'claim or digest' ? digest() : named
   const scopes = scopesOf(claimOf(claims, names.scope))
   if (!isName(user)) return 'user'
   // One that is there and cannot be read could never be revoked.
@@ -110,6 +119,13 @@ function judgeOwn(claims: JsonObject, tenant: string): Refusal | undefined {
     if (epoch === undefined) return undefined
   }
   return typeof epoch === 'number' && Number.isSafeInteger(epoch) && epoch >= 0 ? undefined : 'epoch'
+}
+
+/** Claims of their own making, as `user_id`, may be numbers; a registered one is text, as was seen to before. */
+function userOf(claims: JsonObject, { user, userElse }: TrustedIssuer['claims']): unknown {
+  const first = claimOf(claims, user)
+  const named = first === undefined && userElse !== undefined ? claimOf(claims, userElse) : first
+  return typeof named === 'number' && Number.isSafeInteger(named) && named >= 0 ? String(named) : named
 }
 
 function claimOf(claims: JsonObject, name: string): unknown {

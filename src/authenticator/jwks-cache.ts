@@ -36,7 +36,8 @@ const JITTER = 0.1
 
 /**
  * The published keys of one issuer: refreshed ahead of need, one fetch at a time, kept through an outage for
- * `staleForMs`, replaced whole. Only unknown keys go through the bucket, and they never wait for it.
+ * `staleForMs`, replaced whole. Only tokens that no known key signed go through the bucket, and they
+ * never wait for it.
  */
 export function createRemoteKeyRing(needs: RemoteKeyNeeds, config: RemoteKeyConfig): RemoteKeyRing {
   let keys = EMPTY_KEY_SET

@@ -38,3 +38,11 @@ export function createTokenCache(entries: number): TokenCache {
 export function cacheKey(token: string): string {
   return hash('sha256', token, 'latin1')
 }
+
+/**
+ * An id for a token without one, from its {@link cacheKey}: `sha256.` and the hash in base64url. It is no secret: nothing of
+ * the token can be found from it. One token has one text only where its signature has (HMAC, in strict base64url).
+ */
+export function digestId(key: string): string {
+  return `sha256.${Buffer.from(key, 'latin1').toString('base64url')}`
+}

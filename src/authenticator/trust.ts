@@ -18,6 +18,11 @@ export interface TrustedIssuer {
   readonly skewSeconds: number
   readonly maxLifetimeSeconds: number
   readonly claims: IssuerConfig['claims']
+  /**
+   * What a token is known by. A digest stands in only for tokens of shared secrets: whoever holds an elliptic signature can
+   * write it in a second way, which would be a token that was not revoked.
+   */
+  readonly ids: 'claim' | 'claim or digest'
   readonly keys: KeyRing
 }
 
@@ -104,6 +109,7 @@ function trustOwn(tenant: TenantConfig, keys: KeyRing): TrustedIssuer {
     // Ours are as long as we made them: a shorter `lifetime` holds for new tokens.
     maxLifetimeSeconds: Number.POSITIVE_INFINITY,
     claims: OWN_CLAIMS,
+    ids: 'claim',
     keys,
   })
 }
@@ -118,6 +124,7 @@ function trustForeign(issuer: IssuerConfig, keys: KeyRing): TrustedIssuer {
     skewSeconds: issuer.clockSkewSeconds,
     maxLifetimeSeconds: issuer.maxLifetimeSeconds,
     claims: issuer.claims,
+    ids: issuer.keys.kind === 'secrets' ? 'claim or digest' : 'claim',
     keys,
   })
 }

@@ -1,3 +1,4 @@
+import type { LiveEnd } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
 
 /** Codes of undici's errors that mean: reached, but too slow. */
@@ -18,6 +19,13 @@ export function problemOfFailure(error: Error): Problem {
     cause: error,
     detail: codeOf(error),
   })
+}
+
+/** The problem of a request whose token did not last until there was an answer. */
+export function problemOfEnd(reason: LiveEnd): Problem {
+  if (reason === 'revoked') return new Problem('token_revoked')
+  if (reason === 'expired') return new Problem('token_expired')
+  return new Problem('revocation_unavailable', { headers: { 'retry-after': '1' } })
 }
 
 function codeOf(error: Error): string {

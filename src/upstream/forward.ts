@@ -2,11 +2,11 @@ import type { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
-import type { Admitted } from '../exchange/exchange.ts'
+import type { Admitted, LiveEnd, LiveExchange } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
 import { answerFields, interimFields, isReadable, trailerFields, type ResponseHeaders } from './answer-headers.ts'
 import { streamBody } from './request-body.ts'
-import { problemOfFailure } from './failures.ts'
+import { problemOfEnd, problemOfFailure } from './failures.ts'
 import type { Destination, ForwardRecord, HttpIo, UpstreamNeeds } from './upstream.ts'
 
 /** One request to an upstream, and its answer to the client. */
@@ -20,7 +20,7 @@ export function exchangeMessages(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const { req, res } = io
-    const { route, bodyLength } = exchange
+    const { route, bodyLength, principal } = exchange
     const startedMs = needs.monotonicMs()
     let controller: Dispatcher.DispatchController | undefined
     let started = false
@@ -28,6 +28,7 @@ export function exchangeMessages(
     let remaining = -1
     let cancelStall: (() => void) | undefined
     const body = openBody()
+    const live: LiveExchange | undefined = principal.kind === 'identified' ? { exchange, principal, end: tokenIsOver } : undefined
 
     if (route.host === 'preserve') fields.push('host', exchange.authority)
     res.on('close', clientGone)
@@ -36,6 +37,7 @@ export function exchangeMessages(
       clientGone()
       return
     }
+    if (live !== undefined) needs.live.enter(live)
     const request = {
       path: to.basePath + exchange.forwardPath + exchange.query,
       method: exchange.method,
@@ -106,22 +108,32 @@ export function exchangeMessages(
       if (ended) return
       const fields = trailerFields(trailers, route.responseHeaders)
       if (fields.length > 0 && remaining < 0) res.addTrailers(fields)
-      ended = true
+      close()
       res.end()
       leaveBody(body, req)
       resolve()
     }
 
+    function close(): void {
+      ended = true
+      if (live !== undefined) needs.live.leave(live)
+    }
+
     function onResponseError(_: Dispatcher.DispatchController, error: Error): void {
       if (ended) return
-      ended = true
+      close()
       const problem = error instanceof Problem ? error : problemOfFailure(error)
       leaveBody(body, req)
       if (!started) {
         reject(req.destroyed && !req.complete ? broken() : problem)
         return
       }
+      cut()
+    }
+
+    function cut(): void {
       record.aborted = true
+      cancelStall?.()
       // A length or a last chunk that never comes tells the client that the answer was cut (RFC 9112 §8). An HTTP/1.0
       // client reads until the connection closes, so there only a reset can tell.
       if (remaining < 0 && req.httpVersionMinor === 0 && req.socket instanceof Socket) req.socket.resetAndDestroy()
@@ -129,10 +141,23 @@ export function exchangeMessages(
       resolve()
     }
 
+    function tokenIsOver(reason: LiveEnd): boolean {
+      if (ended || res.writableEnded) return true
+      // Whoever asked in time gets the answer: refused now, a change that the upstream makes would be made twice.
+      if (reason === 'expired' && !started && (body === undefined || req.complete)) return false
+      close()
+      record.ended = reason
+      body?.destroy()
+      controller?.abort(new Error('the token of the request is over'))
+      if (started) cut()
+      else reject(problemOfEnd(reason))
+      return true
+    }
+
     function clientGone(): void {
       cancelStall?.()
       if (ended || res.writableFinished) return
-      ended = true
+      close()
       record.aborted = true
       body?.destroy()
       controller?.abort(new Error('the client is gone'))

@@ -55,8 +55,8 @@ function payloadLength(head: Buffer): number {
   return head.readUInt32BE(2) * 2 ** 32 + head.readUInt32BE(6)
 }
 
-/** Status codes of RFC 6455 §7.4.1. */
-const CLOSE_CODES = { goingAway: 1001, policyViolation: 1008 } as const
+/** Status codes of RFC 6455 §7.4.1, and of the registry that it opens (§11.7). */
+const CLOSE_CODES = { goingAway: 1001, policyViolation: 1008, tryAgainLater: 1013 } as const
 export type CloseReason = keyof typeof CLOSE_CODES
 
 /** A close frame for the client, which gets unmasked frames (RFC 6455 §5.1). */

@@ -2,7 +2,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { ProxyServer } from 'http-proxy-3'
-import type { Admitted } from '../exchange/exchange.ts'
+import type { Admitted, LiveEnd, LiveExchange } from '../exchange/exchange.ts'
 import type { Problem } from '../problem/problem.ts'
 import { problemOfFailure } from './failures.ts'
 import { closeFrameForClient, closeFrameForUpstream, createFrameFollower, type CloseReason } from './frames.ts'
@@ -12,6 +12,11 @@ import type { Destination, ForwardRecord, TunnelIo, UpstreamNeeds } from './upst
 /** A WebSocket that is open: both of its ends. */
 interface LiveTunnel {
   end(reason: CloseReason): void
+}
+
+interface Ends {
+  readonly client: Duplex
+  readonly upstream: Duplex
 }
 
 export interface Tunnels {
@@ -25,7 +30,7 @@ const CLOSE_GRACE_MS = 1000
 
 /** Raw tunnels by http-proxy-3: after the upstream's 101 the octets pass as they are, in both directions. */
 export function createTunnels(needs: UpstreamNeeds): Tunnels {
-  const live = new Set<LiveTunnel>()
+  const tunnels = new Set<LiveTunnel>()
   let ending: CloseReason | undefined
   return { open, endAll }
 
@@ -42,7 +47,7 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
       proxy.on('proxyReqWs', onRequest)
       // Not earlier: whoever listens to the upstream's socket before the library pipes it takes its first octets away.
       proxy.on('open', (upstreamSocket) => {
-        if (failure === undefined) hold(exchange, socket, upstreamSocket)
+        if (failure === undefined) hold(exchange, { client: socket, upstream: upstreamSocket }, record)
       })
       proxy.on('error', onError)
       socket.on('close', settle)
@@ -76,6 +81,10 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
           noteHead(answer.statusCode ?? 502)
           cleanAnswer(answer, exchange, 'close')
           paceAnswer(answer, clientSocket(socket), needs.stallMs, record)
+          live(exchange, socket, (reason) => {
+            record.ended = reason
+            socket.destroy()
+          })
         })
       }
 
@@ -124,26 +133,25 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
 
   function endAll(reason: CloseReason): void {
     ending = reason
-    for (const one of live) one.end(reason)
+    for (const one of tunnels) one.end(reason)
   }
 
   /** Keeps the tunnel only as long as the token that opened it. */
-  function hold(exchange: Admitted, client: Duplex, upstream: Duplex): void {
+  function hold(exchange: Admitted, { client, upstream }: Ends, record: ForwardRecord): void {
     const toClient = createFrameFollower()
     const toUpstream = createFrameFollower()
     upstream.on('data', toClient.follow)
     client.on('data', toUpstream.follow)
     let ended = false
     const tunnel: LiveTunnel = { end }
-    live.add(tunnel)
-    const { principal } = exchange
-    const forget = principal.kind === 'identified' ? needs.watch(principal, () => end('policyViolation')) : undefined
-    client.on('close', () => {
-      live.delete(tunnel)
-      forget?.()
-    })
+    tunnels.add(tunnel)
+    client.on('close', () => tunnels.delete(tunnel))
     if (client.destroyed) upstream.destroy()
     if (ending !== undefined) end(ending)
+    live(exchange, client, (reason) => {
+      record.ended = reason
+      end(reason === 'unavailable' ? 'tryAgainLater' : 'policyViolation')
+    })
 
     function end(reason: CloseReason): void {
       if (ended) return
@@ -155,6 +163,22 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
         upstream.destroy()
       })
     }
+  }
+
+  /** Calls `end` when the token of the exchange is over, if that comes before the end of the client's socket. */
+  function live(exchange: Admitted, client: Duplex, end: (reason: LiveEnd) => void): void {
+    const { principal } = exchange
+    if (principal.kind !== 'identified' || client.destroyed) return
+    const one: LiveExchange = {
+      exchange,
+      principal,
+      end(reason) {
+        end(reason)
+        return true
+      },
+    }
+    client.on('close', () => needs.live.leave(one))
+    needs.live.hold(one)
   }
 }
 

@@ -11,7 +11,7 @@ import { isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { buildConnector, Pool } from 'undici'
 import type { UpstreamConfig } from '../config/config.ts'
-import type { Admitted, Identified } from '../exchange/exchange.ts'
+import type { Admitted, LiveEnd, LiveExchange } from '../exchange/exchange.ts'
 import type { Problem } from '../problem/problem.ts'
 import { exchangeMessages } from './forward.ts'
 import { createTunnels } from './tunnel.ts'
@@ -28,19 +28,30 @@ export interface ForwardRecord {
   upstreamMs: number
   /** The client went away, or its answer was cut short. */
   aborted: boolean
+  /** Why the gateway ended it, where its token did not last. */
+  ended: LiveEnd | undefined
 }
 
 export interface UpstreamNeeds {
   monotonicMs(): number
   /** Runs once after `delayMs`; returns the way to call it off. */
   schedule(delayMs: number, run: () => void): () => void
-  /** Tells when a live connection must end because its token did; returns the way to stop telling. */
-  watch(principal: Identified, end: () => void): () => void
+  readonly live: LiveExchanges
   answered(upstream: string, seconds: number): void
   /** So many octets of a body were passed on, either way. */
   moved(octets: number): void
   /** How long a client may take nothing of its answer before it is cut. */
   readonly stallMs: number
+}
+
+/** Ends what is under way when its token is over. */
+export interface LiveExchanges {
+  /** Takes in what is probably over soon. */
+  enter(one: LiveExchange): void
+  /** Takes in what lasts; may end it at once. */
+  hold(one: LiveExchange): void
+  /** It is over. */
+  leave(one: LiveExchange): void
 }
 
 export interface Upstreams {

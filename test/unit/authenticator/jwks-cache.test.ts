@@ -91,6 +91,24 @@ describe('the published keys of an issuer', () => {
     expect(await world.ask(good)).toBe('ok u-1')
   })
 
+  it('are fetched again for a token that no known key signed: another key may stand behind the name', async () => {
+    await world.authenticator.start()
+    await world.clock.advance(1000)
+    const replaced = { ...next, kid: known.kid, jwk: { ...next.jwk, kid: known.kid } }
+    const token = await sign(replaced, foreignClaims())
+    expect(await world.ask(token)).toBe('invalid_signature: signature')
+    await world.clock.advance(1000)
+    world.web.pages.set(URI, [replaced.jwk])
+    expect(await world.ask(await sign(replaced, foreignClaims({ jti: 'new' })))).toBe('ok u-1')
+    expect([await world.ask(good), world.web.requests.length]).toEqual(['invalid_signature: signature', 3])
+    // The bucket is empty: a forged token is refused at once, and reaches nobody.
+    await world.clock.advance(1000)
+    expect(await world.ask(await sign({ ...known, kid: replaced.kid }, foreignClaims({ jti: 'x' })))).toBe(
+      'invalid_signature: signature',
+    )
+    expect(world.web.requests).toHaveLength(3)
+  })
+
   it('are fetched again ahead of need, with some jitter', async () => {
     for (const [random, delayMs] of [
       [0, 540_000],

@@ -145,6 +145,7 @@ export function tenant(changes: Partial<TenantConfig> = {}): TenantConfig {
     accessToken: { lifetimeSeconds: 900, jitter: 0 },
     refreshToken: { lifetimeSeconds: 86_400, idleSeconds: 3600, rotation: true, graceSeconds: 10 },
     sessionsPerUser: 100,
+    loginScopes: [],
     keys: { rotateEverySeconds: 7_776_000, publishBeforeSeconds: 600 },
     registration: 'open',
     clockSkewSeconds: 2,

@@ -19,7 +19,15 @@ afterEach(async () => {
   await upstream?.close()
 })
 
-const record = () => ({ status: 0, bytesIn: 0, bytesOut: 0, upstream: undefined, upstreamMs: 0, aborted: false })
+const record = () => ({
+  status: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+  upstream: undefined,
+  upstreamMs: 0,
+  aborted: false,
+  ended: undefined,
+})
 
 async function open(): Promise<{ forward: Upstreams['forward']; exchange: Admitted }> {
   upstream = await strictUpstream()
@@ -32,7 +40,7 @@ async function open(): Promise<{ forward: Upstreams['forward']; exchange: Admitt
     {
       monotonicMs: () => performance.now(),
       schedule: () => () => undefined,
-      watch: () => () => undefined,
+      live: { enter: () => undefined, hold: () => undefined, leave: () => undefined },
       answered: () => undefined,
       moved: () => undefined,
       stallMs: 1000,

@@ -1,0 +1,32 @@
+/**
+ * Joins what lasts to what can end it: the revocations as they come into force, and the sessions that may carry it on.
+ *
+ * @module
+ */
+import { createLive, type Live } from './live/live.ts'
+import type { RevocationRoom } from './revocation/revocation.ts'
+import type { SessionStore } from './services/sessions/sessions.ts'
+import type { Telemetry } from './telemetry/telemetry.ts'
+import type { World } from './world.ts'
+
+export interface WhatLastsNeeds {
+  readonly revocation: RevocationRoom
+  readonly sessions: SessionStore
+  readonly telemetry: Telemetry
+  readonly world: World
+}
+
+export function openLive({ revocation, sessions, telemetry, world }: WhatLastsNeeds): Live {
+  const live = createLive({
+    nowMs: world.nowMs,
+    schedule: world.schedule,
+    isRevoked: revocation.lists,
+    stalenessMs: revocation.stalenessMs,
+    check: revocation.check,
+    findSession: async ({ tenant, user, session }) =>
+      session === undefined ? undefined : sessions.find({ tenant, user, id: session }),
+    ended: telemetry.events.live.ended,
+  })
+  revocation.onRevoked(live.revoked)
+  return live
+}
