@@ -6,6 +6,11 @@ import { isPublic } from './routes.ts'
 export function check(config: Config, json: boolean): string {
   const routes = routesOf(config)
   const open = routes.filter(isPublic).map((route) => route.name)
-  if (json) return `${JSON.stringify({ ok: true, version: config.version, routes: routes.length, public: open })}\n`
-  return `${config.file}: fine (${routes.length} routes, ${open.length} of them public: ${open.join(', ') || 'none'})\n`
+  const taken = config.fromEnvironment ?? []
+  if (json) {
+    const environment = taken.length === 0 ? {} : { environment: taken }
+    return `${JSON.stringify({ ok: true, version: config.version, routes: routes.length, public: open, ...environment })}\n`
+  }
+  const lines = taken.map(({ variable, key }) => `  ${key} from the environment variable ${variable}\n`)
+  return `${config.file}: fine (${routes.length} routes, ${open.length} of them public: ${open.join(', ') || 'none'})\n${lines.join('')}`
 }

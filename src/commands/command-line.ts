@@ -11,6 +11,7 @@ import { findRouteFaultsOf } from '../gateway.ts'
 import { verifyAudit } from './audit.ts'
 import { check } from './check.ts'
 import { createClient } from './clients.ts'
+import { doctor } from './doctor.ts'
 import { keys } from './keys.ts'
 import { routes } from './routes.ts'
 import { UsageError } from './usage.ts'
@@ -31,6 +32,7 @@ const USAGE = `gatehouse COMMAND [--config FILE]
   keys retire --tenant T --kid K       ends a key at once, and every token that it signed (--reason TEXT)
   clients create --tenant T --scopes S makes the secret of a client and what to add to the configuration (--id NAME)
   audit verify                         walks the audit record of this machine (--head SEQ:HASH, which it must hold)
+  doctor                               looks whether all that the gateway needs is there, and tries a revocation
 
   --config FILE   the configuration; default: GATEHOUSE_CONFIG, else ./gateway.yaml
   --json          machine-readable output (all but start)
@@ -58,8 +60,9 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['keys retire', { needs: ['tenant', 'kid'], takes: ['reason'], run: runKeys('retire') }],
   ['clients create', { needs: ['tenant', 'scopes'], takes: ['id'], run: runClients }],
   ['audit verify', { takes: ['head'], run: runAudit }],
+  ['doctor', { run: runDoctor }],
 ])
-const LATER: ReadonlySet<string> = new Set(['explain', 'diff', 'migrate', 'doctor'])
+const LATER: ReadonlySet<string> = new Set(['explain', 'diff', 'migrate'])
 /** First words of commands that have two. */
 const GROUPS: ReadonlySet<string> = new Set(
   [...COMMANDS.keys()].flatMap((name) => (name.includes(' ') ? name.split(' ', 1) : [])),
@@ -129,6 +132,12 @@ function runClients(config: Config, { tenant = '', scopes = '', id, json }: Valu
 
 function runAudit(config: Config, { head, json }: Values, around: CommandProcess): number {
   const { text, code } = verifyAudit(config, head, json)
+  print(text, around)
+  return code
+}
+
+async function runDoctor(config: Config, { json }: Values, around: CommandProcess): Promise<number> {
+  const { text, code } = await doctor(config, json)
   print(text, around)
   return code
 }

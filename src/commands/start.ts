@@ -25,6 +25,7 @@ export async function start(config: Config, around: Surroundings): Promise<numbe
   around.onStop(told.resolve, () => gateway?.cut())
   gateway = await openGateway(config, { write: around.write })
   const { log } = gateway
+  tellOfEnvironment(config, log)
   // A fault outside of any request is a bug of ours. The state it leaves is unknown, but those who are being served did
   // not cause it: it is logged in full and the gateway goes on.
   around.onFault((error) => log.error('fault outside of a request', { cause: error }))
@@ -38,6 +39,15 @@ export async function start(config: Config, around: Surroundings): Promise<numbe
   log.info('stopped')
   return 0
 }
+
+/** What the file does not say must not go unseen: it decides whose tokens are taken. */
+function tellOfEnvironment({ fromEnvironment = [], masterKeys, storage }: Config, log: Gateway['log']): void {
+  for (const { variable, key } of fromEnvironment) log.info('taken from the environment', { variable, stands_for: key })
+  if (masterKeys.length === 0 && storage.sessions.kind !== 'embedded') log.warn(OWN_MASTER_KEY, { directory: storage.directory })
+}
+
+const OWN_MASTER_KEY =
+  'the master key is one of this gateway alone: keep its directory, and set GATEHOUSE_MASTER_KEY to the same for every gateway before there is a second one'
 
 async function listen(gateway: Gateway, config: Config): Promise<Addresses> {
   try {

@@ -238,7 +238,8 @@ describe('wrong usage', () => {
     [['check', '--tenant', 'acme'], 'check takes no --tenant'],
     [['check', 'it'], 'check takes no argument: it'],
     [['start', '--json'], 'start takes no --json'],
-    [['doctor'], 'doctor: not supported yet'],
+    [['explain'], 'explain: not supported yet'],
+    [['doctor', '--tenant', 'acme'], 'doctor takes no --tenant'],
     [['burn'], 'unknown command: burn'],
   ])('is told by name: %j', async (args, fault) => {
     const { code, out, err } = await run(...args)

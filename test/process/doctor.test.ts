@@ -1,0 +1,199 @@
+/** `gatehouse doctor` as an operator runs it, beside real servers that are set up well, and badly. */
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { afterEach, expect, it } from 'vitest'
+import { freePort, gatehouse, startGatewayProcess, temporaryFolder, type Output } from '../support/process.ts'
+import { startRedis, type RedisServer } from '../support/redis.ts'
+
+const ROUTES = 'routes:\n  - { name: accounts, match: { path: /auth/* }, service: accounts }\n'
+const PASSWORD = 'a-password-that-nobody-prints'
+const MASTER_KEY = 'ab'.repeat(32)
+
+const closers: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0).toReversed()) await close()
+})
+
+interface Finding {
+  readonly level: string
+  readonly check: string
+  readonly what: string
+  readonly advice?: string
+}
+
+interface Report {
+  readonly ok: boolean
+  readonly failed: number
+  readonly checks: readonly Finding[]
+}
+
+async function redis(settings: readonly string[] = []): Promise<RedisServer> {
+  const server = await startRedis(settings)
+  closers.push(() => server.stop())
+  return server
+}
+
+function folderWith(yaml: string): string {
+  const folder = temporaryFolder()
+  writeFileSync(join(folder, 'gateway.yaml'), `${yaml}\n${ROUTES}`)
+  return folder
+}
+
+const onRedis = (url: string, more = ''): string =>
+  `storage: { sessions: "${url}", directory: ./data }\nmasterKey: { env: MASTER_KEY }\n${more}`
+
+function doctor(folder: string, args: readonly string[] = []): Promise<Output> {
+  const environment = { MASTER_KEY, PASSWORD }
+  return gatehouse(['doctor', '--config', join(folder, 'gateway.yaml'), ...args], { environment })
+}
+
+async function report(folder: string): Promise<Report & { readonly code: number | null; levelOf(check: string): string[] }> {
+  const { code, stdout } = await doctor(folder, ['--json'])
+  const found = JSON.parse(stdout) as Report
+  return { ...found, code, levelOf: (check) => found.checks.flatMap((one) => (one.check === check ? [one.level] : [])) }
+}
+
+it('finds a new gateway on embedded storage well, and says so line by line', async () => {
+  const { code, stdout, stderr } = await doctor(folderWith('storage: { directory: ./data }'))
+  expect(stderr).toBe('')
+  const lines = stdout.trimEnd().split('\n')
+  expect(lines.slice(0, -2).map((line) => line.split(/ {2,}/).slice(0, 2))).toEqual([
+    ['ok', 'configuration'],
+    ['ok', 'secrets'],
+    ['ok', 'master key'],
+    ['ok', 'directory'],
+    ['ok', 'audit record'],
+    ['ok', 'storage'],
+    ['ok', 'keys default'],
+    ['ok', 'revocation drill'],
+  ])
+  expect(stdout).toMatch(/a token was refused \d+ ms after the end of its session was answered/)
+  expect([lines.at(-1), code]).toEqual(['all is well', 0])
+})
+
+it('runs beside a gateway on the same directory, which goes on', async () => {
+  const gateway = await startGatewayProcess(ROUTES)
+  const { code, levelOf } = await report(gateway.folder)
+  expect([code, levelOf('revocation drill')]).toEqual([0, ['ok']])
+  expect((await fetch(`${gateway.adminUrl}/readyz`)).status).toBe(200)
+  await gateway.end()
+}, 30_000)
+
+it('finds a Redis that is set up well: only the replica is missing', async () => {
+  const server = await redis()
+  const found = await report(folderWith(onRedis(server.url)))
+  expect(found.checks.filter(({ level }) => level !== 'ok').map(({ check }) => check)).toEqual(['redis replicas'])
+  for (const check of ['redis version', 'redis persistence', 'redis memory', 'clock', 'storage', 'revocation drill']) {
+    expect([check, found.levelOf(check)]).toEqual([check, ['ok']])
+  }
+  expect(found).toMatchObject({ code: 0, ok: true, failed: 0 })
+  // Nothing of the drill is left but what keeps its token refused.
+  expect(await server.admin.keys('tenant:default:refresh:*')).toEqual([])
+  expect(await server.admin.keys('tenant:default:sessions:*')).toEqual([])
+}, 30_000)
+
+it('sees a replica, and hears its channel', async () => {
+  const [server, replica] = [await redis(), await redis()]
+  await replica.admin.replicaof('127.0.0.1', server.port)
+  await expect.poll(() => server.admin.info('replication'), { timeout: 15_000 }).toMatch(/state=online/)
+  const found = await report(folderWith(onRedis(server.url, 'revocation: { legacyChannel: { name: token_invalidation } }')))
+  expect([found.levelOf('redis replicas'), found.levelOf('channel'), found.code]).toEqual([['ok'], ['ok'], 0])
+}, 30_000)
+
+it('fails on a Redis that forgets: no append-only file, keys evicted', async () => {
+  const server = await redis(['--appendonly', 'no', '--maxmemory-policy', 'allkeys-lru', '--maxmemory', '64mb'])
+  const found = await report(folderWith(onRedis(server.url)))
+  expect([found.levelOf('redis persistence'), found.levelOf('redis memory')]).toEqual([['fail'], ['fail']])
+  expect(found).toMatchObject({ code: 1, ok: false, failed: 2 })
+  const advice = found.checks.flatMap((one) => one.advice ?? [])
+  expect(advice).toEqual(expect.arrayContaining(['set appendonly yes', 'set maxmemory-policy noeviction']))
+}, 30_000)
+
+it('looks at the certificate of a Redis behind TLS', async () => {
+  const folder = temporaryFolder()
+  const file = (name: string): string => join(folder, name)
+  const openssl = (...args: string[]): void => void execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' })
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=localhost']
+  openssl('req', '-x509', ...key, '-days', '90', '-keyout', 'ca.key', '-out', 'ca.pem')
+  const port = await freePort()
+  const settings = ['--tls-port', String(port), '--tls-ca-cert-file', file('ca.pem'), '--tls-auth-clients', 'no']
+  for (const [days, level] of [
+    ['90', 'ok'],
+    ['3', 'warn'],
+  ] as const) {
+    const names = ['-days', days, '-addext', 'subjectAltName=DNS:localhost', '-CA', 'ca.pem', '-CAkey', 'ca.key']
+    openssl('req', '-x509', ...key, ...names, '-keyout', 'redis.key', '-out', 'redis.pem')
+    const server = await startRedis([...settings, '--tls-cert-file', file('redis.pem'), '--tls-key-file', file('redis.key')])
+    try {
+      const sessions = `{ url: "rediss://localhost:${port}", ca: ca.pem }`
+      const yaml = `storage: { sessions: ${sessions}, directory: ./data }\nmasterKey: { env: MASTER_KEY }\n${ROUTES}`
+      writeFileSync(file('gateway.yaml'), yaml)
+      const found = await report(folder)
+      expect(found.levelOf('redis certificate')).toEqual([level])
+      expect([found.levelOf('revocation drill'), found.code]).toEqual([['ok'], 0])
+    } finally {
+      await server.stop()
+    }
+  }
+}, 60_000)
+
+it('fails where Redis is not, or does not know the password, and never prints it', async () => {
+  const server = await redis(['--requirepass', 'another'])
+  for (const url of [`redis://:\${PASSWORD}@127.0.0.1:${server.port}`, `redis://:\${PASSWORD}@127.0.0.1:${await freePort()}`]) {
+    const folder = folderWith(onRedis(url))
+    const found = await report(folder)
+    expect([found.code, found.levelOf('redis'), found.levelOf('storage')]).toEqual([1, ['fail'], ['fail']])
+    const { stdout, stderr } = await doctor(folder)
+    for (const secret of [PASSWORD, MASTER_KEY]) expect(`${stdout}${stderr}${JSON.stringify(found)}`).not.toContain(secret)
+  }
+}, 60_000)
+
+it('fails where keys were sealed by another master key', async () => {
+  const server = await redis()
+  const folder = folderWith(onRedis(server.url))
+  expect((await report(folder)).code).toBe(0)
+  const { code, stdout } = await gatehouse(['doctor', '--config', join(folder, 'gateway.yaml')], {
+    environment: { MASTER_KEY: 'cd'.repeat(32) },
+  })
+  expect(code).toBe(1)
+  expect(stdout).toMatch(/^fail {2}storage .*master key/m)
+}, 60_000)
+
+it('looks at issuers, upstreams and the folder', async () => {
+  const issuer = createServer((request, response) => {
+    response.setHeader('content-type', 'application/json')
+    response.end(request.url === '/good' ? '{"keys":[{"kty":"EC"}]}' : '{"keys":[]}')
+  })
+  issuer.listen(0, '127.0.0.1')
+  await once(issuer, 'listening')
+  closers.push(() => new Promise((done) => issuer.close(done)))
+  const { port } = issuer.address() as AddressInfo
+  const one = (name: string, path: string): string =>
+    `  ${name}: { issuer: "https://${name}.example", tenant: default, audiences: [api], algorithms: [ES256], jwks: { uri: "http://127.0.0.1:${port}${path}" } }\n`
+  const folder = folderWith(
+    `storage: { directory: ./data }\nissuers:\n${one('good', '/good')}${one('empty', '/empty')}upstreams:
+  there: { targets: ["http://127.0.0.1:${port}"] }
+  gone: { targets: ["http://127.0.0.1:${await freePort()}"] }\n`,
+  )
+  mkdirSync(join(folder, 'data'), { mode: 0o755 })
+  chmodSync(join(folder, 'data'), 0o755)
+  const found = await report(folder)
+  const rows = ['directory', 'issuer good', 'issuer empty', 'upstream there', 'upstream gone']
+  expect(rows.map((check) => [check, ...found.levelOf(check)])).toEqual([
+    ['directory', 'warn'],
+    ['issuer good', 'ok'],
+    ['issuer empty', 'fail'],
+    ['upstream there', 'ok'],
+    ['upstream gone', 'warn'],
+  ])
+  expect(found.code).toBe(1)
+}, 30_000)
+
+it('ends with 2 where the configuration is faulty, or more is asked of it', async () => {
+  expect((await doctor(folderWith('storage: { sessions: redis://localhost }'))).code).toBe(2)
+  expect((await doctor(folderWith('storage: { directory: ./data }'), ['--tenant', 'acme'])).code).toBe(2)
+}, 30_000)
