@@ -5,12 +5,14 @@
  *
  * The gateway has the first core to itself; the load generator and the upstream share the second. Rounds are interleaved,
  * figures are medians. Prints a table and writes bench/results/latest.json. `sessions` and the scenarios of sessions.ts have
- * Redis beside the load and write bench/results/sessions.json.
+ * Redis beside the load and write bench/results/sessions.json; `revocations` likewise, in bench/results/revocations.json.
  */
 import { parseArgs } from 'node:util'
 import { measure, type Measured } from './support/measure.ts'
 import { startPeople, type People } from './support/people.ts'
 import { median, round2, saveResults } from './support/results.ts'
+import { benchReplica, REPLICA_NAME } from './replica.ts'
+import { benchRevocations, REVOCATION_NAMES } from './revocations.ts'
 import { benchSessions, SESSION_NAMES } from './sessions.ts'
 
 interface Scenario {
@@ -76,14 +78,18 @@ const { values, positionals } = parseArgs({
 })
 const names = positionals.length === 0 ? Object.keys(SCENARIOS).filter(isName) : positionals.filter(isName)
 const ofSessions = positionals.length === 0 ? ['sessions'] : positionals.filter((name) => SESSION_NAMES.includes(name))
-const unknown = positionals.filter((name) => !isName(name) && !SESSION_NAMES.includes(name))
+const ofRevocations = positionals.length === 0 ? ['revocations'] : positionals.filter((name) => REVOCATION_NAMES.includes(name))
+const groups = [...SESSION_NAMES, ...REVOCATION_NAMES, REPLICA_NAME]
+const unknown = positionals.filter((name) => !isName(name) && !groups.includes(name))
 if (unknown.length > 0) {
-  const known = [...Object.keys(SCENARIOS), ...SESSION_NAMES]
+  const known = [...Object.keys(SCENARIOS), ...groups]
   console.error(`unknown scenario: ${unknown.join(', ')}. There are: ${known.join(', ')}`)
   process.exitCode = 2
 } else {
   if (names.length > 0) await main()
   if (ofSessions.length > 0) await benchSessions(ofSessions, Number(values.rounds), Number(values.seconds))
+  if (positionals.length === 0 || positionals.includes(REPLICA_NAME)) await benchReplica()
+  if (ofRevocations.length > 0) await benchRevocations(ofRevocations, Number(values.rounds), Number(values.seconds))
 }
 
 function isName(name: string): name is Name {

@@ -6,6 +6,7 @@
 import { loadavg } from 'node:os'
 import { ask, cpuSeconds } from './support/processes.ts'
 import type { Timing } from './support/latencies.ts'
+import type { OpenLoad } from './support/open-load.ts'
 import { measureBytes } from './support/session-bytes.ts'
 import type { SessionLoad, SessionLoadResult } from './support/session-load.ts'
 import { CONNECTIONS, startSessionWorld, VALIDATED } from './support/session-world.ts'
@@ -131,20 +132,23 @@ async function rotate({ calm, chains }: SessionWorld, tenant: Tenant, seconds: n
 }
 
 function validate(gateway: SessionGateway, tokens: readonly string[], seconds: number): Promise<SessionMeasured> {
-  return watched(gateway, {
-    job: 'validate',
-    tenant: 'rs256',
-    tokens,
-    seconds,
-    perSecond: VALIDATIONS,
-    connections: CONNECTIONS,
-  })
+  const bodies = tokens.map((token) => JSON.stringify({ access_token: token }))
+  const load = { path: '/sessions/validate', bodies, perSecond: VALIDATIONS, seconds, connections: CONNECTIONS }
+  return observed(gateway, (origin) => ask<SessionLoadResult>(1, 'open-load.ts', { ...load, origin } satisfies OpenLoad))
 }
 
-async function watched(gateway: SessionGateway, load: Omit<SessionLoad, 'origin'>): Promise<SessionMeasured & SessionLoadResult> {
+function watched(gateway: SessionGateway, load: Omit<SessionLoad, 'origin'>): Promise<SessionMeasured & SessionLoadResult> {
+  return observed(gateway, (origin) => ask<SessionLoadResult>(1, 'session-load.ts', { ...load, origin }))
+}
+
+/** With the CPU time that it cost. */
+async function observed(
+  gateway: SessionGateway,
+  work: (origin: string) => Promise<SessionLoadResult>,
+): Promise<SessionMeasured & SessionLoadResult> {
   const pids = [gateway.pid, gateway.redis.pid] as const
   const before = pids.map(cpuSeconds)
-  const result = await ask<SessionLoadResult>(1, 'session-load.ts', { ...load, origin: gateway.url })
+  const result = await work(gateway.url)
   const [gatewayMicros = 0, redisMicros = 0] = pids.map(
     (pid, index) => ((cpuSeconds(pid) - (before[index] ?? 0)) * 1e6) / result.served,
   )

@@ -11,28 +11,33 @@ import type { Admitted, Identified } from './exchange/exchange.ts'
 import type { RevocationRoom } from './revocation/revocation.ts'
 import { argon2id, createAccounts, createPasswords, createUserDirectory } from './services/accounts/accounts.ts'
 import type { AccountEvent, UserDirectory } from './services/accounts/accounts.ts'
-import { createClients, createReplayMemory } from './services/clients/clients.ts'
+import { createClients } from './services/clients/clients.ts'
 import { createDiscovery } from './services/discovery/discovery.ts'
 import { createEcho } from './services/echo/echo.ts'
 import { createHealth } from './services/health/health.ts'
 import { createOAuth } from './services/oauth/oauth.ts'
 import { createServices, type Services } from './services/services.ts'
-import { createSessionEndpoints, createSessions, type Sessions } from './services/sessions/sessions.ts'
+import { createSessionEndpoints, createSessions, type Sessions, type SessionsNeeds } from './services/sessions/sessions.ts'
 import type { Stores } from './stores.ts'
 import type { Telemetry } from './telemetry/telemetry.ts'
 import type { Tenants } from './tenants/tenants.ts'
-import { monotonicMs, nowSeconds, random } from './world.ts'
+import { monotonicMs, type World } from './world.ts'
 
 export interface BuiltInNeeds {
-  readonly stores: Pick<Stores, 'sessions' | 'accounts' | 'redis'>
+  readonly stores: Pick<Stores, 'sessions' | 'accounts' | 'used' | 'redis' | 'unconfirmed'>
   readonly tenants: Tenants
-  readonly authenticator: Pick<Authenticator, 'verify' | 'checkOrigin'>
+  readonly authenticator: Pick<Authenticator, 'verify' | 'tokenOf' | 'checkOrigin'>
   readonly revocation: RevocationRoom
   readonly telemetry: Telemetry
   /** Takes what is for the audit record. */
   record(event: AccountEvent): void
+  /** Told of refresh tokens that come when their session is over. */
+  readonly expired?: NonNullable<SessionsNeeds['expired']>
+  /** Takes access tokens that end as they are; undefined: nobody is to have them. */
+  readonly tokenEnded: ((token: string) => void) | undefined
   /** Reading of the monotonic clock when the gateway began to open. */
   readonly startedMs: number
+  readonly world: World
 }
 
 export interface BuiltIns {
@@ -43,6 +48,7 @@ export interface BuiltIns {
 
 export function openBuiltIns(needs: BuiltInNeeds, config: Config): BuiltIns {
   const { stores, tenants, revocation, startedMs } = needs
+  const { nowSeconds, random } = needs.world
   const users = createUserDirectory(stores.accounts, () => sessions)
   const sessions = createSessions(
     {
@@ -52,41 +58,46 @@ export function openBuiltIns(needs: BuiltInNeeds, config: Config): BuiltIns {
       nowSeconds,
       random,
       randomBytes,
+      ...(needs.expired !== undefined && { expired: needs.expired }),
       count(tenant, event, by) {
         for (let counted = 0; counted < by; counted += 1) needs.telemetry.events.sessions.event(tenant, event)
       },
     },
     config,
   )
-  const clients = createClients(
-    { nowSeconds, nowMs: monotonicMs, verifier: createJwtVerifier, replay: createReplayMemory({ nowSeconds }) },
-    config,
+  const clients = createClients({ nowSeconds, nowMs: monotonicMs, verifier: createJwtVerifier, used: stores.used }, config)
+  const tokens = { ...tokenChecks(needs), ...(needs.tokenEnded !== undefined && { tokenEnded: needs.tokenEnded }) }
+  const services = createServices(
+    [
+      createAccounts(
+        {
+          accounts: stores.accounts,
+          sessions,
+          passwords: createPasswords({ derive: argon2id, randomBytes, cores: availableParallelism() }),
+          nowSeconds,
+          nowMs: monotonicMs,
+          randomBytes,
+          record: needs.record,
+          checkOrigin: needs.authenticator.checkOrigin,
+          callerEnded: (admitted) => {
+            const token = needs.tokenEnded === undefined ? undefined : needs.authenticator.tokenOf(admitted)
+            if (token !== undefined) needs.tokenEnded?.(token)
+          },
+        },
+        config,
+      ),
+      createSessionEndpoints({ sessions, clients, ...tokens, checkOrigin: needs.authenticator.checkOrigin }, config),
+      createOAuth({ sessions, clients, tokens: tenants, ...tokens, nowSeconds, nowMs: monotonicMs, random, randomBytes }, config),
+      createDiscovery({ jwks: tenants.jwks, passportJwks: tenants.passport.jwks }, config),
+      createHealth({
+        uptimeSeconds: () => (monotonicMs() - startedMs) / 1000,
+        redis: stores.redis,
+        isDegraded: () => revocation.stalenessMs() > config.revocation.maxStalenessMs,
+      }),
+      createEcho(),
+    ],
+    { isUnconfirmed: () => stores.unconfirmed() > 0 },
   )
-  const tokens = tokenChecks(needs)
-  const services = createServices([
-    createAccounts(
-      {
-        accounts: stores.accounts,
-        sessions,
-        passwords: createPasswords({ derive: argon2id, randomBytes, cores: availableParallelism() }),
-        nowSeconds,
-        nowMs: monotonicMs,
-        randomBytes,
-        record: needs.record,
-        checkOrigin: needs.authenticator.checkOrigin,
-      },
-      config,
-    ),
-    createSessionEndpoints({ sessions, clients, ...tokens, checkOrigin: needs.authenticator.checkOrigin }, config),
-    createOAuth({ sessions, clients, tokens: tenants, ...tokens, nowSeconds, nowMs: monotonicMs, random, randomBytes }, config),
-    createDiscovery({ jwks: tenants.jwks, passportJwks: tenants.passport.jwks }, config),
-    createHealth({
-      uptimeSeconds: () => (monotonicMs() - startedMs) / 1000,
-      redis: stores.redis,
-      isDegraded: () => revocation.stalenessMs() > config.revocation.maxStalenessMs,
-    }),
-    createEcho(),
-  ])
   return { services, sessions, users }
 }
 

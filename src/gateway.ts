@@ -6,18 +6,20 @@
 import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createAdmin } from './admin/admin.ts'
-import { audited } from './audited.ts'
+import { audited, expiries } from './audited.ts'
 import { createAuthenticator } from './authenticator/authenticator.ts'
 import { openBuiltIns } from './built-ins.ts'
 import { describeConfig, describeRoutes, type Config } from './config/config.ts'
-import type { Identified, Route } from './exchange/exchange.ts'
+import type { Route } from './exchange/exchange.ts'
 import { createIdentity } from './identity/identity.ts'
+import { createLegacyService } from './legacy-service.ts'
 import { createArrivals, createListener, discardRest, refuse, refuseSocket, unreadable } from './listener/listener.ts'
+import { noteAudit, noteCopy, noteKeys, noteUnpublished } from './notes.ts'
 import { createPipeline } from './pipeline.ts'
 import { createPolicy } from './policy/policy.ts'
 import type { Problem } from './problem/problem.ts'
 import { createReplay } from './replay/replay.ts'
-import { createRevocation, type RevocationRoom } from './revocation/revocation.ts'
+import { createRevocation } from './revocation/revocation.ts'
 import { createRouter, findRouteFaults, type RouteFault } from './router/router.ts'
 import { openApiDocument } from './services/openapi/openapi.ts'
 import { endpointsOf, type EndpointCaller } from './services/services.ts'
@@ -27,11 +29,14 @@ import { createTargets } from './targets.ts'
 import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts'
 import { createTenantCalls, openKeys } from './upkeep.ts'
 import { createUpstreams } from './upstream/upstream.ts'
-import { createLitterCount, monotonicMs, nowMs, nowSeconds, random, schedule } from './world.ts'
+import { openLive } from './what-lasts.ts'
+import { createLitterCount, monotonicMs, WORLD, type World } from './world.ts'
 
 export interface GatewayNeeds {
   /** Takes whole log lines. */
   write(lines: string): void
+  /** Default: that of this machine. */
+  readonly world?: World
 }
 
 export interface Gateway {
@@ -58,15 +63,21 @@ export interface Address {
 /** @throws Error when storage, keys or key files cannot be opened; nothing is left open then */
 export async function openGateway(config: Config, needs: GatewayNeeds): Promise<Gateway> {
   const startedMs = monotonicMs()
+  const { nowMs, nowSeconds, random, schedule } = needs.world ?? WORLD
   const telemetry = createTelemetry({ write: needs.write, nowMs, monotonicMs, random, schedule }, config)
   const stores = await openStores(
-    { ...telemetry.events.redis, nowSeconds, up: (isUp) => telemetry.log.warn(isUp ? 'Redis is there again' : 'Redis is away') },
+    {
+      ...telemetry.events.redis,
+      nowSeconds,
+      copyKept: (state, cause) => noteCopy(telemetry, state, cause),
+      up: (isUp) => telemetry.log.warn(isUp ? 'Redis is there again' : 'Redis is away'),
+    },
     config.storage,
   )
   try {
     const audit = openAudit({ nowMs, schedule, writable: (state, cause) => noteAudit(telemetry, state, cause) }, config.storage)
     try {
-      return await assemble(config, { telemetry, stores, audit, startedMs })
+      return await assemble(config, { telemetry, stores, audit, startedMs, world: needs.world ?? WORLD })
     } catch (error) {
       audit.close()
       throw error
@@ -82,16 +93,32 @@ interface Opened {
   readonly stores: Stores
   readonly audit: AuditRecord
   readonly startedMs: number
+  readonly world: World
 }
 
-async function assemble(config: Config, { telemetry, stores, audit, startedMs }: Opened): Promise<Gateway> {
+async function assemble(config: Config, { telemetry, stores, audit, startedMs, world }: Opened): Promise<Gateway> {
+  const { nowMs, nowSeconds, random, schedule } = world
   const revocation = createRevocation(
-    { log: stores.log, lookup: stores.log, nowMs, monotonicMs, random, schedule, events: telemetry.events.revocation },
+    {
+      log: stores.log,
+      lookup: stores.log,
+      copy: stores.copy,
+      nowMs,
+      monotonicMs,
+      random,
+      schedule,
+      events: telemetry.events.revocation,
+    },
     config.revocation,
   )
-  const sessions = enforced(audited(stores.sessions, audit.record), revocation.synced)
+  const silent = enforced(audited(stores.sessions, audit.record), revocation.synced)
+  const legacy = createLegacyService(
+    { sessions: silent, verify: (token) => authenticator.verify(token), isRevoked: revocation.lists, telemetry, world },
+    config,
+  )
+  const sessions = legacy.announced(silent)
   const told = { record: audit.record, reachable: (state: 'up' | 'down', cause?: unknown) => noteKeys(telemetry, state, cause) }
-  const tenants = await openKeys(config, { keys: stores.keys, sessions }, told)
+  const tenants = await openKeys(config, { keys: stores.keys, sessions }, told, world)
   const authenticator = createAuthenticator(
     {
       fetch: globalThis.fetch,
@@ -114,19 +141,33 @@ async function assemble(config: Config, { telemetry, stores, audit, startedMs }:
     authenticator.keysChanged(tenant)
     publish(tenant)
   })
+  // Before a gateway that starts now makes sets of its own where Redis has lost them.
+  stores.onReturn(() => void tenants.reload())
   // A key that was revoked elsewhere is refused already; here it leaves the published set and the verifiers too.
   revocation.onRevoked((one) => void (one.kind === 'key' && tenants.reload(one.tenant)))
   const { services, users } = openBuiltIns(
-    { stores: { ...stores, sessions }, tenants, authenticator, revocation, telemetry, record: audit.record, startedMs },
+    {
+      stores: { ...stores, sessions },
+      tenants,
+      authenticator,
+      revocation,
+      telemetry,
+      record: audit.record,
+      expired: expiries(audit.record),
+      startedMs,
+      world,
+      tokenEnded: legacy.tokenEnded,
+    },
     config,
   )
   const router = createRouter(config.routes, endpointsOf)
+  const live = openLive({ revocation, sessions, telemetry, world })
   const upstreams = createUpstreams(
     {
       monotonicMs,
       schedule,
       stallMs: config.listeners.public.timeouts.requestMs,
-      watch: (principal, end) => watch(principal, end, revocation),
+      live,
       answered: telemetry.events.upstream.answered,
       moved: createLitterCount(),
     },
@@ -163,14 +204,16 @@ async function assemble(config: Config, { telemetry, stores, audit, startedMs }:
       scrape: telemetry.scrape,
       routes: () => describeRoutes(router.routes),
       config: () => describeConfig(config),
-      tenants: createTenantCalls({ tenants, users, sessions, record: audit.record }, config),
+      isUnconfirmed: () => stores.unconfirmed() > 0,
+      tenants: createTenantCalls({ tenants, users, sessions, record: audit.record, world }, config),
       openApi: () => openApiDocument(router.routes, config.listeners.public.origin),
     },
     config.listeners.admin,
   )
   telemetry.observe({
-    ...(stores.redis() === 'embedded' ? {} : { redisUp: () => stores.redis() === 'up' }),
+    ...(stores.redis() === 'embedded' ? {} : { redisUp: () => stores.redis() === 'up', redisUnconfirmed: stores.unconfirmed }),
     connections: listener.connections,
+    liveConnections: live.count,
     revocationEntries: revocation.entries,
     revocationStalenessMs: revocation.stalenessMs,
     jwksAgesSeconds: () => authenticator.jwksAgeSeconds().map(({ issuer, seconds }) => [issuer, seconds] as const),
@@ -192,15 +235,18 @@ async function assemble(config: Config, { telemetry, stores, audit, startedMs }:
     const adminAddress = await admin.listen()
     await Promise.all([authenticator.start(), revocation.start()])
     tenants.start()
+    legacy.start()
     const { port } = await listener.listen()
     return { public: { host: config.listeners.public.host, port }, admin: adminAddress }
   }
 
   async function close(): Promise<number> {
     const cutAnswers = await listener.drain(upstreams.endTunnels)
+    legacy.stop()
     tenants.stop()
     authenticator.stop()
-    revocation.stop()
+    await revocation.stop()
+    live.stop()
     await Promise.all([upstreams.close(), admin.close()])
     audit.close()
     await stores.close()
@@ -225,33 +271,6 @@ export function callerOf({ target }: Route): EndpointCaller | undefined {
 /** What the router has against a configuration. */
 export function findRouteFaultsOf(config: Config): readonly RouteFault[] {
   return findRouteFaults(config.routes, endpointsOf)
-}
-
-function noteAudit({ log }: Telemetry, state: 'up' | 'down', cause?: unknown): void {
-  if (state === 'up') log.info('the audit record is written again')
-  else log.error('the audit record cannot be written', { cause })
-}
-
-function noteUnpublished({ log }: Telemetry, cause: unknown): void {
-  log.warn('public keys were not put into Redis', { cause })
-}
-
-function noteKeys({ log }: Telemetry, state: 'up' | 'down', cause?: unknown): void {
-  if (state === 'up') log.info('the stored signing keys are read again')
-  else log.error('the stored signing keys cannot be read, those that are known go on', { cause })
-}
-
-/** Calls `end` once the token is over: expired, or revoked. */
-function watch(principal: Identified, end: () => void, revocation: RevocationRoom): () => void {
-  const leftMs = (principal.expiresAt + principal.skewSeconds) * 1000 - nowMs()
-  const cancel = schedule(leftMs, end)
-  const forget = revocation.onRevoked((one) => {
-    if (revocation.covers(one, principal)) end()
-  })
-  return function stop() {
-    cancel()
-    forget()
-  }
 }
 
 function tenantOfHost(config: Config): ReadonlyMap<string, string> {

@@ -15,22 +15,23 @@ import { openStores } from './stores.ts'
 import type { Stores } from './stores.ts'
 import { openTenants } from './tenants/tenants.ts'
 import type { TenantKeys, Tenants, TenantsNeeds } from './tenants/tenants.ts'
-import { nowMs, nowSeconds, random, schedule } from './world.ts'
+import { nowMs, nowSeconds, schedule, WORLD, type World } from './world.ts'
 
 /** The signing keys, under the master keys of the configuration, or the one that embedded storage makes for itself. */
 export function openKeys(
   config: Config,
   stores: Pick<Stores, 'keys' | 'sessions'>,
   told: Pick<TenantsNeeds, 'record' | 'reachable'>,
+  world: World = WORLD,
 ): Promise<Tenants> {
   const masterKeys = config.masterKeys.length === 0 ? [openMasterKey(config.storage.directory)] : config.masterKeys
   return openTenants(
     {
       store: stores.keys,
       masterKeys,
-      nowSeconds,
-      random,
-      schedule,
+      nowSeconds: world.nowSeconds,
+      random: world.random,
+      schedule: world.schedule,
       revokeKey: (tenant, kid, ending) => stores.sessions.revoke({ kind: 'key', tenant, id: kid }, ending),
       ...told,
     },
@@ -61,6 +62,7 @@ export interface TenantCallNeeds {
   readonly users: UserDirectory
   readonly sessions: Pick<SessionStore, 'revoke'>
   record(event: AuditEvent): void
+  readonly world?: Pick<World, 'nowSeconds'>
 }
 
 /** What the admin listener does to tenants, each of its acts recorded. */
@@ -69,13 +71,13 @@ export function createTenantCalls(needs: TenantCallNeeds, config: Pick<Config, '
 
   async function setStatus(tenant: string, user: string, status: 'active' | 'disabled', act: Act): Promise<boolean> {
     if (!config.tenants.has(tenant)) throw new Problem('tenant_not_found')
-    const exists = await needs.users.setStatus(tenant, user, status)
+    const exists = await needs.users.setStatus(tenant, user, status, byOf(act))
     if (exists) needs.record({ ...act, event: status === 'disabled' ? 'user_disabled' : 'user_enabled', tenant, user })
     return exists
   }
 
   async function revokeTenant(tenant: string, act: Act): Promise<void> {
-    const tokensUntil = nowSeconds() + longestLife(tenant)
+    const tokensUntil = (needs.world ?? WORLD).nowSeconds() + longestLife(tenant)
     await needs.sessions.revoke({ kind: 'tenant', tenant }, { reason: act.reason, tokensUntil })
     needs.record({ ...act, event: 'tenant_tokens_revoked', tenant })
   }
@@ -88,6 +90,11 @@ export function createTenantCalls(needs: TenantCallNeeds, config: Pick<Config, '
     const lives = foreign.map((issuer) => issuer.maxLifetimeSeconds + 2 * issuer.clockSkewSeconds)
     return Math.ceil(Math.max(tenant.accessToken.lifetimeSeconds + tenant.clockSkewSeconds, ...lives))
   }
+}
+
+/** Why is said where the act itself is recorded; what follows of it has a reason of its own. */
+function byOf({ actor, ip, requestId }: Act): Omit<Act, 'reason'> {
+  return { actor, ip, requestId }
 }
 
 /** Walks the audit record of this machine. */

@@ -8,7 +8,7 @@ export interface Timing {
 }
 
 /** @param latencies - one for each that was served, milliseconds */
-export function timingOf(latencies: readonly number[], seconds: number): Timing {
+export function timingOf(latencies: ArrayLike<number>, seconds: number): Timing {
   const sorted = Float64Array.from(latencies).toSorted()
   const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
   const requests = sorted.length

@@ -1,8 +1,7 @@
 /**
  * Clients of the session endpoints: reads a SessionLoad from standard input and writes a SessionLoadResult to standard output.
  *
- * Each connection sends its next request when the last one is answered. Where there is a rate, requests are due at fixed
- * moments, and latency counts from then: a server that falls behind is not asked less.
+ * Each connection sends its next request when the last one is answered.
  */
 import { readFileSync } from 'node:fs'
 import { Client, type Dispatcher } from 'undici'
@@ -15,7 +14,6 @@ export interface SessionLoad {
   readonly connections: number
   readonly seconds?: number
   readonly requests?: number
-  readonly perSecond?: number
   /** `Authorization` of the client that creates or revokes. */
   readonly authorization?: string
   /** Access or refresh tokens; `rotate` takes one for each connection. */
@@ -51,7 +49,6 @@ const JSON_BODY = { 'content-type': 'application/json', 'user-agent': AGENT }
 const REQUESTS = {
   create: () => post('/sessions', { tenant_id: load.tenant, user_id: crypto.randomUUID(), scope: 'orders:read orders:write' }),
   rotate: (token: string) => post('/sessions/refresh', { refresh_token: token, tenant_id: load.tenant }),
-  validate: (token: string) => post('/sessions/validate', { access_token: token }),
   revoke: (token: string) => post('/sessions/revoke', { token }),
   use: (token: string): Dispatcher.DispatchOptions => {
     return { path: '/api/small', method: 'GET', headers: { authorization: `Bearer ${token}` } }

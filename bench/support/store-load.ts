@@ -75,10 +75,11 @@ async function create(): Promise<string> {
 async function rotate(id: string, generation: number): Promise<void> {
   const now = nowSeconds()
   const where = { tenant: 'plain', bucket: 0, id }
-  const found = await sessions.findByToken(where)
+  const found = await sessions.peek(where)
   if (found === undefined) throw new Error('the session is gone')
   const { outcome } = await sessions.rotate({
     ...where,
+    user: found.user,
     generation,
     graceSeconds: 10,
     rotation: 'on',

@@ -40,6 +40,8 @@ export interface AdminNeeds {
   readonly tenants: TenantCalls
   /** Told of faults of ours behind a 500. */
   failed?(cause: unknown): void
+  /** Whether no replica of the store is known to have all that was written. Absent: there is none. */
+  isUnconfirmed?(): boolean
 }
 
 export interface Admin {
@@ -53,12 +55,14 @@ interface Answer {
   readonly status: number
   readonly contentType: string
   readonly body: string
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 type Endpoint = () => Answer | Promise<Answer>
 
 const JSON_TYPE = 'application/json; charset=utf-8'
 const READING = 'GET, HEAD'
+const UNCONFIRMED = { 'gatehouse-replication': 'unconfirmed' } as const
 /** For probes, which carry no token. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz'])
 const NO_PATH = { description: 'The admin listener has no such path.' } as const
@@ -136,7 +140,8 @@ export function createAdmin(needs: AdminNeeds, config: AdminListenerConfig): Adm
 
   async function change(req: IncomingMessage, requestId: string, call: ChangingCall): Promise<Answer> {
     const reason = (await readReason(req)) ?? 'operator'
-    return json(200, await call.run({ actor: 'admin', reason, ip: req.socket.remoteAddress ?? '', requestId }))
+    const answer = json(200, await call.run({ actor: 'admin', reason, ip: req.socket.remoteAddress ?? '', requestId }))
+    return needs.isUnconfirmed?.() === true ? { ...answer, headers: UNCONFIRMED } : answer
   }
 
   function refuse(req: IncomingMessage, res: ServerResponse, problem: Problem, requestId: string): void {
@@ -182,9 +187,10 @@ function createLimitedServer(serve: (req: IncomingMessage, res: ServerResponse) 
   return server
 }
 
-function write(req: IncomingMessage, res: ServerResponse, { status, contentType, body }: Answer): void {
+function write(req: IncomingMessage, res: ServerResponse, { status, contentType, body, headers }: Answer): void {
   res.writeHead(status, {
     ...SAFETY_HEADERS,
+    ...headers,
     'content-type': contentType,
     'content-length': Buffer.byteLength(body),
   })

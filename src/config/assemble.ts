@@ -4,7 +4,7 @@ import { buildClients } from './build-clients.ts'
 import { buildIdentity } from './build-identity.ts'
 import { buildIssuers } from './build-issuers.ts'
 import { buildRoutes } from './build-routes.ts'
-import { buildMasterKeys, buildSessionStorage } from './build-storage.ts'
+import { buildLegacyChannel, buildMasterKeys, buildSessionStorage } from './build-storage.ts'
 import { buildTenants } from './build-tenants.ts'
 import { buildUpstreams } from './build-upstreams.ts'
 import type { AdminListenerConfig, Config, PublicListenerConfig, RouteConfig } from './config.ts'
@@ -26,7 +26,7 @@ export function assemble(draft: Draft, file: string, build: Build): Assembly {
   const issuers = buildIssuers(draft.issuers, tenants, build)
   const upstreams = buildUpstreams(draft.upstreams, build)
   const identity = buildIdentity(draft.identity, build)
-  const { maxStaleness, whenStale, breaker } = draft.revocation
+  const { maxStaleness, whenStale, breaker, legacyChannel } = draft.revocation
   const revocation = { maxStalenessMs: maxStaleness, whenStale }
   const sessions = buildSessionStorage(draft.storage.sessions, build)
   const routes = buildRoutes(
@@ -45,6 +45,7 @@ export function assemble(draft: Draft, file: string, build: Build): Assembly {
     revocation: {
       ...revocation,
       breaker: { timeoutMs: breaker.timeout, errorThreshold: breaker.errorThreshold, resetAfterMs: breaker.resetAfter },
+      ...(legacyChannel === undefined ? {} : { legacyChannel: buildLegacyChannel(legacyChannel, sessions, build) }),
     },
     identity: identity.config,
     upstreams,

@@ -60,8 +60,12 @@ function buildIssuer(name: string, draft: IssuerDraft, tenants: ReadonlyMap<stri
     keys: buildKeys(path, draft, algorithms, build),
     clockSkewSeconds: draft.clockSkew,
     maxLifetimeSeconds: draft.maxLifetime,
-    claims: draft.claims,
+    claims: buildClaims(draft.claims),
   }
+}
+
+function buildClaims({ userElse, ...claims }: IssuerDraft['claims']): IssuerConfig['claims'] {
+  return { ...claims, ...(userElse === undefined ? {} : { userElse }) }
 }
 
 /** Secrets go with HS*, public keys with all else; an issuer that had both could be forged with its own public key. */

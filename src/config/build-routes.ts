@@ -42,6 +42,12 @@ function buildRoute(path: Path, name: string, draft: RouteDraft, around: Surroun
   }
   const tenants = known('tenants', draft.tenants, [...around.tenants.keys()], 'tenant')
   const issuers = known('issuers', draft.issuers, [OWN_ISSUER, ...around.issuers.keys()], 'issuer')
+  if (draft.liveUntil === 'session' && issuers !== undefined && !issuers.has(OWN_ISSUER)) {
+    build.report(
+      [...path, 'liveUntil'],
+      `has no effect without the issuer ${OWN_ISSUER}: tokens made elsewhere have no session here`,
+    )
+  }
   const rules = (key: 'requestHeaders' | 'responseHeaders', owned: ReadonlySet<string>) =>
     buildHeaderRules([...path, key], draft[key], owned, build)
   return {
@@ -66,6 +72,7 @@ function buildRoute(path: Path, name: string, draft: RouteDraft, around: Surroun
     requestHeaders: rules('requestHeaders', around.owned),
     responseHeaders: rules('responseHeaders', new Set()),
     websocket: draft.websocket,
+    ...(draft.liveUntil === 'session' && { liveUntil: draft.liveUntil }),
     encodedSlash: draft.paths.encodedSlash,
     target: buildTarget(path, draft, [...around.upstreams.keys()], build),
   }
@@ -122,7 +129,7 @@ function buildTarget(path: Path, draft: RouteDraft, upstreams: readonly string[]
 }
 
 /** What only a request to an upstream has. */
-const UPSTREAM_KEYS: readonly Path[] = [['host'], ['websocket'], ['timeouts', 'response'], ['responseHeaders']]
+const UPSTREAM_KEYS: readonly Path[] = [['host'], ['websocket'], ['liveUntil'], ['timeouts', 'response'], ['responseHeaders']]
 /** What a service that says its own authentication leaves no room for. */
 const CALLER_KEYS = [
   'scopes',
@@ -148,7 +155,7 @@ function refuseOnService(path: Path, service: ServiceName, build: Build): void {
 function refuseWithoutEffect(path: Path, draft: RouteDraft, build: Build): void {
   if (draft.auth === undefined || draft.auth === 'required') return
   const always = ['scopes', 'claims', 'maxAuthAge', ...(draft.replay === 'once' ? ['replay'] : [])]
-  const keys = draft.auth === 'public' ? [...always, 'tenants', 'issuers'] : always
+  const keys = draft.auth === 'public' ? [...always, 'tenants', 'issuers', 'liveUntil'] : always
   for (const key of keys) {
     if (!build.isWritten([...path, key])) continue
     const why = draft.auth === 'public' ? 'has no effect on a public route' : 'would let requests without a token pass it'

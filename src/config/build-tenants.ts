@@ -43,6 +43,7 @@ function buildTenant(id: string, draft: TenantDraft, origin: string, build: Buil
       graceSeconds: grace,
     },
     sessionsPerUser: draft.sessionsPerUser,
+    loginScopes: [...new Set(draft.loginScopes.map((item) => item.value))],
     keys: { rotateEverySeconds: rotateEvery, publishBeforeSeconds: publishBefore },
     registration: draft.registration,
     clockSkewSeconds: draft.clockSkew,

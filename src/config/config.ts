@@ -8,11 +8,12 @@
 import { resolve } from 'node:path'
 import type { Auth, HeaderRules, Route, WhenStale } from '../exchange/exchange.ts'
 import { describe, describePart } from './describe.ts'
+import type { TakenFromEnvironment } from './from-environment.ts'
 import { JWKS_MAX_AGE_SECONDS, SERVICE_NAMES } from './names.ts'
-import { fileFault, parseText } from './parse.ts'
-import type { ConfigNeeds } from './parse.ts'
+import { fileFault, parseText, type ConfigNeeds } from './parse.ts'
 
 export { ConfigError, formatFault } from './faults.ts'
+export type { TakenFromEnvironment } from './from-environment.ts'
 export type { ConfigNeeds } from './parse.ts'
 export { JWKS_MAX_AGE_SECONDS, SERVICE_NAMES }
 
@@ -62,7 +63,7 @@ export interface Config {
     readonly directory: string
     readonly migrate: boolean
   }
-  /** 32 bytes each; the first one seals, the others still open. Empty on embedded storage, which then keeps one of its own. */
+  /** 32 bytes each; the first one seals, the others still open. Empty where the gateway keeps one of its own in `directory`. */
   readonly masterKeys: readonly Uint8Array[]
   /** By id. Has `default` always. */
   readonly tenants: ReadonlyMap<string, TenantConfig>
@@ -75,15 +76,17 @@ export interface Config {
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>
   readonly routes: readonly RouteConfig[]
   readonly telemetry: { readonly accessLog: { /** 0 to 1. */ readonly sample: number } }
+  /** What the file does not speak of and the variables of an older service say; absent: nothing. */
+  readonly fromEnvironment?: readonly TakenFromEnvironment[]
 }
 
 /** Where sessions, signing keys and revocations are kept. */
 export type SessionStorageConfig =
   | { readonly kind: 'embedded' }
-  /** `url` may carry user name and password: it is a secret. */
-  | { readonly kind: 'redis'; readonly url: string }
-  | { readonly kind: 'cluster'; readonly urls: readonly string[] }
-  | { readonly kind: 'sentinel'; readonly urls: readonly string[]; readonly name: string }
+  /** The URLs may carry user name and password: they are secrets. `replica`: where revocations are read. `ca`: PEM. */
+  | { readonly kind: 'redis'; readonly url: string; readonly replica?: string; readonly ca?: string }
+  | { readonly kind: 'cluster'; readonly urls: readonly string[]; readonly ca?: string }
+  | { readonly kind: 'sentinel'; readonly urls: readonly string[]; readonly name: string; readonly ca?: string }
 
 export interface PublicListenerConfig {
   readonly host: string
@@ -136,6 +139,7 @@ export interface TenantConfig {
     readonly graceSeconds: number
   }
   readonly sessionsPerUser: number
+  readonly loginScopes: readonly string[]
   readonly keys: { readonly rotateEverySeconds: number; readonly publishBeforeSeconds: number }
   readonly registration: 'open' | 'closed'
   readonly clockSkewSeconds: number
@@ -182,7 +186,14 @@ export interface IssuerConfig {
   readonly clockSkewSeconds: number
   readonly maxLifetimeSeconds: number
   /** Names of the claims that carry each fact. */
-  readonly claims: { readonly user: string; readonly scope: string; readonly session: string; readonly token: string }
+  readonly claims: {
+    readonly user: string
+    /** Names the user of a token without `user`. */
+    readonly userElse?: string
+    readonly scope: string
+    readonly session: string
+    readonly token: string
+  }
 }
 
 export interface ClientConfig {
@@ -200,6 +211,14 @@ export interface RevocationConfig {
   readonly maxStalenessMs: number
   readonly whenStale: WhenStale
   readonly breaker: { readonly timeoutMs: number; /** 0 to 1. */ readonly errorThreshold: number; readonly resetAfterMs: number }
+  /** The channel of an older authentication service; absent: nothing is heard there and nothing is told. */
+  readonly legacyChannel?: LegacyChannelConfig
+}
+
+export interface LegacyChannelConfig {
+  readonly name: string
+  /** Whether tokens that end are published as they are, for subscribers that know nothing else. */
+  readonly publishRawToken: boolean
 }
 
 export interface IdentityConfig {
@@ -260,6 +279,8 @@ export interface RouteConfig {
   readonly requestHeaders: HeaderRules
   readonly responseHeaders: HeaderRules
   readonly websocket: boolean
+  /** Absent: `token`. */
+  readonly liveUntil?: 'session'
   readonly encodedSlash: 'reject' | 'keep'
   readonly target:
     | { readonly kind: 'upstream'; readonly upstream: string }

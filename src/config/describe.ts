@@ -63,7 +63,7 @@ function isSecret(path: readonly string[]): boolean {
 }
 
 function isStorageUrl([first, second, third]: readonly string[]): boolean {
-  return first === 'storage' && second === 'sessions' && (third === 'url' || third === 'urls')
+  return first === 'storage' && second === 'sessions' && (third === 'url' || third === 'urls' || third === 'replica')
 }
 
 /** `redis://[redacted]@host:6379/0`: which server it is, is worth knowing. */

@@ -9,6 +9,8 @@ import { readDocument } from './document.ts'
 import type { SourceDocument } from './document.ts'
 import { ConfigError, createReport, labelOf } from './faults.ts'
 import type { Path, Report } from './faults.ts'
+import { foldEnvironment } from './from-environment.ts'
+import type { TakenFromEnvironment } from './from-environment.ts'
 import { interpolate } from './interpolate.ts'
 import { NAME } from './names.ts'
 import { readShape } from './shape-faults.ts'
@@ -37,11 +39,12 @@ export function parseText(text: string, file: string, needs: ConfigNeeds): Confi
   const report = createReport(file, { locate: document.locate, label: (path) => labelOf(withRouteName(path, names)) })
   reportDocument(document, report)
   const { value, replaced, used } = interpolate(document.value, { environment: needs.environment, report: report.add })
-  const draft = readShape(value, report)
+  const { value: whole, taken } = foldEnvironment(value, { environment: needs.environment, report: report.add })
+  const draft = readShape(whole, report)
   if (draft === undefined) throw new ConfigError(report.faults())
   const absolute = resolve(file)
   const assembly = assemble(draft, absolute, createBuild(absolute, needs, { document, replaced, report }))
-  const config = complete(assembly, report)
+  const config = complete(assembly, taken, report)
   const shown = assembly.routes.filter(({ at }) => !report.touches(['routes', at]))
   const inspected = report.faults().length === 0 ? config : { ...config, routes: shown.map((item) => item.value) }
   for (const { path, message } of needs.inspect?.(inspected) ?? []) {
@@ -110,8 +113,9 @@ function valueAt(root: unknown, path: Path): unknown {
   return value
 }
 
-function complete({ config, routes }: Assembly, report: Report): Config {
-  const whole = { ...config, version: '', routes: routes.map((item) => item.value) }
+function complete({ config, routes }: Assembly, taken: readonly TakenFromEnvironment[], report: Report): Config {
+  const from = taken.length === 0 ? {} : { fromEnvironment: taken }
+  const whole = { ...config, ...from, version: '', routes: routes.map((item) => item.value) }
   return report.faults().length > 0 ? whole : { ...whole, version: versionOf(whole) }
 }
 

@@ -80,6 +80,11 @@ export const routes = mapping({
   requestHeaders: headerRules('request').prefault({}),
   responseHeaders: headerRules('answer').prefault({}),
   websocket: flag().prefault(false).describe('Lets WebSockets through.'),
+  liveUntil: choice(['token', 'session'])
+    .prefault('token')
+    .describe(
+      'How long a WebSocket or a stream lasts: as its token, or, where the session was refreshed since, as the newest token of that.',
+    ),
   paths: mapping({
     encodedSlash: choice(['reject', 'keep']).prefault('reject').describe('What happens to %2F in a path.'),
   }).prefault({}),

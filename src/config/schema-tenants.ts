@@ -1,9 +1,15 @@
 import { z } from 'zod'
 import { host, httpIssuer, scope } from './addresses.ts'
-import { choice, duration, flag, integer, percentage, plainText, rate, seconds } from './scalars.ts'
+import { choice, duration, flag, integer, percentage, plainText, rate, seconds, text } from './scalars.ts'
 import { secret } from './secrets.ts'
 import { list, mapping, unsupported } from './shapes.ts'
 import { redisUrl, sessionStorage } from './storage-urls.ts'
+
+const CHANNEL = 'must be the name of a channel: visible ASCII, 1 to 128 characters'
+
+function channelName() {
+  return text<string>(CHANNEL, '^[\\x21-\\x7e]{1,128}$', (value) => (/^[\x21-\x7e]{1,128}$/.test(value) ? value : undefined))
+}
 
 /** One value of `tenants`. */
 export const tenant = mapping({
@@ -28,6 +34,7 @@ export const tenant = mapping({
       .describe('How long the token before the newest still gets that same newest one, for lost answers.'),
   }).prefault({}),
   sessionsPerUser: integer(1, 10_000).prefault(100).describe('Sessions of one user; one more ends the least recently used.'),
+  loginScopes: list(scope()).prefault([]).describe('Scopes of the tokens of a login with a password.'),
   keys: mapping({
     rotateEvery: seconds('1h', '3650d').prefault('90d').describe('How long a signing key signs.'),
     publishBefore: seconds('10m', '30d')
@@ -71,16 +78,28 @@ export const revocation = mapping({
   })
     .prefault({})
     .describe('Guards the look-ups of whenStale: verify.'),
-  legacyChannel: unsupported(),
+  legacyChannel: mapping({
+    name: channelName().prefault('token_invalidation').describe('Name of the channel.'),
+    publishRawToken: flag()
+      .prefault(false)
+      .describe('Also publishes tokens that end as they are, for subscribers that know nothing else.'),
+  })
+    .optional()
+    .describe('Hears and tells an older authentication service, on a channel of the Redis of storage.sessions, what ended.'),
 })
 
 /** `storage.sessions`: a word or URL, or the nodes of several machines. */
 export const sessionsPlace = z.union([
   sessionStorage(),
   mapping({
+    url: redisUrl().optional().describe('One Redis, as without a mapping.'),
+    replica: redisUrl().optional().describe('A replica of it nearby, which revocations are read from. Goes with url.'),
     cluster: list(redisUrl()).optional().describe('Nodes of a Redis Cluster; one that answers leads to the others.'),
     sentinels: list(redisUrl()).optional().describe('Sentinels that know the master.'),
     name: plainText('the name of the master').optional().describe('What the sentinels call the master, such as mymaster.'),
+    ca: plainText('the path of a PEM file')
+      .optional()
+      .describe('Certificates to trust for rediss://, a PEM file. Default: those of the system.'),
   }),
 ])
 

@@ -73,6 +73,7 @@ const issuer = mapping({
   maxLifetime: seconds('1s', '3650d').prefault('24h').describe('Tokens that live longer are refused.'),
   claims: mapping({
     user: plainText('the name of a claim').prefault('sub').describe('The claim that names the user.'),
+    userElse: plainText('the name of a claim').optional().describe('The claim that names the user of a token without that one.'),
     scope: plainText('the name of a claim').prefault('scope').describe('The claim that holds the scopes.'),
     session: plainText('the name of a claim').prefault('sid').describe('The claim that names the session.'),
     token: plainText('the name of a claim').prefault('jti').describe('The claim that names the token.'),

@@ -42,7 +42,7 @@ export function databaseOf(url: string): number {
 
 const MUST = 'must be redis://HOST:PORT or rediss://HOST:PORT; in a user name or password, write %XX for / ? # @ : and %'
 const ANY =
-  'must be embedded, redis://HOST:PORT, rediss://HOST:PORT, { cluster: [redis://…] } or { sentinels: [redis://…], name: NAME }'
+  'must be embedded, redis://HOST:PORT, rediss://HOST:PORT, { url: redis://… }, { cluster: [redis://…] } or { sentinels: [redis://…], name: NAME }'
 
 function readRedisUrl(value: string): Reading<string> | undefined {
   if (!URL.canParse(value) || /[\s?#]/.test(value)) return undefined

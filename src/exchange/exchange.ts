@@ -85,6 +85,8 @@ export interface Route {
   readonly requestHeaders: HeaderRules
   readonly responseHeaders: HeaderRules
   readonly websocket: boolean
+  /** A refreshed session carries what one of its tokens opened. Absent: nothing outlives its token. */
+  readonly liveUntil?: 'session'
   readonly encodedSlash: 'reject' | 'keep'
   readonly target: Target
 }
@@ -171,6 +173,17 @@ export interface Admitted extends Unrevoked {
 
 /** Let in by the policy: for good where the route takes a token any number of times. */
 export type Permitted = Admitted | Unspent
+
+/** Why an exchange was ended that was under way: its token was revoked, it expired, or nobody could tell whether it is good. */
+export type LiveEnd = 'revoked' | 'expired' | 'unavailable'
+
+/** An exchange that a token carries, while it is under way. */
+export interface LiveExchange {
+  readonly exchange: Authenticated
+  readonly principal: Identified
+  /** Ends it. False when it only waits for an answer that was asked for in time: then it is asked again. */
+  end(reason: LiveEnd): boolean
+}
 
 export const ANONYMOUS: Anonymous = Object.freeze({ kind: 'anonymous' })
 

@@ -77,19 +77,23 @@ function parse(bytes: Buffer): unknown {
 function depthOf(text: string): number {
   let depth = 0
   let deepest = 0
-  let quoted = false
   for (let i = 0; i < text.length; i++) {
     const char = text.charCodeAt(i)
-    if (quoted) {
-      if (char === 0x5c) i++
-      if (char === 0x22) quoted = false
-      continue
-    }
-    if (char === 0x22) quoted = true
+    if (char === 0x22) i = endOfString(text, i + 1)
     if (char === 0x7b || char === 0x5b) deepest = Math.max(deepest, ++depth)
     if (char === 0x7d || char === 0x5d) depth--
   }
   return deepest
+}
+
+/** Where the quote is that ends a string; most of a body is one long token, so it is not looked at letter by letter. */
+function endOfString(text: string, from: number): number {
+  for (let quote = text.indexOf('"', from); quote !== -1; quote = text.indexOf('"', quote + 1)) {
+    let escapes = 0
+    while (text.charCodeAt(quote - 1 - escapes) === 0x5c) escapes += 1
+    if (escapes % 2 === 0) return quote
+  }
+  return text.length
 }
 
 function isClean(value: unknown): boolean {

@@ -8,10 +8,10 @@
  * @module
  */
 import type { z } from 'zod'
-import type { ServiceName } from '../config/config.ts'
+import { SERVICE_NAMES, type ServiceName } from '../config/config.ts'
 import type { Admitted, Identified } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
-import type { EndpointName } from './catalogue.ts'
+import { endpointsOf, type EndpointName } from './catalogue.ts'
 
 export { endpointsOf } from './catalogue.ts'
 
@@ -58,6 +58,8 @@ export interface EndpointInfo {
   readonly caller?: EndpointCaller
   /** Largest body, bytes. Absent: as the route says. */
   readonly bodyBytes?: number
+  /** It ends sessions or tokens: its answer says when that might be lost with the master of the store. */
+  readonly ends?: true
 }
 
 /** How an endpoint answers; the catalogue has its method, path and authentication. */
@@ -80,8 +82,16 @@ export interface Services {
   serve(admitted: Admitted, io: ServiceIo): Promise<Answer>
 }
 
+/** Says of an ending that it is in force, and that no replica of the store is known to have it yet. */
+const UNCONFIRMED = { 'gatehouse-replication': 'unconfirmed' } as const
+
+export interface ServicesNeeds {
+  /** Whether no replica of the store is known to have all that this process wrote. Absent: there is none. */
+  isUnconfirmed?(): boolean
+}
+
 /** @throws Error when a service is there twice */
-export function createServices(list: readonly AnyService[]): Services {
+export function createServices(list: readonly AnyService[], needs: ServicesNeeds = {}): Services {
   const services = new Map<string, ReadonlyMap<string, Endpoint>>()
   for (const { name, endpoints } of list) {
     if (services.has(name)) throw new Error(`the service ${name} is there twice`)
@@ -91,11 +101,22 @@ export function createServices(list: readonly AnyService[]): Services {
     async serve(admitted, io) {
       const { target } = admitted.route
       const endpoint = target.kind === 'service' ? services.get(target.service)?.get(target.endpoint) : undefined
-      if (endpoint === undefined) throw new Error(`the route ${admitted.route.name} leads to no endpoint`)
-      return endpoint.handle({ admitted, io })
+      if (endpoint === undefined || target.kind !== 'service')
+        throw new Error(`the route ${admitted.route.name} leads to no endpoint`)
+      const answer = await endpoint.handle({ admitted, io })
+      if (!ENDING.has(`${target.service}.${target.endpoint}`) || needs.isUnconfirmed?.() !== true) return answer
+      return { ...answer, headers: { ...answer.headers, ...UNCONFIRMED } }
     },
   }
 }
+
+const ENDING: ReadonlySet<string> = new Set(
+  SERVICE_NAMES.flatMap((service) =>
+    endpointsOf(service)
+      .filter((endpoint) => endpoint.ends)
+      .map((endpoint) => `${service}.${endpoint.name}`),
+  ),
+)
 
 /** An answer in JSON. */
 export function json(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): Answer {

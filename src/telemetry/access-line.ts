@@ -37,6 +37,7 @@ export function createAccessLine(stamp: Stamp, config: Pick<Config, 'routes' | '
     }
     line += `,"bytes_in":${record.bytesIn},"bytes_out":${record.bytesOut}`
     if (record.aborted) line += ',"aborted":true'
+    if (record.ended !== undefined) line += `,"ended":"${record.ended}"`
     line += userAgent(exchange.rawHeaders)
     if ('revocation' in exchange) line += `,"revocation":"${exchange.revocation}"`
     if (problem === undefined) return `${line}}`

@@ -1,3 +1,4 @@
+import type { LiveEnd } from '../exchange/exchange.ts'
 import type { Log } from './log.ts'
 import { NONE } from './metrics.ts'
 import type { Metrics } from './metrics.ts'
@@ -22,16 +23,38 @@ export interface Events {
     breaker(state: 'closed' | 'half-open' | 'open'): void
     feed(state: 'up' | 'down', cause?: unknown): void
     listenerFailed(cause: unknown): void
+    restored(count: number): void
+    copyLoaded(ageSeconds: number): void
+    copyRefused(cause: unknown): void
+    copyKept(state: 'up' | 'down', cause?: unknown): void
+  }
+  readonly live: {
+    /** Something that a token carried was ended. */
+    ended(reason: LiveEnd): void
   }
   readonly redis: {
     /** A command was answered, or failed. */
     observe(seconds: number): void
     /** A write was not seen on a replica in time. */
     unreplicated(): void
+    /** Commands are refused at once, or are sent; told at the opening too. */
+    breaker(state: 'closed' | 'open'): void
+    /** A Redis that was away at the start cannot be used by this gateway. */
+    unfit(cause: unknown): void
   }
   readonly sessions: {
     /** `created`, `ended`, `all_ended`, `login_failed` … */
     event(tenant: string, event: string, by?: number): void
+  }
+  readonly legacyChannel: {
+    /** A message of the channel was dealt with; `result` is a word of a fixed list. */
+    message(direction: 'in' | 'out', result: string): void
+    /** The channel is heard, or is not. */
+    heard(state: 'up' | 'down', cause?: unknown): void
+    /** More messages came than could be dealt with. */
+    flooded(): void
+    /** A revocation that was heard of could not be written. */
+    lost(cause: unknown): void
   }
   readonly upstream: {
     /** The head of an answer came. */
@@ -41,10 +64,12 @@ export interface Events {
 
 const BREAKER_STATES = { closed: 0, 'half-open': 1, open: 2 } as const
 const REVOCATION_STORE = { dependency: 'revocation_store' } as const
+const REDIS = { dependency: 'redis' } as const
 
 export function createEvents(metrics: Metrics, log: Log): Events {
   const failing = new Set<string>()
   metrics.breaker.set(REVOCATION_STORE, BREAKER_STATES.closed)
+  let redis: 'closed' | 'open' = 'closed'
   return {
     authenticator: {
       decided: (tenant, result, reason) => metrics.decisions.add(tenant ?? NONE, result, reason),
@@ -66,9 +91,43 @@ export function createEvents(metrics: Metrics, log: Log): Events {
         else log.error('revocations cannot be read, the local copy goes on', { cause })
       },
       listenerFailed: (cause) => log.error('a revocation could not be passed on', { cause }),
+      restored(count) {
+        metrics.restored.inc(count)
+        log.warn('revocations that Redis had lost were put back', { count })
+      },
+      copyLoaded(ageSeconds) {
+        const age = Number.isFinite(ageSeconds)
+          ? { age_seconds: Math.round(ageSeconds) }
+          : { age: 'unknown, the clock went backwards' }
+        log.info('the revocations of the last run are enforced from their copy on the disk', age)
+      },
+      copyRefused: (cause) => log.warn('the copy of the revocations on the disk cannot be used and is left aside', { cause }),
+      copyKept(state, cause) {
+        if (state === 'up') log.info('the copy of the revocations is written again')
+        else log.warn('the copy of the revocations cannot be written: a start without Redis would not know them', { cause })
+      },
     },
-    redis: { observe: (seconds) => metrics.redisSeconds.observe(seconds), unreplicated: () => metrics.unreplicated.inc() },
+    live: { ended: (reason) => metrics.liveEnds.add(reason) },
+    redis: {
+      observe: (seconds) => metrics.redisSeconds.observe(seconds),
+      unreplicated: () => metrics.unreplicated.inc(),
+      breaker(state) {
+        metrics.breaker.set(REDIS, BREAKER_STATES[state])
+        if (state !== redis) log.warn('the circuit breaker of Redis changed', { state })
+        redis = state
+      },
+      unfit: (cause) => log.error('this Redis cannot be used: everything that needs it is refused', { cause }),
+    },
     sessions: { event: countSessions },
+    legacyChannel: {
+      message: (direction, result) => metrics.legacyMessages.add(direction, result),
+      heard(state, cause) {
+        if (state === 'up') log.info('the legacy channel is heard')
+        else log.warn('the legacy channel is not heard: what the older service ends meanwhile is missed', { cause })
+      },
+      flooded: () => log.error('too many messages on the legacy channel: some are dropped'),
+      lost: (cause) => log.error('the older service ended a token, and its revocation could not be written', { cause }),
+    },
     upstream: { answered: (upstream, seconds) => metrics.upstreamSeconds.observe(seconds, upstream) },
   }
 

@@ -8,7 +8,11 @@ export interface Gauges {
   /** Milliseconds; no sample while it is not finite. */
   revocationStalenessMs?(): number
   connections?(): number
+  /** WebSockets, streams and long requests that a token carries. */
+  liveConnections?(): number
   redisUp?(): boolean
+  /** Writes that no replica of Redis is known to have. */
+  redisUnconfirmed?(): number
   /** Age of the key set of each issuer, by its name; an issuer whose keys were never read is left out. */
   jwksAgesSeconds?(): Iterable<readonly [issuer: string, seconds: number]>
   /** Targets are told by their place in the configuration, from 0: their addresses are nobody's business. */
@@ -32,6 +36,15 @@ export function registerGauges(sources: Gauges, config: GaugesConfig): void {
   })
   single(registry, 'gatehouse_revocation_entries', 'Live revocations in the local copy.', () => sources.revocationEntries?.())
   single(registry, 'gatehouse_connections', 'Open connections of clients.', () => sources.connections?.())
+  single(registry, 'gatehouse_live_connections', 'WebSockets, streams and long requests that a token carries.', () =>
+    sources.liveConnections?.(),
+  )
+  single(
+    registry,
+    'gatehouse_redis_unconfirmed_writes',
+    'Writes that no replica of Redis is known to have yet; no sample on embedded storage.',
+    () => sources.redisUnconfirmed?.(),
+  )
   single(registry, 'gatehouse_redis_up', 'Whether Redis answers; no sample on embedded storage.', () => {
     const up = sources.redisUp?.()
     return up === undefined ? undefined : Number(up)

@@ -18,11 +18,14 @@ export interface Metrics {
   readonly validated: Tally
   readonly revocationChecks: Tally
   readonly lagSeconds: Timings
+  readonly restored: Counter
+  readonly liveEnds: Tally
   readonly breaker: Gauge
   readonly redisSeconds: Timings
   readonly unreplicated: Counter
   readonly jwksFetches: Tally
   readonly sessions: Tally
+  readonly legacyMessages: Tally
   readonly reload: Gauge
 }
 
@@ -48,6 +51,7 @@ export function createMetrics(config: MetricsConfig): Metrics {
   ]
   const source = { name: 'source', bound: oneOf(SOURCES) }
   const event = { name: 'event', bound: few() }
+  const direction = { name: 'direction', bound: oneOf(['in', 'out']) }
   return {
     registry,
     requests: createTally({ registry, ...HELP.requests, labels: [route, tenant, code] }),
@@ -59,11 +63,14 @@ export function createMetrics(config: MetricsConfig): Metrics {
     validated: createTally({ registry, ...HELP.validated, labels: types }),
     revocationChecks: createTally({ registry, ...HELP.revocationChecks, labels: [result, source] }),
     lagSeconds: timings(registry, { ...HELP.lagSeconds, buckets: FAST }),
+    restored: new Counter({ ...HELP.restored, registers: [registry] }),
+    liveEnds: createTally({ registry, ...HELP.liveEnds, labels: [{ name: 'reason', bound: oneOf(LIVE_ENDS) }] }),
     breaker: new Gauge({ ...HELP.breaker, labelNames: ['dependency'], registers: [registry] }),
     redisSeconds: timings(registry, { ...HELP.redisSeconds, buckets: FAST }),
     unreplicated: new Counter({ ...HELP.unreplicated, registers: [registry] }),
     jwksFetches: createTally({ registry, ...HELP.jwksFetches, labels: [issuer, result] }),
     sessions: createTally({ registry, ...HELP.sessions, labels: [tenant, event] }),
+    legacyMessages: createTally({ registry, ...HELP.legacyMessages, labels: [direction, { name: 'result', bound: few() }] }),
     reload: new Gauge({ ...HELP.reload, registers: [registry] }),
   }
 }
@@ -78,6 +85,14 @@ const HELP = {
   validated: { name: 'gatehouse_tokens_validated_total', help: 'Tokens whose signature was verified.' },
   revocationChecks: { name: 'gatehouse_revocation_checks_total', help: 'Tokens compared with the revocations.' },
   lagSeconds: { name: 'gatehouse_revocation_lag_seconds', help: 'From the notice of a revocation to its enforcement here.' },
+  restored: {
+    name: 'gatehouse_revocation_restored_total',
+    help: 'Revocations that the store had lost and this gateway put back.',
+  },
+  liveEnds: {
+    name: 'gatehouse_live_ended_total',
+    help: 'WebSockets, streams and long requests that were ended because of their token.',
+  },
   breaker: { name: 'gatehouse_breaker_state', help: 'State of a circuit breaker: 0 closed, 1 half open, 2 open.' },
   redisSeconds: { name: 'gatehouse_redis_duration_seconds', help: 'From a command to Redis to its answer, or to its failure.' },
   unreplicated: {
@@ -86,6 +101,10 @@ const HELP = {
   },
   jwksFetches: { name: 'gatehouse_jwks_fetch_total', help: 'Fetches of an issuer’s key set.' },
   sessions: { name: 'gatehouse_sessions_total', help: 'What happened to sessions and accounts.' },
+  legacyMessages: {
+    name: 'gatehouse_legacy_channel_messages_total',
+    help: 'Messages of the channel of an older authentication service.',
+  },
   reload: { name: 'gatehouse_config_last_reload_success', help: 'Whether the last reading of the configuration succeeded.' },
 } as const
 
@@ -94,6 +113,7 @@ const FAST = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02
 const SLOW = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 const RESULTS = ['accepted', 'refused', 'anonymous', 'hit', 'miss', 'clear', 'revoked', 'unknown', 'ok', 'error'] as const
+const LIVE_ENDS = ['revoked', 'expired', 'unavailable']
 const SOURCES = ['replica', 'store', 'skipped'] as const
 const TOKEN_TYPES = ['access', 'refresh', 'service', 'id', 'bearer', 'at+jwt', 'jwt', 'JWT', NONE]
 const ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519 HS256 HS384 HS512'.split(' ')

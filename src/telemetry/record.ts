@@ -1,4 +1,4 @@
-import type { Arrived, Authenticated, Permitted, Routed, Unrevoked } from '../exchange/exchange.ts'
+import type { Arrived, Authenticated, LiveEnd, Permitted, Routed, Unrevoked } from '../exchange/exchange.ts'
 import type { Problem } from '../problem/problem.ts'
 
 /** A request at whichever step it has reached. */
@@ -19,4 +19,6 @@ export interface RequestRecord {
   upstreamMs: number
   /** The client went away, or the answer was cut short. */
   aborted: boolean
+  /** Why the gateway ended it, where its token did not last. */
+  ended: LiveEnd | undefined
 }

@@ -107,6 +107,7 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
       upstream: undefined,
       upstreamMs: 0,
       aborted: false,
+      ended: undefined,
     }
     open.add(record)
     return record

@@ -170,7 +170,7 @@ describe('a key that is not used', () => {
 
   it('is counted, and the metrics say which issuer published it', async () => {
     const text = await (await fetch(`${scene.gateway.adminUrl}/metrics`)).text()
-    expect(text).toMatch(/gatehouse_jwks_fetch_total\{issuer="screened-0",result="ok"\} 1/)
+    expect(text).toMatch(/gatehouse_jwks_fetch_total\{issuer="screened-0",result="ok"\} [1-9]/)
   })
 })
 

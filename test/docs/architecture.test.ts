@@ -33,7 +33,7 @@ describe('the table of places in ARCHITECTURE.md', () => {
 })
 
 function listOf(cell: string | undefined): string[] {
-  const names = (cell ?? '').split(',').map((name) => name.replace(/[¹²\s]/g, ''))
+  const names = (cell ?? '').split(',').map((name) => name.replace(/[¹²³\s]/g, ''))
   return names.filter((name) => name !== '–').toSorted()
 }
 

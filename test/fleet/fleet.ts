@@ -42,6 +42,13 @@ export interface Fleet {
   close(): Promise<void>
 }
 
+/** One gateway on a `storage.sessions` of its own, in a folder that the caller may keep to start it again. */
+export function startMember(place: unknown, directory?: string, more = ''): Promise<TestGateway> {
+  const storage = `storage: { sessions: ${JSON.stringify(place)}, directory: ./data }`
+  const options = { environment: ENVIRONMENT, ...(directory === undefined ? {} : { directory }) }
+  return startGateway(`${storage}\nmasterKey: { env: MASTER_KEY }\n${more}${YAML}`, options)
+}
+
 /** @param server - a Redis that is there already, and that the caller stops */
 export async function startFleet(storage: 'redis' | 'embedded', count: number, server?: RedisServer): Promise<Fleet> {
   // Accounts are in the directory whatever storage sessions have: the members share it.
@@ -101,7 +108,7 @@ export async function callApi(gateway: TestGateway, token: string): Promise<stri
 }
 
 /** A call of the admin listener that changes something; its answer. */
-export async function admin(gateway: TestGateway, path: string): Promise<Record<string, unknown>> {
+export async function admin(gateway: Pick<TestGateway, 'adminUrl'>, path: string): Promise<Record<string, unknown>> {
   const response = await fetch(`${gateway.adminUrl}${path}`, { method: 'POST', headers: { 'x-gatehouse-admin': '1' } })
   const body = (await response.json()) as Record<string, unknown>
   if (response.status !== 200) throw new Error(`${path}: ${response.status} ${JSON.stringify(body)}`)

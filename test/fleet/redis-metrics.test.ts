@@ -52,6 +52,26 @@ it('counts writes that no replica has in time', async () => {
   replica.resume()
 })
 
+it('shows a Redis that says nothing though nobody asks, and whoever asks then is refused at once', async () => {
+  const fleet = await fleetOn('redis')
+  const breaker = async (): Promise<string | undefined> => {
+    const body = await (await fetch(`${fleet.at(0).adminUrl}/metrics`)).text()
+    return /^gatehouse_breaker_state\{dependency="redis"\} (\d)$/m.exec(body)?.[1]
+  }
+  expect(await breaker()).toBe('0')
+  fleet.redis?.pause()
+  const whole = { timeout: 20_000, interval: 100 } as const
+  await vi.waitFor(async () => {
+    expect([await breaker(), (await metrics(fleet.at(0)))['gatehouse_redis_up']]).toEqual(['2', 0])
+  }, whole)
+  const startedMs = performance.now()
+  await expect(createSession(fleet.at(0), 'acme', 'u1')).rejects.toThrow('503')
+  expect(performance.now() - startedMs).toBeLessThan(1_800)
+  fleet.redis?.resume()
+  await vi.waitFor(() => createSession(fleet.at(0), 'acme', 'u1'), whole)
+  expect([await breaker(), (await metrics(fleet.at(0)))['gatehouse_redis_up']]).toEqual(['0', 1])
+}, 60_000)
+
 it('has nothing to say on embedded storage', async () => {
   const fleet = await fleetOn('embedded')
   await createSession(fleet.at(0), 'acme', 'u1')

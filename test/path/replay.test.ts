@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { basic } from '../support/clients.ts'
-import { claims, compact, hs } from '../support/foreign.ts'
+import { claims, compact, createSigner, hs } from '../support/foreign.ts'
 import { bearer, postJson, startGateway, type TestGateway } from '../support/gateway.ts'
 import { startRedis, type RedisServer } from '../support/redis.ts'
 import { handshake, openWebSocket, type WebSocketClient } from '../support/websocket.ts'
@@ -19,6 +19,8 @@ const USED = {
   error: 'invalid_token',
   detail: 'This resource takes each access token once, and this one was used already. Get a new one.',
 }
+
+const signer = createSigner('ES256', 'k1')
 
 let upstream: Server
 /** Request lines that the upstream saw. */
@@ -65,6 +67,7 @@ clients: { acme: { tenant: acme, secret: { env: JWT_SECRET }, scopes: [sessions:
 issuers:
   legacy: { issuer: legacy, ${foreign} }
   partner: { issuer: partner, ${foreign} }
+  public: { issuer: public, tenant: acme, audiences: any, algorithms: [ES256], jwks: { file: jwks.json } }
 upstreams: { bank: { targets: ["http://127.0.0.1:${(upstream.address() as AddressInfo).port}"] } }
 routes:
   - { name: pay, match: { path: /pay/* }, ${once}, scopes: [pay] }
@@ -73,7 +76,11 @@ routes:
   - { name: api, match: { path: /api/* }, auth: required, upstream: bank }
   - { name: sessions, match: { path: /sessions/* }, service: sessions }
 `,
-    { environment: { JWT_SECRET: SECRET, MASTER_KEY: 'ab'.repeat(32) }, ...(directory === undefined ? {} : { directory }) },
+    {
+      environment: { JWT_SECRET: SECRET, MASTER_KEY: 'ab'.repeat(32) },
+      files: { 'jwks.json': JSON.stringify({ keys: [signer.jwk] }) },
+      ...(directory === undefined ? {} : { directory }),
+    },
   )
 }
 
@@ -162,15 +169,19 @@ describe('a token on a route that takes each one once', () => {
     expect([await ask(first, '/transfer/1', foreign('legacy', id)), await ask(first, '/transfer/1', again)]).toEqual([200, 401])
   })
 
-  it('needs an id', async () => {
+  it('needs an id, or is of a shared secret and known by its text', async () => {
     const token = foreign('legacy', { jti: undefined })
-    expect(await ask(first, '/api/1', token)).toBe(200)
-    expect(await refusal(first, '/transfer/1', token)).toMatchObject({
+    expect(await ask(first, '/transfer/1', token)).toBe(200)
+    expect(await refusal(second, '/transfer/1', token)).toMatchObject(USED)
+    expect(seen).toEqual(['GET /transfer/1'])
+    const anonymous = signer.token(claims('public', { jti: undefined }))
+    expect(await ask(first, '/api/2', anonymous)).toBe(200)
+    expect(await refusal(first, '/transfer/2', anonymous)).toMatchObject({
       type: 'urn:gatehouse:problem:invalid_token',
       error: 'invalid_token',
       detail: expect.stringContaining('has no id (jti)'),
     })
-    expect(seen).toEqual(['GET /api/1'])
+    expect(seen).toEqual(['GET /transfer/1', 'GET /api/2'])
   })
 })
 

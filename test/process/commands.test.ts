@@ -118,7 +118,6 @@ describe('the command line', () => {
     [['explain', 'GET', '/', '--token', 'x'], 'explain: not supported yet'],
     [['diff', 'a', 'b'], 'diff: not supported yet'],
     [['migrate', 'up'], 'migrate: not supported yet'],
-    [['doctor'], 'doctor: not supported yet'],
   ])('refuses %j as wrong usage', async (args, fault) => {
     let said = ''
     const around = {

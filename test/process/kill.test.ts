@@ -21,7 +21,9 @@ it('keeps every registration and every logout that it has acknowledged, also thr
 
   for (let round = 0; round < ROUNDS; round += 1) {
     const clients = Array.from({ length: CLIENTS }, () => useUntilItDies(gateway, told))
-    await pause(700)
+    const before = told.revoked.length
+    await expect.poll(() => told.revoked.length, { timeout: 15_000, interval: 50 }).toBeGreaterThan(before + 1)
+    await pause(200)
     expect(await gateway.end('SIGKILL')).toEqual({ code: null, signal: 'SIGKILL' })
     await Promise.all(clients)
     gateway = await startGatewayProcess(`routes:${SERVICE_ROUTES}`, { folder, port })

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadConfig } from '../../src/config/config.ts'
-import { findRouteFaultsOf, openGateway, type Gateway } from '../../src/gateway.ts'
+import { findRouteFaultsOf, openGateway, type Gateway, type GatewayNeeds } from '../../src/gateway.ts'
 import { readFileSync } from 'node:fs'
 
 export interface TestGateway {
@@ -25,6 +25,8 @@ export interface GatewayOptions {
   readonly directory?: string
   /** Further files beside the configuration. */
   readonly files?: Readonly<Record<string, string>>
+  /** A clock that runs faster, say. */
+  readonly world?: NonNullable<GatewayNeeds['world']>
 }
 
 /** The services at their usual places. */
@@ -50,6 +52,7 @@ export async function startGateway(yaml: string, options: GatewayOptions = {}): 
     write(lines) {
       written += lines
     },
+    ...(options.world && { world: options.world }),
   })
   const addresses = await gateway.listen()
   return {

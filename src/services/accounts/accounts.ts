@@ -10,6 +10,7 @@ import type { RouteConfig, TenantConfig } from '../../config/config.ts'
 import type { Admitted, Identified } from '../../exchange/exchange.ts'
 import { OWN_ISSUER } from '../../exchange/exchange.ts'
 import { Problem } from '../../problem/problem.ts'
+import { by } from '../by.ts'
 import { jsonEndpoint } from '../json-body.ts'
 import type { Answer, Call, Service } from '../services.ts'
 import { callerOf, headerOf, json } from '../services.ts'
@@ -19,7 +20,7 @@ import { tenantInPath, tenantOf } from '../tenant-of-request.ts'
 import type { Login, Registration } from './bodies.ts'
 import { foldEmail, foldUsername, LOGIN, REGISTRATION } from './bodies.ts'
 import type { Passwords } from './passwords.ts'
-import type { Outcome } from './throttle.ts'
+import type { Lock, Outcome } from './throttle.ts'
 import { createThrottle } from './throttle.ts'
 
 export type { UserDirectory } from './directory.ts'
@@ -65,7 +66,7 @@ export interface AccountStore {
 
 /** Something that happened to an account, in the words of OWASP's logging vocabulary, for the audit record. */
 export interface AccountEvent {
-  readonly event: 'authn_login_success' | 'authn_login_fail' | 'user_created'
+  readonly event: 'authn_login_success' | 'authn_login_fail' | 'authn_login_lock' | 'user_created'
   readonly tenant: string
   /** Absent where the name that was given is nobody's. */
   readonly user?: string
@@ -86,6 +87,8 @@ export interface AccountsNeeds {
   record?(event: AccountEvent): void
   /** Whether a page of ours sends the request. @throws Problem `cross_site_request` */
   checkOrigin(admitted: Admitted): void
+  /** Told of a request whose caller has logged out, where the token of it is to be told of as it is. */
+  callerEnded?(admitted: Admitted): void
 }
 
 export interface AccountsConfig {
@@ -96,8 +99,10 @@ export interface AccountsConfig {
 /** `client_id` of the tokens of a login (RFC 9068 §2.2): the gateway itself took the password. */
 const CLIENT_ID = 'gatehouse'
 
-/** A login asks for no scope and gets none: scopes are for what is granted to clients. */
-const LOGIN_SCOPE = ''
+const LOCKS = {
+  account: 'too many failures of this address with this account',
+  address: 'too many failures of this address',
+} as const satisfies Record<Lock, string>
 
 const NO_STORE = { 'cache-control': 'no-store' } as const
 
@@ -142,10 +147,12 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
     const pair = await needs.sessions.create({
       tenant: tenant.id,
       user: account.id,
-      scope: LOGIN_SCOPE,
+      // A login asks for no scope: it gets what the tenant gives to everyone who logs in.
+      scope: tenant.loginScopes.join(' '),
       device: headerOf(call.admitted, 'user-agent') ?? '',
       ip: call.admitted.client,
       clientId: CLIENT_ID,
+      by: by(call, account.id),
     })
     if (body.cookie !== true) return json(200, pair, NO_STORE)
     return {
@@ -156,7 +163,7 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
 
   async function authenticated(call: Call, tenant: TenantConfig, body: Login): Promise<Account> {
     const subject = body.email === undefined ? `name ${foldUsername(body.username ?? '')}` : `mail ${foldEmail(body.email)}`
-    const attempt = throttle.begin(tenant, call.admitted.client, subject)
+    const attempt = throttle.begin(tenant, call.admitted.client, subject, (what) => void noteLock(call, tenant, body, what))
     let outcome: Outcome = 'withdrawn'
     try {
       const account = await accountOf(tenant.id, body)
@@ -176,18 +183,32 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
     }
   }
 
+  /** Never rejects: the refusal stands, whether or not it can be said whose account it is. */
+  async function noteLock(call: Call, tenant: TenantConfig, body: Login, what: Lock): Promise<void> {
+    const account = await accountOf(tenant.id, body).catch(() => undefined)
+    needs.record?.({
+      event: 'authn_login_lock',
+      ...(what === 'account' && account !== undefined && { user: account.id }),
+      reason: LOCKS[what],
+      ...circumstances(call, tenant),
+    })
+  }
+
   function accountOf(tenant: string, body: Login): Promise<Account | undefined> {
     if (body.email !== undefined) return needs.accounts.findByEmail(tenant, foldEmail(body.email))
     return needs.accounts.findByUsername(tenant, foldUsername(body.username ?? ''))
   }
 
   async function logout(call: Call): Promise<Answer> {
-    await needs.sessions.end(callerOf(call.admitted), 'logout')
+    const caller = callerOf(call.admitted)
+    await needs.sessions.end(caller, 'logout', by(call, caller.user))
+    needs.callerEnded?.(call.admitted)
     return cookies.farewell(call.admitted, { status: 204, headers: NO_STORE })
   }
 
   async function logoutAll(call: Call): Promise<Answer> {
-    const count = await needs.sessions.endAll(callerOf(call.admitted), 'logout-all')
+    const caller = callerOf(call.admitted)
+    const count = await needs.sessions.endAll(caller, 'logout-all', by(call, caller.user))
     return cookies.farewell(call.admitted, json(200, { revoked_count: count }, NO_STORE))
   }
 

@@ -1,4 +1,4 @@
-import type { Sessions, Users } from '../sessions/sessions.ts'
+import type { By, Sessions, Users } from '../sessions/sessions.ts'
 import type { AccountStatus, AccountStore } from './accounts.ts'
 
 /** Who may use what they have: the account directory as operators and other services see it. */
@@ -8,7 +8,7 @@ export interface UserDirectory extends Users {
    *
    * @returns false when there is no such account
    */
-  setStatus(tenant: string, user: string, status: AccountStatus, reason?: string): Promise<boolean>
+  setStatus(tenant: string, user: string, status: AccountStatus, by?: By): Promise<boolean>
 }
 
 /** @param sessions - asked for when a user is disabled only, since sessions themselves ask for the status of users */
@@ -18,10 +18,10 @@ export function createUserDirectory(accounts: AccountStore, sessions: () => Pick
       const account = await accounts.findById(tenant, user)
       return account?.status ?? 'unknown'
     },
-    async setStatus(tenant, user, status, reason = 'user disabled') {
+    async setStatus(tenant, user, status, by) {
       // First the status: a login in between finds it, and a session made before it is ended.
       const exists = await accounts.setStatus(tenant, user, status)
-      if (exists && status === 'disabled') await sessions().endAll({ tenant, user }, reason)
+      if (exists && status === 'disabled') await sessions().endAll({ tenant, user }, 'user disabled', by)
       return exists
     },
   }

@@ -4,6 +4,9 @@ import { Problem } from '../../problem/problem.ts'
 /** How an attempt went; `withdrawn` when the password was never compared. */
 export type Outcome = 'passed' | 'failed' | 'withdrawn'
 
+/** What is made to wait: one account for one address, or all of that address. */
+export type Lock = 'account' | 'address'
+
 export interface Attempt {
   end(outcome: Outcome): void
 }
@@ -15,9 +18,11 @@ export interface Throttle {
    *
    * @param client - IP address
    * @param subject - whom the client wants to be, folded; it counts whether or not there is such an account
+   * @param locked - told before the throw, once for each account and address in a quarter of an hour: who goes on guessing
+   * must not be able to fill a record
    * @throws Problem `rate_limited` with the seconds to wait
    */
-  begin(tenant: TenantConfig, client: string, subject: string): Attempt
+  begin(tenant: TenantConfig, client: string, subject: string, locked?: (what: Lock) => void): Attempt
 }
 
 /** Attempts of one address at once, before the rate of the tenant applies. */
@@ -34,12 +39,17 @@ const ENTRIES = 50_000
 /** Taken away at once when there are too many: a Map finds its oldest key slowly after many deletions. */
 const EVICTED = ENTRIES / 10
 
-interface Bucket {
+interface Told {
+  /** When a lock was last told of; absent: never. */
+  toldMs?: number
+}
+
+interface Bucket extends Told {
   tokens: number
   filledMs: number
 }
 
-interface Failures {
+interface Failures extends Told {
   count: number
   /** Attempts that have begun and not ended: they may all turn out as failures. */
   pending: number
@@ -51,15 +61,21 @@ export function createThrottle(needs: { nowMs(): number }): Throttle {
   const failures = createRecent<Failures>(ENTRIES)
   return { begin }
 
-  function begin(tenant: TenantConfig, client: string, subject: string): Attempt {
+  function begin(tenant: TenantConfig, client: string, subject: string, locked?: (what: Lock) => void): Attempt {
     const now = needs.nowMs()
     const address = `${tenant.id} ${networkOf(client)}`
     const account = `${address} ${subject}`
     const record = failuresOf(account, now)
     const waitMs = waitOf(record, now)
-    if (waitMs > 0) throw refused(waitMs)
+    if (waitMs > 0) {
+      if (isNews(record, now)) locked?.('account')
+      throw refused(waitMs)
+    }
     const bucket = bucketOf(address, tenant.throttle.loginPerMinute, now)
-    if (bucket.tokens < 1) throw refused(((1 - bucket.tokens) / tenant.throttle.loginPerMinute) * 60_000)
+    if (bucket.tokens < 1) {
+      if (isNews(bucket, now)) locked?.('address')
+      throw refused(((1 - bucket.tokens) / tenant.throttle.loginPerMinute) * 60_000)
+    }
     bucket.tokens--
     record.pending++
     buckets.put(address, bucket)
@@ -95,6 +111,13 @@ export function createThrottle(needs: { nowMs(): number }): Throttle {
     known.filledMs = now
     return known
   }
+}
+
+/** Whether nobody was told of the lock for so long; now they are. */
+function isNews(told: Told, now: number): boolean {
+  if (told.toldMs !== undefined && now - told.toldMs < LONGEST_WAIT_MS) return false
+  told.toldMs = now
+  return true
 }
 
 /** The network that one customer holds: an IPv4 address, or the first 64 bits of an IPv6 address. */

@@ -10,14 +10,14 @@ import type { Config, JwsAlgorithm } from '../../config/config.ts'
 import type { Admitted } from '../../exchange/exchange.ts'
 import { Problem } from '../../problem/problem.ts'
 import { endpointsOfTenant } from '../oauth-endpoints.ts'
-import type { AssertionCheck, VerifyJwt } from './assertion.ts'
+import type { AssertionCheck, UsedAssertions, VerifyJwt } from './assertion.ts'
 import { createAssertionCheck } from './assertion.ts'
 import type { Presented } from './credentials.ts'
 import { readCredentials } from './credentials.ts'
 import { createFailures } from './failures.ts'
 import { createSecretCheck } from './secrets.ts'
 
-export { createReplayMemory } from './replay.ts'
+export type { UsedAssertions } from './assertion.ts'
 
 /** Ways in which a client may prove itself, as they are registered with IANA (RFC 8414 §2, RFC 7591 §2). */
 export const CLIENT_METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt'] as const
@@ -38,7 +38,8 @@ export interface Clients {
    *
    * @param form - the body, where it is a form: it may carry the proof; without one, only HTTP Basic is looked at
    * @throws Problem `invalid_request` when more than one proof is sent, `unauthorized` with a Basic challenge when there is
-   * none or it is not right, `rate_limited` after too many failures, `tenant_mismatch` at the host of another tenant
+   * none or it is not right, `rate_limited` after too many failures, `tenant_mismatch` at the host of another tenant, `storage_unavailable`
+   * when it cannot be told whether an assertion was used before
    */
   authenticate(admitted: Admitted, form?: URLSearchParams): Promise<Client>
 }
@@ -50,8 +51,7 @@ export interface ClientsNeeds {
   nowMs(): number
   /** Makes the verifier of a client's keys; throws when none of them can be used. */
   verifier(keys: readonly unknown[], algorithms: ReadonlySet<JwsAlgorithm>): VerifyJwt
-  /** Remembers which assertions were used. */
-  readonly replay: { isNew(client: string, jti: string, expiresAt: number): boolean }
+  readonly used: UsedAssertions
 }
 
 export type ClientsConfig = Pick<Config, 'clients' | 'tenants' | 'routes' | 'listeners'>
@@ -98,7 +98,8 @@ function createAssertions(needs: ClientsNeeds, config: ClientsConfig): ReadonlyM
     // RFC 7523 §3: the token endpoint or the issuer. Clients say one of them at the other endpoints too.
     const token = endpointsOfTenant(tenant, config)?.token
     const audiences = new Set([tenant.issuer, ...(token === undefined ? [] : [token])])
-    checks.set(id, createAssertionCheck({ verify, replay: needs.replay, nowSeconds: () => needs.nowSeconds() }, id, audiences))
+    const check = { verify, used: needs.used, nowSeconds: () => needs.nowSeconds() }
+    checks.set(id, createAssertionCheck(check, { id, tenant: tenantId }, audiences))
   }
   return checks
 }

@@ -9,10 +9,11 @@
 import type { TenantConfig } from '../../config/config.ts'
 import type { Admitted, Identified } from '../../exchange/exchange.ts'
 import { Problem } from '../../problem/problem.ts'
+import { by } from '../by.ts'
 import type { Client, Clients } from '../clients/clients.ts'
 import type { Answer, Call, Endpoint, Service } from '../services.ts'
 import { json } from '../services.ts'
-import type { SessionRecord, Sessions } from '../sessions/sessions.ts'
+import type { By, SessionRecord, Sessions } from '../sessions/sessions.ts'
 import { issueClientToken } from './client-token.ts'
 import { answerTo, NO_STORE, refuse } from './errors.ts'
 import { fieldsOf, readForm } from './form.ts'
@@ -24,7 +25,7 @@ import { createIntrospection } from './introspection.ts'
 export interface OAuthNeeds {
   readonly clients: Clients
   /** What ends is over everywhere here when the promise resolves. */
-  readonly sessions: Pick<Sessions, 'refresh' | 'findByToken' | 'endSession' | 'revokeToken'>
+  readonly sessions: Pick<Sessions, 'refresh' | 'findByToken' | 'endFound' | 'revokeToken'>
   readonly tokens: {
     sign(tenant: string, claims: Readonly<Record<string, unknown>>, typ: string): Promise<string>
     readRefreshToken(tenant: string, token: string): { readonly generation: number } | undefined
@@ -35,6 +36,8 @@ export interface OAuthNeeds {
   check(admitted: Admitted, principal: Identified): Promise<void>
   /** Whether the revocations that are known here name the token. */
   isRevoked(token: RevocationFacts): boolean
+  /** Told of an access token that was revoked, where it is to be told of as it is. */
+  tokenEnded?(token: string): void
   /** Whole seconds since 1970. */
   nowSeconds(): number
   /** Monotonic, milliseconds. */
@@ -74,10 +77,10 @@ export function createOAuth(needs: OAuthNeeds, config: OAuthConfig): Service<'oa
     }
   }
 
-  async function token(client: Client, form: URLSearchParams): Promise<Answer> {
+  async function token(client: Client, form: URLSearchParams, call: Call): Promise<Answer> {
     const fields = fieldsOf(form, TOKEN_FORM)
     if (fields.grant_type === 'client_credentials') return clientCredentials(client, fields)
-    if (fields.grant_type === 'refresh_token') return refresh(client, fields)
+    if (fields.grant_type === 'refresh_token') return refresh(client, fields, call)
     return refuse('unsupported_grant_type')
   }
 
@@ -90,7 +93,7 @@ export function createOAuth(needs: OAuthNeeds, config: OAuthConfig): Service<'oa
     return json(200, await issueClientToken(needs, { tenant, client: client.id, scope }), NO_STORE)
   }
 
-  async function refresh(client: Client, fields: TokenForm): Promise<Answer> {
+  async function refresh(client: Client, fields: TokenForm, call: Call): Promise<Answer> {
     const { refresh_token: refreshToken, scope: asked } = fields
     if (refreshToken === undefined) return refuse('invalid_request', 'Missing or wrong: refresh_token.')
     let refusal: Answer | undefined
@@ -98,6 +101,7 @@ export function createOAuth(needs: OAuthNeeds, config: OAuthConfig): Service<'oa
       const pair = await needs.sessions.refresh({
         token: refreshToken,
         tenant: client.tenant,
+        by: by(call, client.id),
         ...(asked === undefined ? {} : { scope: listOf(asked).join(' ') }),
         inspect(session) {
           refusal = refusalOf(session, client, asked)
@@ -119,11 +123,11 @@ export function createOAuth(needs: OAuthNeeds, config: OAuthConfig): Service<'oa
   }
 
   /** RFC 7009 §2.2: 200 for tokens that are not known, too, and for those of another tenant. */
-  async function revoke(client: Client, form: URLSearchParams): Promise<Answer> {
+  async function revoke(client: Client, form: URLSearchParams, call: Call): Promise<Answer> {
     const fields = fieldsOf(form, PRESENTED_FORM)
     try {
-      if (fields.token.startsWith('gwr_')) await endSessionOf(client, fields.token)
-      else await revokeAccessToken(client, fields.token)
+      if (fields.token.startsWith('gwr_')) await endSessionOf(client, fields.token, by(call, client.id))
+      else await revokeAccessToken(client, fields.token, by(call, client.id))
     } catch (error) {
       if (!(error instanceof Problem) || error.status >= 500) throw error
       // Refused as a token: there is nothing to revoke.
@@ -131,14 +135,16 @@ export function createOAuth(needs: OAuthNeeds, config: OAuthConfig): Service<'oa
     return { status: 200, headers: NO_STORE }
   }
 
-  async function endSessionOf(client: Client, refreshToken: string): Promise<void> {
-    const { session } = await needs.sessions.findByToken(refreshToken, client.tenant)
-    if (session !== undefined) await needs.sessions.endSession(session, `revoked by client ${client.id}`)
+  async function endSessionOf(client: Client, refreshToken: string, doer: By): Promise<void> {
+    const found = await needs.sessions.findByToken(refreshToken, client.tenant)
+    await needs.sessions.endFound(found, `revoked by client ${client.id}`, doer)
   }
 
-  async function revokeAccessToken(client: Client, accessToken: string): Promise<void> {
+  async function revokeAccessToken(client: Client, accessToken: string, doer: By): Promise<void> {
     const principal = await needs.verify(accessToken)
-    if (principal.tenant === client.tenant) await needs.sessions.revokeToken(principal, `revoked by client ${client.id}`)
+    if (principal.tenant !== client.tenant) return
+    await needs.sessions.revokeToken(principal, `revoked by client ${client.id}`, doer)
+    needs.tokenEnded?.(accessToken)
   }
 }
 

@@ -10,6 +10,7 @@ import { ACCESS_COOKIE } from '../../exchange/exchange.ts'
 import type { Route } from '../../exchange/exchange.ts'
 import { describeProblem, Problem, PROBLEMS } from '../../problem/problem.ts'
 import type { ProblemKind } from '../../problem/problem.ts'
+import { endpointsOf } from '../services.ts'
 import { OAUTH_ERRORS } from '../oauth/errors.ts'
 import { OAUTH_ERROR, PROBLEM } from './answers.ts'
 import type { Components } from './components.ts'
@@ -96,7 +97,7 @@ function describeOperation(route: Route, method: string, operation: Operation, c
     tags: [service],
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(operation.body === undefined ? {} : { requestBody: describeBody(operation.body, components) }),
-    responses: describeAnswers(operation, service, components),
+    responses: describeAnswers(operation, target, components),
     security: securityOf(operation, route),
   }
 }
@@ -118,8 +119,11 @@ function securityOf(operation: Operation, route: Route): readonly Json[] {
   return route.auth === 'optional' ? [{}, ...SECURITY.user] : SECURITY.user
 }
 
-function describeAnswers(operation: Operation, service: string, components: Components): Json {
-  const answers = new Map<string, Json>([[String(operation.status), describeSuccess(operation, components)]])
+function describeAnswers(operation: Operation, target: Route['target'], components: Components): Json {
+  const [service, endpoint] = target.kind === 'service' ? [target.service, target.endpoint] : ['', '']
+  const ends = endpointsOf(service).some((info) => info.name === endpoint && info.ends)
+  const success = { ...describeSuccess(operation, components), ...(ends ? { headers: REPLICATION } : {}) }
+  const answers = new Map<string, Json>([[String(operation.status), success]])
   if (service === 'oauth') for (const [status, answer] of oauthErrors(components)) answers.set(status, answer)
   for (const [status, kinds] of byStatus(operation.problems)) answers.set(status, describeProblems(status, kinds, components))
   answers.set('default', {
@@ -170,5 +174,11 @@ function oauthErrors(components: Components): readonly (readonly [string, Json])
 
 const CHALLENGE = {
   'WWW-Authenticate': { description: 'How to authenticate (RFC 9110 §11.6.1).', schema: { type: 'string' } },
+} as const
+const REPLICATION = {
+  'Gatehouse-Replication': {
+    description: '`unconfirmed`: done and in force; no replica of the store is known to have it yet.',
+    schema: { type: 'string', enum: ['unconfirmed'] },
+  },
 } as const
 const RETRY_AFTER = { 'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer' } } } as const

@@ -27,7 +27,7 @@ interface Asked {
 }
 
 /** An admin listener over tenants that note what is asked of them. */
-async function start(token?: string) {
+async function start(token?: string, isUnconfirmed = false) {
   const asked: unknown[][] = []
   const note = (...call: unknown[]): void => void asked.push(call)
   const admin = createAdmin(
@@ -38,6 +38,7 @@ async function start(token?: string) {
       config: () => ({}),
       openApi: () => ({}),
       tenants: noting(note),
+      isUnconfirmed: () => isUnconfirmed,
     },
     { host: '127.0.0.1', port: 0, ...(token === undefined ? {} : { token }) },
   )
@@ -118,6 +119,16 @@ describe('a call that changes something', () => {
     const said = await admin.call('POST', path, { headers: JSON_BODY, body: '{"reason":"leaked"}' })
     expect([said.status, said.body, admin.asked]).toEqual([200, answer, [asked]])
     expect(said.headers).toMatchObject({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
+  })
+
+  it.each(CHANGES)('POST %s says when no replica of the store is known to have it', async (path) => {
+    for (const isUnconfirmed of [true, false]) {
+      const admin = await start(undefined, isUnconfirmed)
+      const { status, headers } = await admin.call('POST', path, { headers: MARK })
+      expect([status, headers['gatehouse-replication']]).toEqual([200, isUnconfirmed ? 'unconfirmed' : undefined])
+    }
+    const reading = await (await start(undefined, true)).call('GET', '/tenants/acme/keys')
+    expect(reading.headers['gatehouse-replication']).toBeUndefined()
   })
 
   it.each(CHANGES)('POST %s needs no reason and no body', async (path) => {

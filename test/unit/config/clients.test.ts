@@ -119,11 +119,12 @@ describe('a route to sessions or oauth', () => {
 
 describe('a tenant', () => {
   it('takes all that is said of its sessions and keys', () => {
-    const yaml = `tenants: { acme: { accessToken: { lifetime: 5m, jitter: 5% }, refreshToken: { rotation: true, grace: 0s }, sessionsPerUser: 10000, keys: { rotateEvery: 30d, publishBefore: 1h } } }`
+    const yaml = `tenants: { acme: { accessToken: { lifetime: 5m, jitter: 5% }, refreshToken: { rotation: true, grace: 0s }, sessionsPerUser: 10000, loginScopes: [orders:read, orders:write, orders:read], keys: { rotateEvery: 30d, publishBefore: 1h } } }`
     expect(parseConfig(yaml, '/etc/gatehouse/gateway.yaml', needs).tenants.get('acme')).toMatchObject({
       accessToken: { lifetimeSeconds: 300, jitter: 0.05 },
       refreshToken: { rotation: true, graceSeconds: 0 },
       sessionsPerUser: 10_000,
+      loginScopes: ['orders:read', 'orders:write'],
       keys: { rotateEverySeconds: 30 * 86_400, publishBeforeSeconds: 3600 },
     })
   })

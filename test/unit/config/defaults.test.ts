@@ -34,6 +34,7 @@ describe('what is not said', () => {
           accessToken: { lifetimeSeconds: 900, jitter: 0 },
           refreshToken: { lifetimeSeconds: 2592000, idleSeconds: 1209600, rotation: true, graceSeconds: 10 },
           sessionsPerUser: 100,
+          loginScopes: [],
           keys: { rotateEverySeconds: 7776000, publishBeforeSeconds: 600 },
           registration: 'open',
           clockSkewSeconds: 2,
@@ -117,6 +118,14 @@ describe('what is not said', () => {
     const route = (replay: string) => `{ match: { path: /${replay} }, auth: required, service: echo, replay: ${replay} }`
     const { routes } = testConfig(`routes: [${route('allowed')}, ${route('once')}]`)
     expect(routes.map((one) => one.replay)).toEqual([undefined, 'once'])
+  })
+
+  it('ends a stream with its token, unless the route says that the session carries it', () => {
+    const route = (live: string) => `{ match: { path: /${live} }, auth: required, upstream: u, liveUntil: ${live} }`
+    const { routes } = testConfig(
+      `routes: [${route('token')}, ${route('session')}]\nupstreams: { u: { targets: ["http://127.0.0.1:1"] } }`,
+    )
+    expect(routes.map((one) => one.liveUntil)).toEqual([undefined, 'session'])
   })
 
   it('in one place is what another place says', () => {

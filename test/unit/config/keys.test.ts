@@ -8,7 +8,6 @@ const ROUTE = 'name: r, match: { path: /a }, auth: public, service: echo'
 const LATER: readonly (readonly [string, string])[] = [
   ['listeners: { public: { §tls: { certificate: cert.pem, key: key.pem } } }', 'listeners.public.tls'],
   ['tenants: { a: { throttle: { §usernames: 10/m } } }', 'tenants.a.throttle.usernames'],
-  ['revocation: { §legacyChannel: { name: token_invalidation } }', 'revocation.legacyChannel'],
   ['upstreams: { u: { targets: [{ url: "http://127.0.0.1:9001", §weight: 2 }] } }', 'upstreams.u.targets.0.weight'],
   [`upstreams: { u: { ${TARGETS}, §hashBy: user } }`, 'upstreams.u.hashBy'],
   [`upstreams: { u: { ${TARGETS}, §retries: { attempts: 1 } } }`, 'upstreams.u.retries'],
@@ -59,7 +58,10 @@ const UNKNOWN: readonly (readonly [string, string])[] = [
   ],
   [`routes: [{ ${ROUTE}, §methods: [GET] }]`, 'routes.r.methods: unknown key, did you mean match.methods?'],
   [`routes: [{ ${ROUTE}, §banana: 1 }]`, 'routes.r.banana: unknown key, remove it'],
-  ['storage: { sessions: { §nodes: [] } }', 'storage.sessions.nodes: unknown key, remove it: known are cluster, sentinels, name'],
+  [
+    'storage: { sessions: { §nodes: [] } }',
+    'storage.sessions.nodes: unknown key, remove it: known are url, replica, cluster, sentinels, name, ca',
+  ],
   ['tenants: { a: { §rotateEvery: 30d } }', 'tenants.a.rotateEvery: unknown key, did you mean keys.rotateEvery?'],
   ['telemetry: { §banana: 1 }', 'telemetry.banana: unknown key, remove it: known are accessLog'],
   [

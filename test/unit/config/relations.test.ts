@@ -108,6 +108,23 @@ const ROUTES: readonly Row[] = [
     'routes.r.replay: has no effect on the service accounts: remove it',
   ],
   [
+    'a stream that outlives a token that nobody looks at',
+    'routes: [{ name: r, match: { path: /a }, auth: public, upstream: u, liveUntil: §session }]\nupstreams: { u: { targets: ["http://u"] } }',
+    'routes.r.liveUntil: has no effect on a public route: remove it, or write auth: required',
+  ],
+  [
+    'a stream that outlives its token at a service',
+    'routes: [{ name: r, match: { path: /a }, auth: required, service: echo, liveUntil: §session }]',
+    'routes.r.liveUntil: has no effect on the service echo: remove it',
+  ],
+  [
+    'a stream that lasts as a session for tokens that have none',
+    `routes: [{ name: r, match: { path: /a }, auth: required, issuers: [other], upstream: u, liveUntil: §session }]
+upstreams: { u: { targets: ["http://u"] } }
+issuers: { other: { issuer: o, tenant: default, audiences: any, algorithms: [ES256], jwks: { uri: "https://o.test/jwks" } } }`,
+    'routes.r.liveUntil: has no effect without the issuer gateway: tokens made elsewhere have no session here',
+  ],
+  [
     'a use that is no use',
     'routes: [{ name: r, match: { path: /a }, auth: required, service: echo, replay: §twice }]',
     'routes.r.replay: must be allowed or once',

@@ -9,10 +9,12 @@ const ENVIRONMENT = {
   PW: 'canary-5e1f',
   URL: 'rediss://u:canary-5e1f@redis.example:6380/2',
 }
-const needs = needsOf(ENVIRONMENT)
+const CA = '-----BEGIN CERTIFICATE-----\n'
+const FILES = { '/etc/gatehouse/ca.pem': CA, '/etc/gatehouse/text.pem': 'text' }
+const needs = needsOf(ENVIRONMENT, FILES)
 
 const ANY =
-  'must be embedded, redis://HOST:PORT, rediss://HOST:PORT, { cluster: [redis://…] } or { sentinels: [redis://…], name: NAME }'
+  'must be embedded, redis://HOST:PORT, rediss://HOST:PORT, { url: redis://… }, { cluster: [redis://…] } or { sentinels: [redis://…], name: NAME }'
 const MUST = 'must be redis://HOST:PORT or rediss://HOST:PORT; in a user name or password, write %XX for / ? # @ : and %'
 const PASSWORD = 'a password never stands in this file: write redis://:${REDIS_PASSWORD}@HOST:PORT and set the variable'
 const DATABASE = 'must have no path but the number of a database, such as redis://127.0.0.1:6379/1'
@@ -39,6 +41,18 @@ describe('storage.sessions', () => {
       '{ sentinels: ["redis://a:26379", "redis://b:26379"], name: mymaster }',
       { kind: 'sentinel', urls: ['redis://a:26379', 'redis://b:26379'], name: 'mymaster' },
     ],
+    ['{ url: "redis://:${PW}@r/3" }', { kind: 'redis', url: 'redis://:canary-5e1f@r/3' }],
+    [
+      '{ url: "redis://:${PW}@r/3", replica: "redis://:${PW}@near/3" }',
+      { kind: 'redis', url: 'redis://:canary-5e1f@r/3', replica: 'redis://:canary-5e1f@near/3' },
+    ],
+    ['{ url: "${URL}", ca: ca.pem }', { kind: 'redis', url: ENVIRONMENT.URL, ca: CA }],
+    [
+      '{ url: "redis://r", replica: "rediss://near", ca: ca.pem }',
+      { kind: 'redis', url: 'redis://r', replica: 'rediss://near', ca: CA },
+    ],
+    ['{ cluster: ["rediss://a"], ca: ca.pem }', { kind: 'cluster', urls: ['rediss://a'], ca: CA }],
+    ['{ sentinels: ["rediss://a"], name: m, ca: ca.pem }', { kind: 'sentinel', urls: ['rediss://a'], name: 'm', ca: CA }],
   ])('may be %s', (written, read) => {
     expect(parse(written).storage.sessions).toEqual(read)
   })
@@ -66,7 +80,7 @@ describe('storage.sessions', () => {
   })
 
   it.each([
-    ['§{}', ['storage.sessions: must name its servers: write cluster or sentinels']],
+    ['§{}', ['storage.sessions: must name its servers: write url, cluster or sentinels']],
     ['{ cluster: §[] }', [`storage.sessions.cluster: ${NODES}`]],
     ['{ cluster: §"redis://a" }', ['storage.sessions.cluster: must be a list, such as [a, b]']],
     ['{ cluster: [§"redis://a/1"] }', ['storage.sessions.cluster.0: must not name a database: a cluster has one']],
@@ -85,6 +99,22 @@ describe('storage.sessions', () => {
       '{ cluster: ["redis://a"], sentinels: §["redis://b"], name: m }',
       ['storage.sessions.sentinels: does not go with cluster: remove one of the two'],
     ],
+    ['{ url: §"redis://:hunter2@r" }', [`storage.sessions.url: ${PASSWORD}`]],
+    ['{ url: §"redis://r?" }', [`storage.sessions.url: ${MUST}`]],
+    ['{ url: "redis://r", replica: §"redis://:hunter2@near" }', [`storage.sessions.replica: ${PASSWORD}`]],
+    [
+      '{ url: "redis://r/1", replica: §"redis://near" }',
+      ['storage.sessions.replica: must name the same database as url: a replica has what its master has'],
+    ],
+    ['{ cluster: ["redis://a"], replica: §"redis://b" }', ['storage.sessions.replica: goes with url only: remove it']],
+    ['{ url: "redis://r", cluster: §["redis://a"] }', ['storage.sessions.cluster: does not go with url: remove one of the two']],
+    [
+      '{ url: "redis://r", sentinels: §["redis://a"], name: m }',
+      ['storage.sessions.sentinels: does not go with url: remove one of the two'],
+    ],
+    ['{ url: "redis://r", ca: §ca.pem }', ['storage.sessions.ca: goes with rediss:// only: remove it']],
+    ['{ url: "rediss://r", ca: §none.pem }', ['storage.sessions.ca: the file cannot be read: no such file']],
+    ['{ url: "rediss://r", ca: §text.pem }', ['storage.sessions.ca: is not a PEM file']],
     [
       '{ sentinels: [§x, §"redis://b?"], name: m }',
       [`storage.sessions.sentinels.0: ${MUST}`, `storage.sessions.sentinels.1: ${MUST}`],
@@ -103,6 +133,9 @@ describe('storage.sessions', () => {
     const cluster = parse('{ cluster: ["redis://:${PW}@a", "redis://b"] }')
     expect(describeConfig(cluster)).toMatchObject({ storage: { sessions: { urls: ['redis://[redacted]@a', 'redis://b'] } } })
     expect(JSON.stringify([describeConfig(config), describeConfig(cluster)])).not.toContain('canary')
+    const near = parse('{ url: "redis://:${PW}@a", replica: "redis://:${PW}@b" }')
+    expect(describeConfig(near)).toMatchObject({ storage: { sessions: { replica: 'redis://[redacted]@b' } } })
+    expect(JSON.stringify(describeConfig(near))).not.toContain('canary')
     const other = needsOf({ ...ENVIRONMENT, URL: ENVIRONMENT.URL.replace('canary', 'another') })
     const text = `${KEY}storage: { sessions: "\${URL}" }`
     expect(parseConfig(text, '/etc/gatehouse/gateway.yaml', other).version).not.toBe(config.version)

@@ -5,6 +5,7 @@ import { Problem } from '../../../src/problem/problem.ts'
 import { argon2id } from '../../../src/services/accounts/accounts.ts'
 import type { Request, World } from './world.ts'
 import { anIdentity, bodyOf, NOW, openWorld, refusalOf } from './world.ts'
+import { snapshotOf } from '../../support/log.ts'
 
 let world: World
 beforeEach(async () => {
@@ -289,7 +290,7 @@ describe('a caller', () => {
     expect(await sessionOf(other.session)).toBeDefined()
     expect(await world.storage.log.isRevoked(ann)).toBe(true)
     expect(await world.storage.log.isRevoked(other)).toBe(false)
-    expect((await world.storage.log.snapshot()).revocations).toEqual([
+    expect((await snapshotOf(world.storage.log)).revocations).toEqual([
       { kind: 'session', tenant: 'default', id: ann.session, expiresAt: NOW + 902 },
     ])
     expect(world.recorded).toMatchObject([{ event: 'session_ended', reason: 'logout' }])
@@ -314,7 +315,7 @@ describe('a caller', () => {
     expect(await call('logout', { ...foreign, tokenId: 'j2', session: 's2' })).toMatchObject({ status: 204 })
     expect(refusalOf(await call('logout', foreign)).kind).toBe('invalid_request')
     expect(bodyOf(await call('logout-all', foreign))).toEqual({ revoked_count: 0 })
-    expect((await world.storage.log.snapshot()).revocations).toEqual([
+    expect((await snapshotOf(world.storage.log)).revocations).toEqual([
       { kind: 'token', tenant: 'acme', id: 'j1', expiresAt: NOW + 80_030 },
       { kind: 'session', tenant: 'acme', id: 's2', expiresAt: NOW + 86_460 },
       { kind: 'user', tenant: 'acme', id: 'u1', epoch: 1, at: NOW, expiresAt: NOW + 86_460 },
@@ -341,5 +342,58 @@ describe('without its storage', () => {
     for (const answer of answers) {
       expect(answer).toMatchObject({ kind: 'storage_unavailable', facts: { headers: { 'retry-after': '1' } } })
     }
+  })
+})
+
+describe('the scopes of a login', () => {
+  test('are those of its tenant, in the answer, the token and after a refresh', async () => {
+    world.close()
+    world = await openWorld(undefined, { loginScopes: ['orders:read', 'orders:write'] })
+    await register({ ...ANN, tenant_id: 'acme' })
+    const pair = pairOf(await login({ ...ANN, tenant_id: 'acme' }))
+    expect(pair).toMatchObject({ scope: 'orders:read orders:write' })
+    expect(await world.identify(pair.access_token)).toMatchObject({ scopes: ['orders:read', 'orders:write'] })
+    const refreshed = await world.ask({ service: 'sessions', endpoint: 'refresh', body: { refresh_token: pair.refresh_token } })
+    expect(bodyOf(refreshed)).toMatchObject({ scope: 'orders:read orders:write' })
+  })
+})
+
+describe('the record', () => {
+  test('holds of guessing each failure, and the lock once', async () => {
+    await register(ANN)
+    const user = await world.storage.accounts.findByEmail('default', 'ann@example.com')
+    world.accountEvents.length = 0
+    const guess = () => login({ ...ANN, password: 'wrong wrong' }, { client: '192.0.2.9' }).catch(() => undefined)
+    for (let i = 0; i < 12; i++) await guess()
+    const circumstances = { tenant: 'default', user: user?.id, ip: '192.0.2.9', requestId: expect.any(String) }
+    const failure = { event: 'authn_login_fail', reason: 'wrong name or password', ...circumstances }
+    const lock = { event: 'authn_login_lock', reason: 'too many failures of this address with this account', ...circumstances }
+    await expect.poll(() => world.accountEvents).toEqual([...Array.from({ length: 5 }, () => failure), lock])
+  })
+
+  test('holds of a lock of nobody’s account no name', async () => {
+    const guess = () => login({ email: 'nobody@example.com', password: 'wrong wrong' }).catch(() => undefined)
+    for (let i = 0; i < 12; i++) await guess()
+    await expect.poll(() => world.accountEvents.length).toBe(6)
+    expect(JSON.stringify(world.accountEvents)).not.toContain('nobody')
+    expect(world.accountEvents.at(-1)).not.toHaveProperty('user')
+  })
+
+  test('says by which request a session began and ended, and who ended it', async () => {
+    await register(ANN)
+    const principal = await loggedIn(ANN)
+    await world.ask({ service: 'accounts', endpoint: 'logout', principal })
+    expect(world.recorded).toEqual([
+      {
+        event: 'session_ended',
+        tenant: 'default',
+        user: principal.user,
+        actor: principal.user,
+        subject: principal.session,
+        reason: 'logout',
+        ip: expect.any(String),
+        requestId: expect.any(String),
+      },
+    ])
   })
 })

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -5,7 +6,7 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { createJwtVerifier } from '../../../src/authenticator/jwt-verifier.ts'
 import { parseConfig } from '../../../src/config/config.ts'
 import { Problem } from '../../../src/problem/problem.ts'
-import { createClients, createReplayMemory, type Client, type Clients } from '../../../src/services/clients/clients.ts'
+import { createClients, type Client, type Clients, type UsedAssertions } from '../../../src/services/clients/clients.ts'
 import { admittedFrom, assertion, assertionClaims, assertionForm, basic, createSigner, jwksFile } from '../../support/clients.ts'
 import type { Json } from '../../support/foreign.ts'
 
@@ -46,14 +47,22 @@ const REPORTS: Client = { id: 'reports', tenant: 'acme', scopes: ['reports:read'
 
 let clock = { nowSeconds: NOW, nowMs: 0 }
 let clients: Clients
+let store = { away: false }
+const uses: Parameters<UsedAssertions['use']>[0][] = []
+
+async function use(assertion: Parameters<UsedAssertions['use']>[0]): Promise<boolean> {
+  if (store.away) throw new Problem('storage_unavailable')
+  const isFirst = !uses.some(({ issuer, id }) => issuer === assertion.issuer && id === assertion.id)
+  uses.push(assertion)
+  return isFirst
+}
 
 beforeEach(() => {
   clock = { nowSeconds: NOW, nowMs: 0 }
   const nowSeconds = (): number => clock.nowSeconds
-  clients = createClients(
-    { nowSeconds, nowMs: () => clock.nowMs, verifier: createJwtVerifier, replay: createReplayMemory({ nowSeconds }) },
-    config,
-  )
+  uses.length = 0
+  store = { away: false }
+  clients = createClients({ nowSeconds, nowMs: () => clock.nowMs, verifier: createJwtVerifier, used: { use } }, config)
 })
 
 describe('a client with a secret', () => {
@@ -229,16 +238,29 @@ describe('guessing', () => {
   })
 })
 
-describe('the memory of assertions', () => {
-  it('is bounded for each client and never forgets one that is still good', () => {
-    let now = NOW
-    const replay = createReplayMemory({ nowSeconds: () => now })
-    for (let i = 0; i < 50_000; i++) expect(replay.isNew('reports', `jti-${i}`, NOW + 60)).toBe(true)
-    expect(() => replay.isNew('reports', 'one more', NOW + 60)).toThrow('rate_limited')
-    expect(replay.isNew('reports', 'jti-0', NOW + 60)).toBe(false)
-    expect(replay.isNew('rival', 'jti-0', NOW + 60)).toBe(true)
-    now += 61
-    expect(replay.isNew('reports', 'one more', NOW + 120)).toBe(true)
+describe('the use of an assertion', () => {
+  const NAMED = assertion(signers.ES256, assertionClaims('reports', ISSUER, { jti: 'jti-1' }, NOW))
+
+  it('is noted for the whole fleet, under a digest of its id, until no gateway takes it any more', async () => {
+    expect(await clients.authenticate(admittedFrom([]), assertionForm(NAMED))).toEqual(REPORTS)
+    const id = createHash('sha256').update('jti-1').digest('base64url')
+    expect(uses).toEqual([{ issuer: 'client.reports', tenant: 'acme', user: 'reports', id, forSeconds: 60 + 30 + 60 }])
+  })
+
+  it('cannot be told while the store is away: nobody is let in, and no guess is counted', async () => {
+    store = { away: true }
+    for (let i = 0; i < 30; i++) {
+      const problem = await refusalOf(clients.authenticate(admittedFrom([]), assertionForm(NAMED)))
+      expect(problem.kind).toBe('storage_unavailable')
+    }
+    store = { away: false }
+    expect(await clients.authenticate(admittedFrom([]), assertionForm(NAMED))).toEqual(REPORTS)
+  })
+
+  it('is noted of none that is refused', async () => {
+    const late = assertion(signers.ES256, assertionClaims('reports', ISSUER, { exp: NOW - 31 }, NOW))
+    expect(await refusalOf(clients.authenticate(admittedFrom([]), assertionForm(late)))).toEqual(UNAUTHORIZED)
+    expect(uses).toEqual([])
   })
 })
 

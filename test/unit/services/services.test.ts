@@ -4,7 +4,7 @@ import { SERVICE_NAMES } from '../../../src/config/config.ts'
 import { Problem } from '../../../src/problem/problem.ts'
 import { createServices, endpointsOf, json } from '../../../src/services/services.ts'
 import type { World } from './world.ts'
-import { anIdentity, openWorld, SECRETS, refusalOf } from './world.ts'
+import { admittedOf, anIdentity, openWorld, SECRETS, refusalOf } from './world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -19,6 +19,39 @@ describe('services', () => {
     const endpoint = { handle: () => json(200, {}) }
     const service = { name: 'health', endpoints: { health: endpoint } } as const
     expect(() => createServices([service, service])).toThrow('the service health is there twice')
+  })
+
+  test('say of an ending, and of nothing else, that no replica is known to have it', async () => {
+    let unconfirmed = true
+    const answer = { handle: () => json(200, {}, { 'cache-control': 'no-store' }) }
+    const begins = { create: answer, list: answer, validate: answer, refresh: answer }
+    const ends = { delete: answer, revoke: answer, 'revoke-all': answer, 'revoke-others': answer }
+    const service = { name: 'sessions', endpoints: { ...begins, ...ends } } as const
+    const services = createServices([service], { isUnconfirmed: () => unconfirmed })
+    const io = { readBody: async () => Buffer.alloc(0), forwardedHeaders: () => [] }
+    const said = async (endpoint: string): Promise<string | undefined> => {
+      const { status, headers } = await services.serve(admittedOf({ service: 'sessions', endpoint }), io)
+      expect({ status, headers }).toMatchObject({ status: 200, headers: { 'cache-control': 'no-store' } })
+      return headers?.['gatehouse-replication']
+    }
+    for (const endpoint of Object.keys(ends)) expect(await said(endpoint)).toBe('unconfirmed')
+    for (const endpoint of Object.keys(begins)) expect(await said(endpoint)).toBeUndefined()
+    unconfirmed = false
+    expect(await said('revoke')).toBeUndefined()
+    const all = SERVICE_NAMES.flatMap((name) =>
+      endpointsOf(name)
+        .filter((info) => info.ends)
+        .map((info) => `${name}.${info.name}`),
+    )
+    expect(all).toEqual([
+      'accounts.logout',
+      'accounts.logout-all',
+      'sessions.delete',
+      'sessions.revoke',
+      'sessions.revoke-all',
+      'sessions.revoke-others',
+      'oauth.revoke',
+    ])
   })
 
   test('tell the router who may call them', () => {

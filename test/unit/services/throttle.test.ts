@@ -25,6 +25,28 @@ function setUp() {
 }
 
 describe('the throttle of logins', () => {
+  test('tells of a lock once for each account and address in a quarter of an hour', () => {
+    const { clock, throttle } = setUp()
+    const told: string[] = []
+    const attempt = (client: string, subject: string): void => {
+      try {
+        throttle.begin(TENANT, client, subject, (what) => told.push(`${what} ${client} ${subject}`)).end('failed')
+      } catch {
+        // Locked.
+      }
+    }
+    for (let i = 0; i < 50; i++) attempt('192.0.2.1', 'ann')
+    expect(told).toEqual(['account 192.0.2.1 ann'])
+    for (let i = 0; i < 50; i++) attempt('192.0.2.2', `user${i}`)
+    expect(told).toEqual(['account 192.0.2.1 ann', 'address 192.0.2.2 user20'])
+    clock.ms += 14 * 60_000
+    for (let i = 0; i < 50; i++) attempt('192.0.2.1', 'ann')
+    expect(told).toHaveLength(2)
+    clock.ms += 60_000
+    for (let i = 0; i < 50; i++) attempt('192.0.2.1', 'ann')
+    expect(told.slice(2)).toEqual(['account 192.0.2.1 ann'])
+  })
+
   test('lets one address fail twenty times at once, then as often as the tenant says', () => {
     const { clock, attempt } = setUp()
     for (let i = 0; i < 20; i++) expect(attempt('failed', '192.0.2.1', `user${i}`)).toBe('failed')

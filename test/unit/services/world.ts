@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { audited } from '../../../src/audited.ts'
+import { audited, expiries } from '../../../src/audited.ts'
 import { createAuthenticator, createJwtVerifier } from '../../../src/authenticator/authenticator.ts'
 import type { ClientConfig, Config, IssuerConfig, TenantConfig } from '../../../src/config/config.ts'
 import type { Admitted, Identified, Principal, Route } from '../../../src/exchange/exchange.ts'
@@ -17,7 +17,7 @@ import {
   type UserDirectory,
 } from '../../../src/services/accounts/accounts.ts'
 import { createRevocation, type RevocationRoom } from '../../../src/revocation/revocation.ts'
-import { createClients, createReplayMemory } from '../../../src/services/clients/clients.ts'
+import { createClients } from '../../../src/services/clients/clients.ts'
 import { createDiscovery } from '../../../src/services/discovery/discovery.ts'
 import { createEcho } from '../../../src/services/echo/echo.ts'
 import { createHealth } from '../../../src/services/health/health.ts'
@@ -90,6 +90,10 @@ export interface World {
   readonly events: string[]
   /** What went to the audit record so far, but for sessions that began. */
   readonly recorded: AuditEvent[]
+  /** What the accounts service gave to the record. */
+  readonly accountEvents: AuditEvent[]
+  /** Refreshes after the end of a session, as they were given to the record. */
+  readonly expired: AuditEvent[]
   /** The answer, or the problem that was thrown. */
   ask(request: Request): Promise<Answer | Problem>
   close(): void
@@ -105,6 +109,7 @@ export function aTenant(id: string, changes: Partial<TenantConfig> = {}): Tenant
     accessToken: { lifetimeSeconds: 900, jitter: 0 },
     refreshToken: { lifetimeSeconds: 2_592_000, idleSeconds: 1_209_600, rotation: true, graceSeconds: 10 },
     sessionsPerUser: 100,
+    loginScopes: [],
     keys: { rotateEverySeconds: 7_776_000, publishBeforeSeconds: 600 },
     registration: 'open',
     clockSkewSeconds: 2,
@@ -160,6 +165,9 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
   const events: string[] = []
   const recorded: AuditEvent[] = []
   const record = (event: AuditEvent): void => void (event.event !== 'session_created' && recorded.push(event))
+  const accountEvents: AuditEvent[] = []
+  const expired: AuditEvent[] = []
+  const recordAccount = (event: AuditEvent): void => void accountEvents.push(event)
   let runs = 0
   const nowSeconds = (): number => clock.nowSeconds
   const nowMs = (): number => clock.nowSeconds * 1_000
@@ -175,7 +183,17 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
       monotonicMs: () => 0,
       random,
       schedule: never,
-      events: { checked() {}, lag() {}, breaker() {}, feed() {}, listenerFailed() {} },
+      events: {
+        checked() {},
+        lag() {},
+        breaker() {},
+        feed() {},
+        listenerFailed() {},
+        restored() {},
+        copyLoaded() {},
+        copyRefused() {},
+        copyKept() {},
+      },
     },
     config.revocation,
   )
@@ -221,14 +239,12 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
       nowSeconds,
       random,
       randomBytes,
+      expired: expiries((event) => void expired.push(event)),
       count: (tenant, event, by) => events.push(`${tenant} ${event} ${by}`),
     },
     config,
   )
-  const clients = createClients(
-    { nowSeconds, nowMs: () => clock.nowMs, verifier: createJwtVerifier, replay: createReplayMemory({ nowSeconds }) },
-    config,
-  )
+  const clients = createClients({ nowSeconds, nowMs: () => clock.nowMs, verifier: createJwtVerifier, used: storage.used }, config)
   const verify = async (token: string): Promise<Identified> => authenticator.verify(token)
   const { checkOrigin } = authenticator
   const check = async (admitted: Admitted, principal: Identified): Promise<void> => {
@@ -236,7 +252,16 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
   }
   const services = createServices([
     createAccounts(
-      { accounts: storage.accounts, sessions, passwords, nowSeconds, nowMs: () => clock.nowMs, randomBytes, checkOrigin },
+      {
+        accounts: storage.accounts,
+        sessions,
+        passwords,
+        nowSeconds,
+        nowMs: () => clock.nowMs,
+        randomBytes,
+        record: recordAccount,
+        checkOrigin,
+      },
       config,
     ),
     createSessionEndpoints({ sessions, clients, verify, check, checkOrigin }, config),
@@ -276,6 +301,8 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
     },
     events,
     recorded,
+    accountEvents,
+    expired,
     hashRuns: () => runs,
     ask: (request) => ask(services, request),
     async identify(token) {
@@ -289,7 +316,7 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
       }
     },
     close() {
-      revocation.stop()
+      void revocation.stop()
       authenticator.stop()
       storage.close()
       rmSync(directory, { recursive: true, force: true })
@@ -302,6 +329,7 @@ function passedOn(store: { readonly current: SessionStore }): SessionStore {
   return {
     create: (...values) => store.current.create(...values),
     rotate: (...values) => store.current.rotate(...values),
+    peek: (...values) => store.current.peek(...values),
     find: (...values) => store.current.find(...values),
     findByToken: (...values) => store.current.findByToken(...values),
     list: (...values) => store.current.list(...values),

@@ -114,6 +114,13 @@ describe('the access log', () => {
     expect(world.lines()).toMatchObject([{ status: 499, aborted: true }])
   })
 
+  it('says why an exchange was ended that its token did not outlast', () => {
+    const world = createWorld()
+    const record = Object.assign(world.telemetry.open(ARRIVED), { status: 200, aborted: true, ended: 'revoked' } as const)
+    world.telemetry.close(record)
+    expect(world.lines()).toMatchObject([{ status: 200, aborted: true, ended: 'revoked' }])
+  })
+
   it('lets nothing that a client sends begin a second line or move a cursor', () => {
     const world = createWorld()
     const hostile = 'a\r\n{"msg":"request"}\u001b[2K\u0085\u009b1m\u2028\u2029\u202e"\\\u0000\ud800'

@@ -14,16 +14,21 @@ const NAMES = [
   'gatehouse_revocation_staleness_seconds gauge',
   'gatehouse_revocation_entries gauge',
   'gatehouse_revocation_lag_seconds histogram',
+  'gatehouse_revocation_restored_total counter',
   'gatehouse_breaker_state gauge',
   'gatehouse_redis_up gauge',
   'gatehouse_redis_duration_seconds histogram',
+  'gatehouse_redis_unconfirmed_writes gauge',
   'gatehouse_redis_unreplicated_writes_total counter',
   'gatehouse_jwks_fetch_total counter',
   'gatehouse_jwks_age_seconds gauge',
   'gatehouse_sessions_total counter',
+  'gatehouse_legacy_channel_messages_total counter',
   'gatehouse_upstream_healthy gauge',
   'gatehouse_config_last_reload_success gauge',
   'gatehouse_connections gauge',
+  'gatehouse_live_connections gauge',
+  'gatehouse_live_ended_total counter',
   'gatehouse_event_loop_lag_seconds gauge',
 ]
 
@@ -146,6 +151,7 @@ describe('the metrics', () => {
     world.telemetry.observe({ revocationEntries: () => 7, revocationStalenessMs: () => Number.POSITIVE_INFINITY })
     world.telemetry.observe({
       connections: () => 3,
+      liveConnections: () => 2,
       jwksAgesSeconds: () => [
         ['corporate', 12],
         ['unknown', 1],
@@ -156,6 +162,7 @@ describe('the metrics', () => {
     const { body } = await world.telemetry.scrape()
     expect(body).toContain('\ngatehouse_revocation_entries 7\n')
     expect(body).toContain('\ngatehouse_connections 3\n')
+    expect(body).toContain('\ngatehouse_live_connections 2\n')
     expect(body).toContain('\ngatehouse_jwks_age_seconds{issuer="corporate"} 12\n')
     expect(body).toContain('\ngatehouse_upstream_healthy{upstream="orders",target="0"} 1\n')
     expect(body).toContain('\ngatehouse_config_last_reload_success 0\n')

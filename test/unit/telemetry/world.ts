@@ -129,6 +129,7 @@ function configOf(sample: number): TelemetryConfig {
           accessToken: { lifetimeSeconds: 900, jitter: 0 },
           refreshToken: { lifetimeSeconds: 1, idleSeconds: 1, rotation: true, graceSeconds: 10 },
           sessionsPerUser: 100,
+          loginScopes: [],
           keys: { rotateEverySeconds: 7_776_000, publishBeforeSeconds: 600 },
           registration: 'open',
           clockSkewSeconds: 2,

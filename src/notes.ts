@@ -1,0 +1,25 @@
+/**
+ * What the log says of parts that fail and are well again.
+ *
+ * @module
+ */
+import type { Telemetry } from './telemetry/telemetry.ts'
+
+export function noteAudit({ log }: Telemetry, state: 'up' | 'down', cause?: unknown): void {
+  if (state === 'up') log.info('the audit record is written again')
+  else log.error('the audit record cannot be written', { cause })
+}
+
+export function noteCopy({ log }: Telemetry, state: 'up' | 'down', cause?: unknown): void {
+  if (state === 'up') log.info('the copy of the sealed keys is written again')
+  else log.warn('the copy of the sealed keys cannot be written: a start without Redis would not have them', { cause })
+}
+
+export function noteUnpublished({ log }: Telemetry, cause: unknown): void {
+  log.warn('public keys were not put into Redis', { cause })
+}
+
+export function noteKeys({ log }: Telemetry, state: 'up' | 'down', cause?: unknown): void {
+  if (state === 'up') log.info('the stored signing keys are read again')
+  else log.error('the stored signing keys cannot be read, those that are known go on', { cause })
+}
