@@ -54,7 +54,7 @@ describe('the table of ASVS', () => {
 /** `file` › “name”, and further names of the same file after it. */
 function testsIn(proof: string): readonly { readonly file: string; readonly name: string }[] {
   let file = ''
-  return [...proof.matchAll(/`([a-z/-]+\.ts)`|“([^”]+)”/g)].flatMap(([, named, name]) => {
+  return [...proof.matchAll(/`([a-z/.-]+\.ts)`|“([^”]+)”/g)].flatMap(([, named, name]) => {
     if (named !== undefined) file = named
     return name === undefined ? [] : [{ file, name }]
   })

@@ -1,0 +1,200 @@
+/** One fault from begin to end: a rig, a steady load, the fault, its end, and what is left afterwards. */
+import { setTimeout as pause } from 'node:timers/promises'
+import { expect } from 'vitest'
+import { judge, p99Of, type Scope, type Times } from './judge.ts'
+import { seeded, startLoad, type Load, type Subject } from './load.ts'
+import type { MatrixRow } from './matrix.ts'
+import { createSession, memberAt, metric, peakMiB, startRig, WAYS, type Member, type Rig, type Way } from './rig.ts'
+
+export interface Fault {
+  /** The row of the matrix. */
+  readonly name: string
+  readonly seen: string
+  /** Which gateways it is for: all, unless it says otherwise. */
+  readonly gateways?: 'one' | 'none'
+  /** How many there are when it begins: 3. */
+  readonly startWith?: number
+  /** Nothing at all can be known from Redis while it lasts. */
+  readonly isTotal?: true
+  /** Redis comes back without sessions that it had. */
+  readonly losesSessions?: true
+  /** What ends is ended while it lasts too. */
+  readonly endsGoOn?: true
+  /** Answers of Redis may be such as nobody can read: a write may be 500, and the log may tell of faults like these. */
+  readonly mayThrow?: RegExp
+  /** A gateway that is started again may have forgotten what was revoked so shortly before: 0. */
+  readonly forgetsMs?: number
+  /** Whether gateways tell it as `gatehouse_redis_up 0`. */
+  readonly isTold?: true
+  /** Before the load. */
+  prepare?(rig: Rig): Promise<void>
+  /** May say when Redis was lost, by `performance.now()`, where that is long before it returns. */
+  begin(rig: Rig, affected: readonly Member[]): Promise<number | void>
+  end(rig: Rig, affected: readonly Member[]): Promise<void>
+}
+
+const GATEWAYS = 3
+const WARM_UP_MS = 2_000
+const CALM_MS = 3_500
+const LASTS_MS = 6_000
+const AFTER_MS = 1_500
+/** Far more than it takes: a machine may be busy. */
+const RECOVERY_MS = 30_000
+/** How old the copy of a gateway is at most that follows. */
+const FRESH_SECONDS = 1
+const MOST_MIB = 300
+const SHOWN = 20
+/** Of 30 that are asked for; a machine that is busy may not get to all. */
+const MOST_ENDS = 15
+
+/** Makes the fault and asserts everything but the numbers of the row. */
+export async function suffer(fault: Fault): Promise<MatrixRow> {
+  const rig = await startRig(fault.startWith ?? GATEWAYS)
+  try {
+    return await sufferOn(rig, fault)
+  } finally {
+    await rig.close()
+  }
+}
+
+async function sufferOn(rig: Rig, fault: Fault): Promise<MatrixRow> {
+  await fault.prepare?.(rig)
+  const load = await startLoad(rig, seeded(1))
+  const affected = affectedBy(fault, rig)
+  const times = await goThrough(rig, load, fault, affected)
+  const scope: Scope = {
+    affected: new Set(fault.gateways === undefined ? [...affected, ...rig.members] : affected),
+    isTotal: fault.isTotal === true,
+    losesSessions: fault.losesSessions === true,
+    mayThrow: fault.mayThrow !== undefined,
+    forgetsMs: fault.forgetsMs ?? 0,
+  }
+  const verdict = judge(load, times, scope)
+  const [healthyMs, faultMs] = [p99Of(load.uses, times.calmMs, times.beginsMs), p99Of(load.uses, times.begunMs, times.endsMs)]
+  tellDetails(fault.name, load, times)
+  expect(some(faultsLogged(rig, fault.mayThrow))).toEqual([])
+  expect(some(verdict.writesBroken)).toEqual([])
+  expect(load.mixedUp).toEqual([])
+  if (fault.endsGoOn === true) expect(endedDuring(load, times)).toBeGreaterThan(MOST_ENDS)
+  await expectEnded(rig, load.ended(), load.good)
+  await expectWell(rig, load)
+  expect(some([...verdict.wrongAccepts, ...verdict.goodFailed])).toEqual([])
+  return {
+    fault: fault.name,
+    wrongAccepts: verdict.wrongAccepts.length,
+    goodFailed: verdict.goodFailed.length,
+    p99: { healthyMs, faultMs },
+    recoverMs: times.recoveredMs - times.endsMs,
+    seen: fault.seen,
+  }
+}
+
+function endedDuring(load: Load, { begunMs, endsMs }: Times): number {
+  return load.ended().filter(({ ackedMs = 0 }) => ackedMs > begunMs && ackedMs < endsMs).length
+}
+
+function affectedBy({ gateways }: Fault, rig: Rig): readonly Member[] {
+  if (gateways === 'none') return []
+  return gateways === 'one' ? [memberAt(rig, 2)] : [...rig.members]
+}
+
+async function goThrough(rig: Rig, load: Load, fault: Fault, affected: readonly Member[]): Promise<Times> {
+  await pause(WARM_UP_MS)
+  const calmMs = performance.now()
+  await pause(CALM_MS)
+  const beginsMs = performance.now()
+  const lostMs = await fault.begin(rig, affected)
+  const begunMs = performance.now()
+  if (fault.isTold === true) await Promise.all(affected.map((member) => told(member, 0)))
+  await pause(Math.max(0, begunMs + LASTS_MS - performance.now()))
+  const endsMs = performance.now()
+  await fault.end(rig, affected)
+  await Promise.all(rig.members.map((member, number) => works(member, load, number)))
+  const recoveredMs = performance.now()
+  await pause(AFTER_MS)
+  await load.stop()
+  return { calmMs, beginsMs, lostMs: lostMs ?? begunMs, begunMs, endsMs, recoveredMs }
+}
+
+function told(member: Member, value: 0 | 1): Promise<void> {
+  return expect.poll(() => metric(member, 'gatehouse_redis_up'), { timeout: RECOVERY_MS, interval: 100 }).toBe(value)
+}
+
+/** What is revoked is known again, what is good is let in, sessions begin, and operators are told so. */
+async function works(member: Member, load: Load, number: number): Promise<void> {
+  const [subject] = load.good
+  const token = subject?.pair.access_token ?? ''
+  const staleness = (): Promise<number> => metric(member, 'gatehouse_revocation_staleness_seconds')
+  await expect.poll(staleness, { timeout: RECOVERY_MS, interval: 50 }).toBeLessThan(FRESH_SECONDS)
+  const isLetIn = async (): Promise<number> => (await member.caller.get('/deny', token)).status
+  await expect.poll(isLetIn, { timeout: RECOVERY_MS, interval: 20 }).toBe(200)
+  const begins = (): Promise<string> => createSession(member, `after-${number}`).then(String, (error: Error) => error.message)
+  await expect.poll(begins, { timeout: RECOVERY_MS, interval: 50 }).toBe('[object Object]')
+  await told(member, 1)
+}
+
+/** What ended is over on every way into every gateway, one that starts now included; what is good is good there too. */
+async function expectEnded(rig: Rig, ended: readonly Subject[], good: readonly Subject[]): Promise<void> {
+  expect(ended.length).toBeGreaterThan(20)
+  await rig.add()
+  const faults: string[] = []
+  const call = async (number: number, way: Way, subject: Subject, wanted: number): Promise<void> => {
+    const { status, error } = await memberAt(rig, number).caller.get(way.path, subject.pair.access_token, way.method)
+    if (status !== wanted) faults.push(`gateway ${number} ${way.method} ${way.path} ${subject.user}: ${status} ${error}`)
+  }
+  for (const way of WAYS) {
+    for (const [number] of rig.members.entries()) {
+      await Promise.all([...ended.map((one) => call(number, way, one, 401)), ...good.map((one) => call(number, way, one, 200))])
+    }
+  }
+  expect(some(faults)).toEqual([])
+}
+
+/** The processes are whole, took no more memory than they should, and wrote no token anywhere. */
+async function expectWell(rig: Rig, load: Load): Promise<void> {
+  for (const { program } of rig.members) {
+    expect({ code: program.child.exitCode, signal: program.child.signalCode }).toEqual({ code: null, signal: null })
+    expect(peakMiB(program)).toBeLessThan(MOST_MIB)
+  }
+  const subjects = [...load.good, ...load.ended()]
+  const secrets = subjects.flatMap(({ pair }) => [secretOf(pair.access_token), secretOf(pair.refresh_token)])
+  for (const { program } of rig.members) await program.end('SIGTERM')
+  for (const program of rig.programs()) {
+    const text = program.stdout() + program.stderr()
+    expect(secrets.filter((secret) => text.includes(secret))).toEqual([])
+  }
+  expect(await Promise.all(rig.members.map(({ program }) => program.exited))).toEqual(
+    rig.members.map(() => ({ code: 0, signal: null })),
+  )
+}
+
+/** Faults of its own that a gateway has logged, each in its line. */
+function faultsLogged(rig: Rig, mayThrow: RegExp | undefined): readonly string[] {
+  const lines = rig.programs().flatMap((program) => (program.stdout() + program.stderr()).split('\n'))
+  const faults = lines.filter((line) => /fault outside of a request|internal_error|unhandled/i.test(line))
+  return faults.filter((line) => mayThrow === undefined || !mayThrow.test(line))
+}
+
+/** Enough to see what is wrong. */
+function some(faults: readonly string[]): readonly string[] {
+  return faults.length <= SHOWN ? faults : [...faults.slice(0, SHOWN), `and ${faults.length - SHOWN} more`]
+}
+
+/** The end of a token: a signature, or a MAC. */
+function secretOf(token: string): string {
+  return token.slice(-24)
+}
+
+function tellDetails(name: string, { uses, writes }: Load, times: Times): void {
+  const during = writes.filter(({ answer }) => answer.sentMs > times.begunMs && answer.sentMs < times.endsMs)
+  const refused = during.filter(({ answer }) => answer.status === 503)
+  const slowest = Math.max(0, ...refused.map(({ answer }) => answer.doneMs - answer.sentMs))
+  const policy = WAYS.map((way) => {
+    const own = uses.filter((use) => use.way === way && use.answer.sentMs > times.begunMs)
+    const stale = own.filter(({ answer }) => answer.status === 503)
+    return `${way.method} ${way.path} ${stale.length}/${own.length}`
+  })
+  process.stdout.write(
+    `[chaos] ${name}: 503 ${policy.join(', ')}; writes refused ${refused.length}/${during.length}, the slowest after ${slowest.toFixed(0)} ms\n`,
+  )
+}

@@ -1,0 +1,116 @@
+/**
+ * The tables of docs/failure-matrix.md, as the chaos suites find them. With `GATEHOUSE_WRITE_MATRIX=1` a run writes its rows there;
+ * without, it holds what cannot differ from run to run against the document. Times are told, and are no condition.
+ */
+import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { expect } from 'vitest'
+
+export const MATRIX = resolve(import.meta.dirname, '../../docs/failure-matrix.md')
+
+export type Section = 'redis' | 'issuers'
+
+export interface MatrixRow {
+  /** What was broken, and how; the same words in each run, and in no other row of the section. */
+  readonly fault: string
+  /** Requests that were let in and had to be refused. */
+  readonly wrongAccepts: number
+  /** Requests that were refused and had to be let in. */
+  readonly goodFailed: number
+  /** Slowest percent of the good requests, before the fault and while it lasts. */
+  readonly p99: { readonly healthyMs: number; readonly faultMs: number }
+  /** From the end of the fault until everything works again. */
+  readonly recoverMs: number
+  /** What who uses the gateway notices; the same words in each run. */
+  readonly seen: string
+}
+
+const HEAD = `| fault | revoked let in | good refused | p99 before → during | well again after | what users see |
+| --- | --- | --- | --- | --- | --- |`
+
+/** Writes the rows into the table of their section, or compares them with it; the other rows of the section stay. */
+export function recordRows(section: Section, rows: readonly MatrixRow[]): void {
+  for (const row of rows) process.stdout.write(`[chaos] ${lineOf(row)}\n`)
+  if (process.env['GATEHOUSE_WRITE_MATRIX'] === '1') {
+    alone(() => write(section, rows))
+    return
+  }
+  const written = readLines(section)
+  for (const row of rows) {
+    const fixed = written.map(fixedOf).find((cells) => cells[0] === row.fault)
+    expect(fixed ?? `docs/failure-matrix.md has no row ${row.fault}`).toEqual(fixedOf(lineOf(row)))
+  }
+}
+
+function write(section: Section, rows: readonly MatrixRow[]): void {
+  const lines = [...readLines(section)]
+  for (const row of rows) {
+    const at = lines.findIndex((line) => cellsOf(line)[0] === row.fault)
+    if (at < 0) lines.push(lineOf(row))
+    else lines[at] = lineOf(row)
+  }
+  const [before, , after] = partsOf(section)
+  writeFileSync(MATRIX, `${before}\n${HEAD}\n${lines.join('\n')}\n${after}`)
+}
+
+function lineOf({ fault, wrongAccepts, goodFailed, p99, recoverMs, seen }: MatrixRow): string {
+  const ratio = (p99.faultMs / p99.healthyMs).toFixed(1)
+  const times = `${p99.healthyMs.toFixed(1)} → ${p99.faultMs.toFixed(1)} ms (${ratio} ×)`
+  return `| ${[fault, wrongAccepts, goodFailed, times, `${(recoverMs / 1000).toFixed(1)} s`, seen].join(' | ')} |`
+}
+
+/** What is the same in each run. */
+function fixedOf(line: string): readonly (string | undefined)[] {
+  const [fault, wrongAccepts, goodFailed, , , seen] = cellsOf(line)
+  return [fault, wrongAccepts, goodFailed, seen]
+}
+
+function cellsOf(line: string): readonly string[] {
+  return line
+    .slice(1, -1)
+    .split('|')
+    .map((cell) => cell.trim())
+}
+
+function readLines(section: Section): readonly string[] {
+  return partsOf(section)[1]
+    .split('\n')
+    .filter((line) => line.startsWith('|'))
+    .slice(2)
+}
+
+/** What stands before the table, the table, and what comes after it, both markers with what is outside. */
+function partsOf(section: Section): readonly [string, string, string] {
+  const text = readFileSync(MATRIX, 'utf8')
+  const [begin, end] = [`<!-- ${section}: begin -->`, `<!-- ${section}: end -->`]
+  const [from, to] = [text.indexOf(begin) + begin.length, text.indexOf(end)]
+  if (from < begin.length || to < from) throw new Error(`docs/failure-matrix.md has no ${begin} … ${end}`)
+  return [text.slice(0, from), text.slice(from, to), text.slice(to)]
+}
+
+const LOCK = join(tmpdir(), 'gatehouse-matrix.lock')
+const LOCK_TRIES = 500
+const LOCK_PAUSE_MS = 10
+
+/** Files of tests run side by side and write the same document. */
+function alone(work: () => void): void {
+  const lock = acquire()
+  try {
+    work()
+  } finally {
+    closeSync(lock)
+    rmSync(LOCK, { force: true })
+  }
+}
+
+function acquire(): number {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return openSync(LOCK, 'wx')
+    } catch (error) {
+      if (attempt === LOCK_TRIES) throw new Error(`remove ${LOCK}: who made it did not`, { cause: error })
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_PAUSE_MS)
+    }
+  }
+}
