@@ -58,7 +58,7 @@ routes:${SERVICE_ROUTES}
   it.each([
     ['of another issuer', { issuer: 'http://other.test', audience: 'echo' }, 'for someone else'],
     ['for another upstream', { issuer: 'http://gateway.test', audience: 'orders' }, 'for someone else'],
-    ['that has expired', { ...EXPECTED, nowSeconds: Date.now() / 1000 + 61 }, 'expired'],
+    ['that has expired', { ...EXPECTED, nowSeconds: Date.now() / 1000 + 3_600 }, 'expired'],
   ])('refuses one %s', (_, expected, message) => {
     expect(() => readPassport(passport, jwks, expected)).toThrow(message)
   })
