@@ -40,7 +40,7 @@ export interface GatewayNeeds {
 }
 
 export interface Gateway {
-  /** Starts to answer. Resolves when the gateway is ready. */
+  /** Starts to answer. Resolves when the gateway is ready; rejects when it is closed before that. */
   listen(): Promise<{ readonly public: Address; readonly admin: Address }>
   /** Every route as it is enforced. */
   readonly routes: readonly Route[]
@@ -234,10 +234,10 @@ async function assemble(config: Config, { telemetry, stores, audit, startedMs, w
   async function listen(): Promise<{ readonly public: Address; readonly admin: Address }> {
     const adminAddress = await admin.listen()
     await Promise.all([authenticator.start(), revocation.start()])
+    if (listener.isDraining()) throw new Error('the gateway was closed before it was ready')
     tenants.start()
     legacy.start()
-    const { port } = await listener.listen()
-    return { public: { host: config.listeners.public.host, port }, admin: adminAddress }
+    return { public: { host: config.listeners.public.host, port: (await listener.listen()).port }, admin: adminAddress }
   }
 
   async function close(): Promise<number> {

@@ -119,7 +119,8 @@ export function announced(store: SessionStore, tell: (what: Ended) => void): Ses
     },
     async revoke(what, ending) {
       await store.revoke(what, ending)
-      if (what.kind === 'token') tell({ typ: 'token', tenant: what.tenant, id: what.id, ...facts(ending) })
+      if (what.kind === 'key' || what.kind === 'tenant') return
+      tell({ typ: what.kind, tenant: what.tenant, id: what.id, ...facts(ending) })
     },
   }
 

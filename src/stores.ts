@@ -106,8 +106,10 @@ async function openRemote(
       schedule,
       endOfTurn,
       up(now) {
+        // The first connection of a start is no return.
+        const isChange = now !== isUp
         isUp = now
-        needs.up?.(now)
+        if (isChange) needs.up?.(now)
         if (!now) return
         for (const run of returns) run()
         void publishAgain()

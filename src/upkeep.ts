@@ -4,7 +4,7 @@
  * @module
  */
 import type { Act, TenantCalls } from './admin/admin.ts'
-import type { Config } from './config/config.ts'
+import { LONGEST_ACCESS_TOKEN_SECONDS, type Config } from './config/config.ts'
 import { Problem } from './problem/problem.ts'
 import type { UserDirectory } from './services/accounts/accounts.ts'
 import type { SessionStore } from './services/sessions/sessions.ts'
@@ -82,13 +82,16 @@ export function createTenantCalls(needs: TenantCallNeeds, config: Pick<Config, '
     needs.record({ ...act, event: 'tenant_tokens_revoked', tenant })
   }
 
-  /** Of a token of the tenant, whoever made it; a foreign one may be dated ahead by the skew, and is taken behind by it. */
+  /**
+   * Of a token of the tenant, whoever made it and however long it was made to live then; a foreign one may be dated ahead by
+   * the skew, and is taken behind by it.
+   */
   function longestLife(id: string): number {
     const tenant = config.tenants.get(id)
     if (tenant === undefined) throw new Problem('tenant_not_found')
     const foreign = [...config.issuers.values()].filter((issuer) => issuer.tenant === id)
     const lives = foreign.map((issuer) => issuer.maxLifetimeSeconds + 2 * issuer.clockSkewSeconds)
-    return Math.ceil(Math.max(tenant.accessToken.lifetimeSeconds + tenant.clockSkewSeconds, ...lives))
+    return Math.ceil(Math.max(LONGEST_ACCESS_TOKEN_SECONDS + tenant.clockSkewSeconds, ...lives))
   }
 }
 

@@ -93,7 +93,8 @@ interface Places {
 function configuration({ port, adminPort, upstreamPort, redisUrl }: Places): string {
   return `
 listeners:
-  public: { address: 127.0.0.1:${port} }
+  # One for all: tokens name it, and each gateway takes those of the others.
+  public: { address: 127.0.0.1:${port}, origin: http://gateway.bench }
   admin: { address: 127.0.0.1:${adminPort} }
 storage: { sessions: '${redisUrl}', directory: ./data }
 masterKey: { env: BENCH_MASTER_KEY }

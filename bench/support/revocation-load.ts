@@ -38,6 +38,10 @@ const revoking: number[] = []
 const everywhere: number[] = []
 let [repeated, takenLater, missed] = [0, 0, 0]
 
+// A token that is refused anyway would pass for revoked.
+const before = await Promise.all(pools.map((_, gateway) => show(load.tokens[0] ?? '', gateway)))
+if (before.some((status) => status !== 200)) throw new Error(`a token is not let in before it is revoked: ${before.join(', ')}`)
+
 const turns = createTurns({ requests: load.tokens.length, perSecond: load.perSecond })
 const shown: Promise<void>[] = []
 await Promise.all(Array.from({ length: CONNECTIONS * 2 }, work))

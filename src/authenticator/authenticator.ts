@@ -22,7 +22,7 @@ import type { JsonObject } from './json.ts'
 import type { VerificationKey } from './keys.ts'
 import { problemOf } from './refusals.ts'
 import type { Refusal } from './refusals.ts'
-import { DEFAULT_CACHE_ENTRIES, cacheKey, createTokenCache, digestId } from './token-cache.ts'
+import { cacheKey, createTokenCache, digestId } from './token-cache.ts'
 import { MAX_TOKEN_LENGTH, readClaims, readCompact } from './token.ts'
 import type { CompactToken } from './token.ts'
 import { createTrust } from './trust.ts'
@@ -72,8 +72,6 @@ export interface AuthenticatorNeeds {
    */
   reloadOwnKeys?(tenant: string): Promise<void>
   readonly events: AuthenticatorEvents
-  /** Verified tokens kept; default 20,000. */
-  readonly cacheEntries?: number
 }
 
 export interface Authenticator {
@@ -116,7 +114,7 @@ interface Attempt {
 
 const NO_KEYS: readonly VerificationKey[] = Object.freeze([])
 
-export type AuthenticatorConfig = Pick<Config, 'tenants' | 'issuers'> & CsrfConfig
+export type AuthenticatorConfig = Pick<Config, 'tenants' | 'issuers' | 'tokenCache'> & CsrfConfig
 
 /** Throws when the issuers contradict each other or a secret is too short. */
 export function createAuthenticator(needs: AuthenticatorNeeds, config: AuthenticatorConfig): Authenticator {
@@ -124,7 +122,7 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Authentic
   const monotonicMs = needs.monotonicMs?.bind(needs) ?? needs.nowMs.bind(needs)
   const reloadOwnKeys = needs.reloadOwnKeys?.bind(needs) ?? (() => Promise.resolve())
   const trust = createTrust({ ...needs, monotonicMs, reloadOwnKeys }, config)
-  const cache = createTokenCache(needs.cacheEntries ?? DEFAULT_CACHE_ENTRIES)
+  const cache = createTokenCache(config.tokenCache, monotonicMs)
   const csrf = createCsrf(config)
   return { authenticate, verify, tokenOf, checkOrigin, start, stop, keysChanged, jwksAgeSeconds }
 

@@ -95,7 +95,8 @@ export function identify(
     ...(session === undefined ? {} : { session }),
     ...(tokenId === undefined ? {} : { tokenId }),
     ...(issuer.kind === 'own' && typeof epoch === 'number' ? { epoch } : {}),
-    ...(typeof iat === 'number' ? { issuedAt: iat } : {}),
+    // By the clock of its issuer, which may be ahead of ours by as much: what ends all tokens up to now ends this one too.
+    ...(typeof iat === 'number' ? { issuedAt: issuer.kind === 'own' ? iat : iat - issuer.skewSeconds } : {}),
     ...(issuer.kind === 'own' && token.kid !== undefined ? { keyId: token.kid } : {}),
     expiresAt: typeof exp === 'number' ? exp : 0,
     ...(isNumericDate(authTime) ? { authTime } : {}),

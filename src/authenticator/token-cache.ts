@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import type { Config } from '../config/config.ts'
 import type { Identified } from '../exchange/exchange.ts'
 import type { VerificationKey } from './keys.ts'
 import type { TrustedIssuer } from './trust.ts'
@@ -18,18 +19,24 @@ export interface TokenCache {
   delete(key: string): void
 }
 
-export const DEFAULT_CACHE_ENTRIES = 20_000
+interface Kept extends VerifiedToken {
+  readonly sinceMs: number
+}
 
 /**
- * The verified tokens of one configuration, at most `entries` of them, the least recently used leaving first.
+ * The verified tokens of one configuration, at most `entries` of them, the least recently used leaving first, and none for
+ * longer than its `lifetimeMs`.
  *
  * Only whoever holds the very same token finds its entry; expiry and key are the caller's to check on every hit.
  */
-export function createTokenCache(entries: number): TokenCache {
-  const cache = new LRUCache<string, VerifiedToken>({ max: entries })
+export function createTokenCache({ entries, lifetimeMs }: Config['tokenCache'], monotonicMs: () => number): TokenCache {
+  const cache = new LRUCache<string, Kept>({ max: entries })
   return {
-    get: (key) => cache.get(key),
-    set: (key, token) => void cache.set(key, token),
+    get(key) {
+      const kept = cache.get(key)
+      return kept !== undefined && monotonicMs() - kept.sinceMs < lifetimeMs ? kept : undefined
+    },
+    set: (key, token) => void cache.set(key, { ...token, sinceMs: monotonicMs() }),
     delete: (key) => void cache.delete(key),
   }
 }

@@ -20,19 +20,24 @@ export interface Surroundings {
  * @throws Error when it cannot start; nothing is left open then
  */
 export async function start(config: Config, around: Surroundings): Promise<number> {
-  const told = Promise.withResolvers<void>()
+  const told = Promise.withResolvers<undefined>()
   let gateway: Gateway | undefined
-  around.onStop(told.resolve, () => gateway?.cut())
+  around.onStop(
+    () => told.resolve(undefined),
+    () => gateway?.cut(),
+  )
   gateway = await openGateway(config, { write: around.write })
   const { log } = gateway
   tellOfEnvironment(config, log)
   // A fault outside of any request is a bug of ours. The state it leaves is unknown, but those who are being served did
   // not cause it: it is logged in full and the gateway goes on.
   around.onFault((error) => log.error('fault outside of a request', { cause: error }))
-  const addresses = await listen(gateway, config)
-  log.info('started', { version: config.version, port: addresses.public.port, admin_port: addresses.admin.port })
-  around.say(greeting(config, addresses))
-  await told.promise
+  const addresses = await listen(gateway, config, told.promise)
+  if (addresses !== undefined) {
+    log.info('started', { version: config.version, port: addresses.public.port, admin_port: addresses.admin.port })
+    around.say(greeting(config, addresses))
+    await told.promise
+  }
   log.info('stopping')
   const cut = await gateway.close()
   if (cut > 0) log.warn('cut what was still in flight', { requests: cut })
@@ -49,9 +54,10 @@ function tellOfEnvironment({ fromEnvironment = [], masterKeys, storage }: Config
 const OWN_MASTER_KEY =
   'the master key is one of this gateway alone: keep its directory, and set GATEHOUSE_MASTER_KEY to the same for every gateway before there is a second one'
 
-async function listen(gateway: Gateway, config: Config): Promise<Addresses> {
+/** Undefined when it is told to stop before it is ready: what it waits for, such as Redis, may never come. */
+async function listen(gateway: Gateway, config: Config, stopped: Promise<undefined>): Promise<Addresses | undefined> {
   try {
-    return await gateway.listen()
+    return await Promise.race([gateway.listen(), stopped])
   } catch (error) {
     await gateway.close()
     throw listenFault(error, config)

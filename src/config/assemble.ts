@@ -47,6 +47,7 @@ export function assemble(draft: Draft, file: string, build: Build): Assembly {
       breaker: { timeoutMs: breaker.timeout, errorThreshold: breaker.errorThreshold, resetAfterMs: breaker.resetAfter },
       ...(legacyChannel === undefined ? {} : { legacyChannel: buildLegacyChannel(legacyChannel, sessions, build) }),
     },
+    tokenCache: { entries: draft.tokenCache.entries, lifetimeMs: draft.tokenCache.lifetime },
     identity: identity.config,
     upstreams,
     telemetry: { accessLog: draft.telemetry.accessLog },

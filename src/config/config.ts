@@ -9,13 +9,12 @@ import { resolve } from 'node:path'
 import type { Auth, HeaderRules, Route, WhenStale } from '../exchange/exchange.ts'
 import { describe, describePart } from './describe.ts'
 import type { TakenFromEnvironment } from './from-environment.ts'
-import { JWKS_MAX_AGE_SECONDS, SERVICE_NAMES } from './names.ts'
+import type { SERVICE_NAMES } from './names.ts'
 import { fileFault, parseText, type ConfigNeeds } from './parse.ts'
 
 export { ConfigError, formatFault } from './faults.ts'
-export type { TakenFromEnvironment } from './from-environment.ts'
 export type { ConfigNeeds } from './parse.ts'
-export { JWKS_MAX_AGE_SECONDS, SERVICE_NAMES }
+export { JWKS_MAX_AGE_SECONDS, LONGEST_ACCESS_TOKEN_SECONDS, SERVICE_NAMES } from './names.ts'
 
 /**
  * Reads and parses a configuration file.
@@ -72,6 +71,7 @@ export interface Config {
   /** Services that may create and revoke sessions, get tokens of their own or introspect others; by id. */
   readonly clients: ReadonlyMap<string, ClientConfig>
   readonly revocation: RevocationConfig
+  readonly tokenCache: { readonly entries: number; /** At most. */ readonly lifetimeMs: number }
   readonly identity: IdentityConfig
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>
   readonly routes: readonly RouteConfig[]

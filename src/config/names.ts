@@ -7,6 +7,12 @@ export const SERVICE_NAMES = ['accounts', 'sessions', 'oauth', 'discovery', 'hea
 export const SERVICES_WITH_OWN_AUTH: ReadonlySet<string> = new Set(['accounts', 'sessions', 'oauth', 'discovery', 'health'])
 
 /**
+ * The most that `accessToken.lifetime` can be. A shorter one holds for new tokens: those that are older than it are as long as
+ * they were made, and are taken so long.
+ */
+export const LONGEST_ACCESS_TOKEN_SECONDS = 12 * 3600
+
+/**
  * How long others may keep a JWKS of ours: its `max-age`, seconds. A key is published at least twice as long before it signs,
  * and this long after the last token of it.
  */

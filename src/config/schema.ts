@@ -149,6 +149,12 @@ export const gatewaySchema = mapping({
     .prefault({})
     .describe('Services that may create and revoke sessions, get tokens of their own or introspect others, by id.'),
   revocation: revocation.prefault({}),
+  tokenCache: mapping({
+    entries: integer(1, 1_000_000).prefault(20_000).describe('Most verified tokens that are remembered.'),
+    lifetime: duration('0s', '1d').prefault('1h').describe('How long one is remembered at most; then it is verified anew.'),
+  })
+    .prefault({})
+    .describe('Tokens that were verified, so that each is verified once. Expiry and revocation are looked at every time.'),
   identity: identity.prefault({}),
   upstreams: named(NAME, NAME_RULE, upstream).prefault({}).describe('Servers that requests are forwarded to, by name.'),
   routes: list(routes).prefault([]).describe('What is served, and to whom. The most specific host, then path, then method wins.'),

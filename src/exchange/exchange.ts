@@ -127,7 +127,7 @@ export interface Identified {
   readonly tokenId?: string
   /** The user's epoch (`uv`) when the token was made; only the gateway's own tokens carry one. */
   readonly epoch?: number
-  /** Seconds since 1970 (RFC 7519 NumericDate). */
+  /** Seconds since 1970 (RFC 7519 NumericDate); of a token made elsewhere, the earliest that it can be by our clock. */
   readonly issuedAt?: number
   /** `kid` of the key that signed it; only the gateway's own tokens have one here. */
   readonly keyId?: string

@@ -177,7 +177,8 @@ export function createLive(needs: LiveNeeds): Live {
     for (const entry of held.values()) {
       const { whenStale, maxStalenessMs } = entry.one.exchange.route.revocation
       const boundMs = Math.max(maxStalenessMs, LEAST_BOUND_MS)
-      if (whenStale === 'allow' || stalenessMs <= boundMs || nowMs - entry.passedMs < boundMs) continue
+      // A clock that was set back says nothing about when it passed.
+      if (whenStale === 'allow' || stalenessMs <= boundMs || Math.abs(nowMs - entry.passedMs) < boundMs) continue
       if (whenStale === 'verify') {
         if (asks === ASKS_PER_TICK) continue
         asks += 1

@@ -1,14 +1,4 @@
-import type { Revocation, TokenFacts } from './log.ts'
-
-/** Whether the revocation concerns the token. */
-export function covers(revocation: Revocation, token: TokenFacts): boolean {
-  if (revocation.tenant !== token.tenant) return false
-  if (revocation.kind === 'token') return revocation.id === token.tokenId
-  if (revocation.kind === 'session') return revocation.id === token.session
-  if (revocation.kind === 'key') return revocation.id === token.keyId
-  if (revocation.kind === 'tenant') return isNotAfter(token, revocation.at)
-  return revocation.id === token.user && isOlder(token, revocation)
-}
+import type { TokenFacts } from './log.ts'
 
 /** By epoch where the token has one, else by time. */
 export function isOlder(token: TokenFacts, user: { readonly epoch: number; readonly at: number }): boolean {

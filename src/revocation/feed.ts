@@ -1,6 +1,7 @@
 import { Problem } from '../problem/problem.ts'
 import type { LogSlice, Revocation } from './log.ts'
 import type { RevocationNeeds } from './revocation.ts'
+import { createSync } from './sync.ts'
 
 /** Follows the log: a snapshot first, then what comes after it, for ever. One read at a time. */
 export interface Feed {
@@ -15,7 +16,7 @@ export interface Feed {
   stalenessMs(): number
   /** Where the log would be read on from; absent before anything was loaded. */
   position(): string | undefined
-  /** Resolves after a read that began after the call and reached the end; rejects when a read fails meanwhile. */
+  /** Resolves after a read that began after the call and reached the end; rejects when none could for a second. */
   synced(): Promise<void>
 }
 
@@ -36,26 +37,18 @@ export interface FeedSet {
 
 /** A wake from the log only saves waiting for the next look. */
 const POLL_MS = 250
-/** While somebody waits for what a log that lags has not got yet. */
+/** While somebody waits for what could not be read, or what a log that lags has not got yet. */
 const IMPATIENT_MS = 50
 const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 2000
 /** A read that does not end by then has failed; its answer is not taken any more. */
 const READ_MS = 5000
-/** Nobody waits longer for a log that lags. */
-const SYNC_MS = 2000
 /** Slices in a row before other work gets its turn. */
 const SLICES = 16
 /** After so long a page of the whole waits for other work to have its turn. */
 const TURN_MS = 10
 /** A log that is broken may refuse the old position for ever: after so many refusals the whole is loaded. One that is away refuses nothing. */
 const REFUSALS_BEFORE_SNAPSHOT = 3
-
-interface Waiter {
-  readonly sinceMs: number
-  resolve(): void
-  reject(cause: unknown): void
-}
 
 type FeedNeeds = Pick<RevocationNeeds, 'log' | 'monotonicMs' | 'random' | 'schedule' | 'events'>
 
@@ -69,8 +62,8 @@ export function createFeed(needs: FeedNeeds, set: FeedSet): Feed {
   let refusals = 0
   let wokenMs: number | undefined
   let wantsMore = false
-  let loaded: Omit<Waiter, 'sinceMs'> | undefined
-  let waiters: Waiter[] = []
+  let loaded: { resolve(): void; reject(cause: unknown): void } | undefined
+  const sync = createSync(needs.monotonicMs)
   let cancelNext: (() => void) | undefined
   let cancelWake: (() => void) | undefined
   return { start, stop, isLoaded: () => isLoaded, stalenessMs, position: () => position, synced }
@@ -94,7 +87,7 @@ export function createFeed(needs: FeedNeeds, set: FeedSet): Feed {
     cancelNext?.()
     cancelWake?.()
     loaded?.resolve()
-    refuse(waiters, new Error('the feed was stopped'))
+    sync.refuseAll(new Error('the feed was stopped'))
   }
 
   function stalenessMs(): number {
@@ -102,15 +95,10 @@ export function createFeed(needs: FeedNeeds, set: FeedSet): Feed {
   }
 
   function synced(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const waiter = { sinceMs: needs.monotonicMs(), resolve, reject }
-      if (state === 'stopped') {
-        refuse([waiter], new Error('the feed was stopped'))
-        return
-      }
-      waiters.push(waiter)
-      read()
-    })
+    const waiting = sync.wait()
+    if (state === 'stopped') sync.refuseAll(new Error('the feed was stopped'))
+    else read()
+    return waiting
   }
 
   function wake(): void {
@@ -138,10 +126,10 @@ export function createFeed(needs: FeedNeeds, set: FeedSet): Feed {
         }
         await readOnce()
       }
-      if (waiters.length > 0) delayMs = Math.min(delayMs, IMPATIENT_MS)
     } catch (cause) {
       delayMs = failed(cause)
     }
+    if (sync.count() > 0) delayMs = Math.min(delayMs, IMPATIENT_MS)
     if (state === 'stopped') return
     state = 'idle'
     cancelNext = needs.schedule(delayMs, read)
@@ -152,7 +140,7 @@ export function createFeed(needs: FeedNeeds, set: FeedSet): Feed {
     const startedMs = needs.monotonicMs()
     const noticedMs = wokenMs
     const from = refusals >= REFUSALS_BEFORE_SNAPSHOT ? undefined : position
-    const concerned = waiters.length
+    const concerned = sync.count()
     wantsMore = false
     const slice = from === undefined ? await readWhole() : await within(needs.log.readAfter(from))
     if (slice === undefined || isStopped()) return
@@ -173,7 +161,7 @@ export function createFeed(needs: FeedNeeds, set: FeedSet): Feed {
     wokenMs = wokenMs === noticedMs ? undefined : wokenMs
     loaded?.resolve()
     loaded = undefined
-    answer(waiters.splice(0, concerned), asOfMs)
+    sync.reached(concerned, asOfMs)
   }
 
   /** The last page, with all of them applied; undefined when the feed was stopped meanwhile. */
@@ -198,16 +186,6 @@ export function createFeed(needs: FeedNeeds, set: FeedSet): Feed {
     }
   }
 
-  /** Those whose moment the log has reached; the others wait on, for a while. */
-  function answer(concerned: readonly Waiter[], asOfMs: number): void {
-    const lateMs = needs.monotonicMs() - SYNC_MS
-    for (const waiter of concerned) {
-      if (waiter.sinceMs <= asOfMs) waiter.resolve()
-      else if (waiter.sinceMs <= lateMs) refuse([waiter], new Error(`the log lags by more than ${SYNC_MS} ms`))
-      else waiters.push(waiter)
-    }
-  }
-
   function isStopped(): boolean {
     return state === 'stopped'
   }
@@ -224,9 +202,7 @@ export function createFeed(needs: FeedNeeds, set: FeedSet): Feed {
     if (failures === 1 && !isStopped()) needs.events.feed('down', cause)
     // A copy was loaded: its age counts, and the routes say what is done about that.
     if (isLoaded) loaded?.resolve()
-    const concerned = waiters
-    waiters = []
-    refuse(concerned, cause)
+    sync.failed(cause)
     const fullMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10))
     return (fullMs / 2) * (1 + needs.random())
   }
@@ -245,10 +221,4 @@ function late(): Problem {
 
 function isAway(cause: unknown): boolean {
   return cause instanceof Problem && cause.kind === 'storage_unavailable'
-}
-
-function refuse(waiters: readonly Waiter[], cause: unknown): void {
-  for (const waiter of waiters) {
-    waiter.reject(new Problem('storage_unavailable', { headers: { 'retry-after': '1' }, cause }))
-  }
 }

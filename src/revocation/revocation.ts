@@ -12,7 +12,6 @@
 import type { RevocationConfig } from '../config/config.ts'
 import type { Authenticated, Identified, RevocationFact, Unrevoked } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
-import { covers } from './coverage.ts'
 import { createFeed } from './feed.ts'
 import { createHealing } from './healing.ts'
 import { createKeeping } from './keeping.ts'
@@ -81,13 +80,11 @@ export interface RevocationRoom {
   isReady(): boolean
   /** Whether the set revokes the token. */
   lists(token: TokenFacts): boolean
-  /** Whether this one revocation concerns the token. */
-  covers(revocation: Revocation, token: TokenFacts): boolean
   /** Tells of each revocation that is new here, after it is in force; returns the way to stop that. */
   onRevoked(listener: (revocation: Revocation) => void): () => void
   /**
    * Resolves when everything that was appended before the call is in force here. Rejects with `storage_unavailable` when
-   * the log cannot be read now.
+   * the log cannot be read for a second.
    */
   synced(): Promise<void>
 }
@@ -112,7 +109,6 @@ export function createRevocation(needs: RevocationNeeds, config: RevocationConfi
     entries: () => replica.entries(),
     isReady: () => feed.isLoaded(),
     lists: (token) => replica.lists(token),
-    covers,
     onRevoked,
     synced: () => feed.synced(),
   }

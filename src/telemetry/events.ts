@@ -20,7 +20,7 @@ export interface Events {
   readonly revocation: {
     checked(result: 'clear' | 'revoked' | 'unknown', source: 'replica' | 'store' | 'skipped'): void
     lag(seconds: number): void
-    breaker(state: 'closed' | 'half-open' | 'open'): void
+    breaker(state: 'closed' | 'open'): void
     feed(state: 'up' | 'down', cause?: unknown): void
     listenerFailed(cause: unknown): void
     restored(count: number): void
@@ -62,7 +62,7 @@ export interface Events {
   }
 }
 
-const BREAKER_STATES = { closed: 0, 'half-open': 1, open: 2 } as const
+const BREAKER_STATES = { closed: 0, open: 2 } as const
 const REVOCATION_STORE = { dependency: 'revocation_store' } as const
 const REDIS = { dependency: 'redis' } as const
 

@@ -93,7 +93,7 @@ const HELP = {
     name: 'gatehouse_live_ended_total',
     help: 'WebSockets, streams and long requests that were ended because of their token.',
   },
-  breaker: { name: 'gatehouse_breaker_state', help: 'State of a circuit breaker: 0 closed, 1 half open, 2 open.' },
+  breaker: { name: 'gatehouse_breaker_state', help: 'State of a circuit breaker: 0 closed, 2 open.' },
   redisSeconds: { name: 'gatehouse_redis_duration_seconds', help: 'From a command to Redis to its answer, or to its failure.' },
   unreplicated: {
     name: 'gatehouse_redis_unreplicated_writes_total',

@@ -6,7 +6,9 @@ import type { SigningAlgorithm } from '../config/config.ts'
 import { advance, isDue, withKey } from './key-life.ts'
 import type { Change, KeyPolicy } from './key-life.ts'
 import type { KeyRecord } from './key-record.ts'
+import { union } from './key-union.ts'
 import { publicJwkOf, readKeySet, writeKeySet } from './key-record.ts'
+import { KeySetError } from './seal.ts'
 import type { Seal } from './seal.ts'
 import type { KeyStore } from './tenants.ts'
 
@@ -52,6 +54,7 @@ interface Held {
 }
 
 const BY_ITSELF: Act = Object.freeze({ actor: 'gateway', reason: 'schedule' })
+const HEALING: Act = Object.freeze({ actor: 'gateway', reason: 'the store had lost keys' })
 
 /** How often others may be faster before it is an error. */
 const ATTEMPTS = 8
@@ -96,6 +99,8 @@ export async function openKeeper(needs: KeeperNeeds, owner: string, policy: KeyP
 
   async function firstOf(sealed: string | undefined): Promise<Held> {
     if (sealed !== undefined) return unseal(sealed)
+    const copy = await usableCopy()
+    if (copy !== undefined) return unseal(await needs.store.save(owner, copy, undefined))
     const { records } = await completed({ records: [], missing: { state: 'current' } }, policy, needs.nowSeconds())
     const closed = await seal(records)
     const stored = await needs.store.save(owner, closed, undefined)
@@ -104,20 +109,28 @@ export async function openKeeper(needs: KeeperNeeds, owner: string, policy: KeyP
     return { sealed: closed, records }
   }
 
+  /** An empty store has lost what it had where this machine has a copy; one that cannot be opened is of another store. */
+  async function usableCopy(): Promise<string | undefined> {
+    const copy = await needs.store.kept?.(owner)
+    if (copy === undefined) return undefined
+    try {
+      await unseal(copy.sealed)
+      return copy.sealed
+    } catch (error) {
+      if (error instanceof KeySetError) return undefined
+      throw error
+    }
+  }
+
   async function refresh(): Promise<void> {
-    const sealed = await needs.store.load(owner)
-    // Where the store lost the set, what is known here is put back: tokens of its keys are about.
-    adopt(
-      sealed === undefined ? await unsealed(await needs.store.save(owner, held.sealed, undefined)) : await unsealed(sealed),
-      'others',
-    )
+    await hear(await needs.store.load(owner))
     if (!isDue(held.records, policy, needs.nowSeconds())) return
     await attempt(BY_ITSELF, (records) => ({ change: advance(records, policy, needs.nowSeconds()), result: () => undefined }))
   }
 
   function change<T>(act: Act, step: (records: readonly KeyRecord[]) => Step<T>): Promise<T> {
     return exclusive(async () => {
-      adopt(await unsealed((await needs.store.load(owner)) ?? held.sealed), 'others')
+      await hear(await needs.store.load(owner))
       return attempt(act, step)
     })
   }
@@ -136,8 +149,33 @@ export async function openKeeper(needs: KeeperNeeds, owner: string, policy: KeyP
     const closed = await seal(records)
     const stored = await needs.store.save(owner, closed, held.sealed)
     if (stored === closed) adopt({ sealed: closed, records }, act)
-    else adopt(await unsealed(stored), 'others')
+    else await hear(stored)
     return stored === closed ? 'ours' : 'theirs'
+  }
+
+  /**
+   * Takes what is stored. What the store lost of what is known here is put back first: tokens of these keys are about, and a
+   * key that was revoked stays so.
+   */
+  async function hear(loaded: string | undefined): Promise<void> {
+    let sealed = loaded ?? (await needs.store.save(owner, held.sealed, undefined))
+    for (let count = 0; count < ATTEMPTS; count++) {
+      const stored = await unsealed(sealed)
+      const now = needs.nowSeconds()
+      const merged = stored === held ? stored.records : union(stored.records, { records: held.records, seenAt }, policy, now)
+      if (merged === stored.records) {
+        adopt(stored, 'others')
+        return
+      }
+      const { records } = await completed(signing(merged), policy, now)
+      const closed = await seal(records)
+      sealed = await needs.store.save(owner, closed, stored.sealed)
+      if (sealed === closed) {
+        adopt({ sealed: closed, records }, HEALING)
+        return
+      }
+    }
+    throw new Error(`the signing keys of ${owner} change all the time`)
   }
 
   function adopt(next: Held, by: Act | 'others'): void {
@@ -159,6 +197,11 @@ export async function openKeeper(needs: KeeperNeeds, owner: string, policy: KeyP
   function seal(records: readonly KeyRecord[]): Promise<string> {
     return needs.seal.close(owner, writeKeySet(owner, records))
   }
+}
+
+/** A set in which a key signs. */
+function signing(records: readonly KeyRecord[]): Change {
+  return records.some(({ state }) => state === 'current') ? { records } : { records, missing: { state: 'current' } }
 }
 
 /** The change with the key that it lacks. */

@@ -18,7 +18,7 @@ export interface Change {
 }
 
 /** Keys that are over, kept for the record. */
-const MAX_RECORDS = 10
+export const MAX_RECORDS = 10
 
 /** Of a set in storage, no signer is more than this behind; see `SIGNS_UNSEEN_SECONDS`. */
 export const LONGEST_LAG_SECONDS = JWKS_MAX_AGE_SECONDS
@@ -90,10 +90,14 @@ export function tokensUntil(record: KeyRecord | undefined, policy: KeyPolicy, no
 function promote(records: readonly KeyRecord[], kid: string, policy: KeyPolicy, now: number): readonly KeyRecord[] {
   return records.map((record): KeyRecord => {
     if (record.kid === kid) return begin(record, policy, now)
-    if (record.state !== 'current') return record
-    const { privateKey: _forgotten, tokenSeconds: _ended, ...rest } = record
-    return { ...rest, state: 'previous', since: now, until: tokensUntil(record, policy, now) }
+    return record.state === 'current' ? succeeded(record, policy, now) : record
   })
+}
+
+/** A key that signs no more. */
+export function succeeded(record: KeyRecord, policy: KeyPolicy, now: number): KeyRecord {
+  const { privateKey: _forgotten, tokenSeconds: _ended, ...rest } = record
+  return { ...rest, state: 'previous', since: now, until: tokensUntil(record, policy, now) }
 }
 
 function begin(record: KeyRecord, policy: KeyPolicy, now: number): KeyRecord {
@@ -120,7 +124,8 @@ function over(record: KeyRecord, state: 'retired' | 'revoked', now: number, reas
   return { state, alg, kid, createdAt, since: now, ...(reason !== undefined && { reason }) }
 }
 
-function bounded(records: readonly KeyRecord[]): readonly KeyRecord[] {
+/** Without those that were over longest, where these are many. */
+export function bounded(records: readonly KeyRecord[]): readonly KeyRecord[] {
   const past = records.filter((record) => record.state === 'retired' || record.state === 'revoked')
   if (past.length <= MAX_RECORDS) return records
   const kept = new Set(past.toSorted((a, b) => b.since - a.since).slice(0, MAX_RECORDS))

@@ -24,8 +24,8 @@ export interface Scope {
   readonly isTotal: boolean
   /** Whether sessions are lost with what Redis lost, so that a refresh may be answered with «log in again». */
   readonly losesSessions: boolean
-  /** Whether a write may be 500. */
-  readonly mayThrow: boolean
+  /** Whether no copy may get so old that a route refuses. */
+  readonly staysFresh: boolean
   /** What was revoked so shortly before the fault need not be known to a gateway that is started again while it lasts. */
   readonly forgetsMs: number
 }
@@ -99,14 +99,14 @@ function isBlind({ answer, member, way }: Use, times: Times, { affected, isTotal
   return answer.sentMs > times.begunMs + MAX_STALENESS_MS + EDGE_MS && answer.doneMs < times.endsMs
 }
 
-function goodFailed({ answer, member, subject, way }: Use, times: Times, { affected }: Scope): string | undefined {
+function goodFailed({ answer, member, subject, way }: Use, times: Times, { affected, staysFresh }: Scope): string | undefined {
   if (answer.status === 200) return undefined
   if (subject.askedMs !== undefined && subject.askedMs < answer.doneMs) {
     if (answer.status === 401 && answer.error === 'token_revoked') return undefined
   }
   const isStale = answer.sentMs > times.lostMs + MAX_STALENESS_MS / 2 && answer.sentMs < times.recoveredMs
   const isPolicy = answer.status === 503 && answer.error === 'revocation_unavailable' && way.whenStale !== 'pass'
-  return isPolicy && isStale && affected.has(member) ? undefined : 'refused'
+  return isPolicy && isStale && !staysFresh && affected.has(member) ? undefined : 'refused'
 }
 
 function tell({ answer, way, subject }: Use, fault: string | undefined, times: Times): string[] {
@@ -116,10 +116,9 @@ function tell({ answer, way, subject }: Use, fault: string | undefined, times: T
 }
 
 /** A write succeeds, or says that it cannot be done now and when to try again. */
-function writeBroken({ kind, answer }: Write, times: Times, { losesSessions, mayThrow }: Scope): string[] {
+function writeBroken({ kind, answer }: Write, times: Times, { losesSessions }: Scope): string[] {
   if (answer.status === 200 || answer.status === 201) return []
   if (answer.status === 503 && answer.error === 'storage_unavailable' && answer.retryAfter !== undefined) return []
-  if (mayThrow && answer.status === 500 && answer.error === 'internal_error') return []
   if (losesSessions && answer.status === 401 && answer.sentMs > times.beginsMs && kind !== 'login') return []
   const seconds = ((answer.sentMs - times.begunMs) / 1000).toFixed(2)
   return [`${kind} at ${seconds} s: ${answer.status} ${answer.error}`]

@@ -47,7 +47,12 @@ async function openProcess(world: World, store: KeyStore, config: ReadonlyMap<st
       reloadOwnKeys: tenants.reload,
       events: { decided() {}, cache() {}, validated() {}, validationSeconds() {}, jwksFetched() {}, keyDropped() {} },
     },
-    { tenants: config, issuers: new Map(), listeners: { public: { origin: 'http://localhost:8080' } } },
+    {
+      tenants: config,
+      issuers: new Map(),
+      listeners: { public: { origin: 'http://localhost:8080' } },
+      tokenCache: { entries: 1_000, lifetimeMs: 3_600_000 },
+    },
   )
   tenants.onKeysChanged(authenticator.keysChanged)
   await authenticator.start()

@@ -89,5 +89,7 @@ describe('while Redis is away', () => {
     const ended = await post('/sessions/revoke-all', { tenant_id: 'acme', user_id: 'u1' })
     expect(await ended.json()).toEqual({ revoked_count: 1 })
     expect(await callApi(pair.access_token)).toBe(401)
+    const said = gateway.lines().flatMap(({ msg }) => (String(msg).startsWith('Redis is') ? [msg] : []))
+    expect(said).toEqual(['Redis is away', 'Redis is there again'])
   }, 30_000)
 })

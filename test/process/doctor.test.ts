@@ -113,6 +113,13 @@ it('fails on a Redis that forgets: no append-only file, keys evicted', async () 
   expect(advice).toEqual(expect.arrayContaining(['set appendonly yes', 'set maxmemory-policy noeviction']))
 }, 30_000)
 
+it('fails where the revocations cannot be read, and does not wait for ever', async () => {
+  const server = await redis()
+  await server.admin.set('revocations:live:{0}', 'no set')
+  const found = await report(folderWith(onRedis(server.url)))
+  expect([found.levelOf('storage'), found.levelOf('revocation drill'), found.code]).toEqual([['ok'], ['fail'], 1])
+}, 30_000)
+
 it('looks at the certificate of a Redis behind TLS', async () => {
   const folder = temporaryFolder()
   const file = (name: string): string => join(folder, name)

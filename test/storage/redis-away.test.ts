@@ -150,6 +150,8 @@ describe('commands to a Redis that does not answer', () => {
 
   test('concern the users of one master of a cluster only, where it alone is silent', async () => {
     const cluster = keep(await startRedisCluster())
+    // Otherwise the others refuse everything as soon as they miss it, which is another failure.
+    for (const { admin } of cluster.nodes) await admin.config('SET', 'cluster-require-full-coverage', 'no')
     const { storage, told } = await start({ kind: 'cluster', urls: cluster.urls })
     const users = Array.from({ length: 40 }, (_, i) => `usr_${i}`)
     const served = async (): Promise<number> => {
@@ -170,4 +172,39 @@ describe('commands to a Redis that does not answer', () => {
     await vi.waitFor(async () => expect(await served()).toBe(40), WHOLE)
     await vi.waitFor(() => expect(told.breaker.at(-1)).toBe('closed'), WHOLE)
   }, 90_000)
+})
+
+describe('Redis that is back', () => {
+  test('has its readers woken at once, and the number of its buckets recorded again', async () => {
+    const server = keep(await startRedis())
+    const { storage, told } = await start({ kind: 'redis', url: server.url })
+    let wakes = 0
+    const stop = storage.log.onAppend(() => void (wakes += 1))
+    await create(storage, 'a')
+    await server.kill()
+    await vi.waitFor(() => expect(told.up.at(-1)).toBe(false), WHOLE)
+    const before = wakes
+    await server.restart()
+    await server.admin.del('storage:buckets')
+    await vi.waitFor(() => expect(told.up.at(-1)).toBe(true), WHOLE)
+    expect(wakes).toBeGreaterThan(before)
+    stop()
+    await server.admin.del('storage:buckets')
+    await server.admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+    await vi.waitFor(async () => expect(await server.admin.get('storage:buckets')).toBe('1'), WHOLE)
+  }, 60_000)
+
+  test('after a connection that broke refuses nobody who comes while it is made again', async () => {
+    const server = keep(await startRedis())
+    const { storage, told } = await start({ kind: 'redis', url: server.url })
+    await create(storage, 'a')
+    for (let round = 0; round < 5; round += 1) {
+      const dropped = told.up.length
+      await server.admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+      await vi.waitFor(() => expect(told.up.length).toBeGreaterThan(dropped), { timeout: 20_000, interval: 1 })
+      const found = await Promise.all(Array.from({ length: 50 }, () => storage.sessions.find({ ...USER, id: sid('a') })))
+      expect(found.every((session) => session?.id === sid('a'))).toBe(true)
+    }
+    expect(told.breaker).toEqual(['closed'])
+  }, 60_000)
 })

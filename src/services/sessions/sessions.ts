@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { IssuerConfig, TenantConfig } from '../../config/config.ts'
+import { LONGEST_ACCESS_TOKEN_SECONDS, type IssuerConfig, type TenantConfig } from '../../config/config.ts'
 import type { Identified } from '../../exchange/exchange.ts'
 import { Problem } from '../../problem/problem.ts'
 import { issue } from './issue.ts'
@@ -95,8 +95,6 @@ export interface Sessions {
   endOthers(session: SessionRef, reason: string, by?: By): Promise<number>
   /** Revokes a token alone; its session goes on. @throws Problem `invalid_request` for one without an id */
   revokeToken(principal: Identified, reason: string, by?: By): Promise<void>
-  /** Revokes every token of a tenant that was issued up to now, and ends its sessions. @throws Problem `tenant_not_found` */
-  revokeTenant(tenant: string, reason: string): Promise<void>
 }
 
 /** What an authentic refresh token names, and the session where there is a live one. */
@@ -160,7 +158,6 @@ export function createSessions(needs: SessionsNeeds, config: SessionsConfig): Se
     endAll,
     endOthers,
     revokeToken,
-    revokeTenant,
   }
 
   async function create(request: SessionRequest): Promise<TokenPair> {
@@ -210,12 +207,12 @@ export function createSessions(needs: SessionsNeeds, config: SessionsConfig): Se
 
   async function endFound({ ref, session }: FoundByToken, reason: string, by?: By): Promise<void> {
     if (session !== undefined) await endSession(session, reason, by)
-    else await store.revoke({ kind: 'session', ...ref }, { reason, tokensUntil: endOfTokens(ref), ...because(by) })
+    else await store.revoke({ kind: 'session', ...ref }, { reason, tokensUntil: endOfAnyToken(ref), ...because(by) })
   }
 
   async function endAll(whose: Whose, reason: string, by?: By): Promise<number> {
     const { tenant, user } = whose
-    const ended = await store.endAll({ tenant, user }, { reason, tokensUntil: endOfTokens(whose), ...because(by) })
+    const ended = await store.endAll({ tenant, user }, { reason, tokensUntil: endOfAnyToken(whose), ...because(by) })
     needs.count?.(tenant, 'ended', ended)
     return ended
   }
@@ -235,14 +232,14 @@ export function createSessions(needs: SessionsNeeds, config: SessionsConfig): Se
     await store.revoke({ kind: 'token', tenant, user, id: tokenId }, { reason, tokensUntil, ...because(by) })
   }
 
-  async function revokeTenant(tenant: string, reason: string): Promise<void> {
-    if (!config.tenants.has(tenant)) throw new Problem('tenant_not_found')
-    await store.revoke({ kind: 'tenant', tenant }, { reason, tokensUntil: endOfTokens({ tenant }) })
-  }
-
   /** No token of this user that was made up to now is taken after this. */
   function endOfTokens({ tenant, expiresAt = 0, skewSeconds = 0 }: Omit<Whose, 'user'>): number {
     return Math.max(Math.ceil(expiresAt + skewSeconds), needs.nowSeconds() + (longest.get(tenant) ?? 0))
+  }
+
+  /** The same where no session says how long its tokens were made to live: `accessToken.lifetime` may have been longer then. */
+  function endOfAnyToken(whose: Omit<Whose, 'user'>): number {
+    return Math.max(endOfTokens(whose), needs.nowSeconds() + LONGEST_ACCESS_TOKEN_SECONDS)
   }
 }
 

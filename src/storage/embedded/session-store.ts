@@ -85,11 +85,13 @@ export function createSessionStore(db: Database, needs: SessionStoreNeeds): Sess
     const count = db.write(() => {
       const rows = statements.ofUser.all(tenant, user)
       const livingOnes = rows.filter(isLive).length
-      const epoch = integer(statements.bump.get(tenant, user) ?? {}, 'epoch')
+      const known = statements.epoch.get(tenant, user)
+      const before = known === undefined ? 0 : integer(known, 'epoch')
+      const epoch = integer(statements.bump.get(tenant, user, needs.nowSeconds()) ?? {}, 'epoch')
       const expiresAt = rows.reduce((latest, row) => Math.max(latest, integer(row, 'tokens_until')), tokensUntil)
       // `iat` has a grain of one second: a token without an epoch, made in this very second, is taken for an older one.
       needs.log.append({ kind: 'user', tenant, id: user, epoch, at: needs.nowSeconds(), expiresAt })
-      statements.removeOlder.run(tenant, user, epoch - 1)
+      statements.removeOlder.run(tenant, user, before)
       return livingOnes
     })
     needs.log.announce()
@@ -181,7 +183,8 @@ function prepare(db: Database) {
       'INSERT INTO tenant_epochs (tenant_id, epoch) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET epoch = max(epoch + 1, ?2)',
     ),
     bump: db.prepare(
-      'INSERT INTO epochs (tenant_id, user_id, epoch) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET epoch = epoch + 1 RETURNING epoch',
+      // At least the time: above every earlier one also where the counter was lost, or put back from a copy.
+      'INSERT INTO epochs (tenant_id, user_id, epoch) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET epoch = max(epoch + 1, ?3) RETURNING epoch',
     ),
     purge: db.prepare(
       `DELETE FROM sessions WHERE (tenant_id, id) IN (

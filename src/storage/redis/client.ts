@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { Cluster, Redis } from 'ioredis'
 import type { RedisOptions } from 'ioredis'
 import type { SessionStorageConfig } from '../../config/config.ts'
+import { refuseSurplus } from './surplus.ts'
 
 /** Where Redis is: one server, a cluster, or a master that sentinels name. */
 export type RedisConfig = Exclude<SessionStorageConfig, { readonly kind: 'embedded' }>
@@ -9,9 +10,11 @@ export type RedisConfig = Exclude<SessionStorageConfig, { readonly kind: 'embedd
 /** A new connection takes no longer; nor does one that was asked something and says nothing. */
 const CONNECT_MS = 2_000
 const SILENCE_MS = 3_000
-/** Between attempts to reconnect: doubled each time, and anywhere in its upper half. */
+/** The first attempt to reconnect is made within this: most breaks are of one connection, and nothing is wrong with Redis. */
+const AT_ONCE_MS = 20
+/** Between those that follow: doubled each time, and anywhere in its upper half. What is back for half a second is found. */
 const FIRST_RETRY_MS = 50
-const LAST_RETRY_MS = 2_000
+const LAST_RETRY_MS = 500
 /** A slot that moves sends commands on, or back for a moment, before it does anything with them. Over before the caller is. */
 const CLUSTER_MOVES = 16
 const MOVING_MS = 50
@@ -24,6 +27,20 @@ const MOVING_MS = 50
  * them and for the master.
  */
 export function createClient(config: RedisConfig, random: () => number): Redis | Cluster {
+  const client = clientOf(config, random)
+  if (client instanceof Cluster) client.on('+node', refuseSurplus)
+  else refuseSurplus(client)
+  return client
+}
+
+/** How long to wait before the next attempt; from 1. */
+export function retryDelayMs(times: number, random: () => number): number {
+  if (times <= 1) return AT_ONCE_MS * random()
+  const fullMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(times - 2, 10))
+  return (fullMs / 2) * (1 + random())
+}
+
+function clientOf(config: RedisConfig, random: () => number): Redis | Cluster {
   const retry = (times: number): number => retryDelayMs(times, random)
   if (config.kind === 'redis') return new Redis({ ...COMMON, ...addressOf(config.url, config.ca), ...single(retry) })
   const first = addressOf(config.urls[0] ?? '', config.ca)
@@ -65,12 +82,6 @@ export function createClient(config: RedisConfig, random: () => number): Redis |
       },
     },
   )
-}
-
-/** How long to wait before the next attempt; from 1. */
-export function retryDelayMs(times: number, random: () => number): number {
-  const fullMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(times - 1, 10))
-  return (fullMs / 2) * (1 + random())
 }
 
 const REDIS_PORT = 6379

@@ -4,7 +4,7 @@ import { Problem } from '../../problem/problem.ts'
 import type { RedisConfig } from './client.ts'
 import { createClient } from './client.ts'
 import { createCork } from './cork.ts'
-import { codeOf, isOurFault, withoutArguments } from './failures.ts'
+import { Broken, codeOf, isOurFault, withoutArguments } from './failures.ts'
 import { list } from './replies.ts'
 import { keepInStep } from './step.ts'
 import type { Script } from './script.ts'
@@ -33,7 +33,10 @@ export type Argument = string | number
 export interface Connection {
   /** One command. */
   send(...command: readonly Argument[]): Promise<unknown>
-  /** A script by its name, or by its text to a server that does not know it. */
+  /**
+   * A script by its name, or by its text to a server that does not know it. Rejects with `storage_unavailable` also when what
+   * comes is the answer to another question.
+   */
   run(script: Script, keys: readonly string[], values: readonly (Argument | Buffer)[]): Promise<unknown>
   /** Several commands one behind the other to the server that holds their key; the first failure is that of all. */
   sendTogether(commands: readonly (readonly Argument[])[]): Promise<readonly unknown[]>
@@ -61,6 +64,7 @@ export async function openConnection(
   const client = createClient(config, () => needs.random())
   const state = watch(client, needs)
   const step = keepInStep(client, needs)
+  let asked = 0
   const cork = needs.endOfTurn === undefined ? undefined : createCork(client, (run) => needs.endOfTurn?.(run))
   try {
     await within(client.connect(), ANSWER_MS * 2)
@@ -91,16 +95,26 @@ export async function openConnection(
   }
 
   async function run(script: Script, keys: readonly string[], values: readonly (Argument | Buffer)[]): Promise<unknown> {
+    asked += 1
+    const tag = asked.toString(36)
     const evaluate = (name: string, which: string): Promise<unknown> =>
       script.answers === 'bytes'
-        ? guarded(() => client.callBuffer(name, which, keys.length, ...keys, ...values))
-        : guarded(() => client.call(name, which, keys.length, ...keys, ...values))
+        ? guarded(() => client.callBuffer(name, which, keys.length, ...keys, ...values, tag))
+        : guarded(() => client.call(name, which, keys.length, ...keys, ...values, tag))
     try {
-      return await evaluate('EVALSHA', script.sha)
+      return answerTo(tag, await evaluate('EVALSHA', script.sha))
     } catch (error) {
       if (codeOf(error) !== 'NOSCRIPT') throw error
-      return evaluate('EVAL', script.text)
+      return answerTo(tag, await evaluate('EVAL', script.text))
     }
+  }
+
+  /** Nothing is taken from an answer to another question: it may be about another user. */
+  function answerTo(tag: string, reply: unknown): unknown {
+    const [own, answer = null]: readonly unknown[] = Array.isArray(reply) ? reply : []
+    if (String(own) === tag) return answer
+    step.leave()
+    throw unavailable(new Error('Redis answered another question'))
   }
 
   async function hasReplicas(): Promise<boolean> {
@@ -111,9 +125,11 @@ export async function openConnection(
 
   async function guarded<T>(work: () => Promise<T>): Promise<T> {
     const startedMs = needs.nowMs()
+    let isSent = false
     try {
-      if (client.status !== 'ready') await state.ready(PATIENCE_MS)
+      if (!isWritable(client)) await state.ready(PATIENCE_MS)
       cork?.()
+      isSent = true
       const reply = await within(work(), ANSWER_MS)
       state.note(true)
       return reply
@@ -121,7 +137,8 @@ export async function openConnection(
       if (isOurFault(error)) throw withoutArguments(error)
       state.note(false)
       if (error instanceof NoAnswer) step.leave()
-      throw unavailable(error)
+      const isBroken = isSent && codeOf(error) === undefined && !(error instanceof NoAnswer || client instanceof Cluster)
+      throw unavailable(isBroken ? new Broken(withoutArguments(error).message) : error)
     } finally {
       needs.observe?.(Math.max(0, needs.nowMs() - startedMs) / 1000)
     }
@@ -137,8 +154,14 @@ export async function openConnection(
 
 class NoAnswer extends Error {}
 
+/** The nodes of a cluster look after that themselves. */
+function isWritable(client: Redis | Cluster): boolean {
+  return client.status === 'ready' && (client instanceof Cluster || client.stream.writable)
+}
+
 function unavailable(error: unknown): Problem {
-  return new Problem('storage_unavailable', { headers: { 'retry-after': '1' }, cause: withoutArguments(error) })
+  const cause = error instanceof Broken ? error : withoutArguments(error)
+  return new Problem('storage_unavailable', { headers: { 'retry-after': '1' }, cause })
 }
 
 interface State {
@@ -179,7 +202,8 @@ function watch(client: Redis | Cluster, needs: ConnectionNeeds): State {
   }
 
   function ready(patienceMs: number): Promise<void> {
-    const leftMs = lostMs + patienceMs - needs.nowMs()
+    // A connection that cannot be written to any more is lost now, whenever that is noticed.
+    const leftMs = (wasReady ? needs.nowMs() : lostMs) + patienceMs - needs.nowMs()
     if (leftMs <= 0) return Promise.reject(new Error('Redis is not connected'))
     return new Promise((resolve, reject) => {
       const cancel = needs.schedule(leftMs, () => reject(new Error('Redis is not connected')))

@@ -1,4 +1,5 @@
 import type { Revocation } from '../../revocation/revocation.ts'
+import { understood } from './replies.ts'
 
 /**
  * Revocations as Redis keeps them: a JSON list without the expiry, which is the score in the set of live ones and a field of
@@ -16,8 +17,12 @@ export function factBegin(tenant: string, user?: string): string {
   return JSON.stringify(parts).slice(0, -1)
 }
 
-/** @throws TypeError for what this code did not write */
+/** @throws Problem `storage_unavailable` for what this code did not write */
 export function revocationOf(fact: unknown, expiry: unknown): Revocation {
+  return understood(() => read(fact, expiry))
+}
+
+function read(fact: unknown, expiry: unknown): Revocation {
   const expiresAt = Number(expiry)
   const parts: unknown = typeof fact === 'string' ? JSON.parse(fact) : undefined
   if (!Array.isArray(parts) || !Number.isSafeInteger(expiresAt)) throw unknownFact()

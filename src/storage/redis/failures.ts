@@ -22,8 +22,11 @@ export function withoutArguments(error: unknown): Error {
   return clean
 }
 
-/** Whether Redis itself said no, so that nobody had to wait for it. */
-export function wasAnswered(error: unknown): boolean {
-  if (error instanceof Problem) return wasAnswered(error.cause)
-  return error instanceof Error && error.name === 'ReplyError'
+/** The connection broke while a command was under way: whether it happened is unknown. */
+export class Broken extends Error {}
+
+/** Whether nobody had to wait for the failure: Redis itself said no, or the connection broke, which is tried again at once. */
+export function wasQuick(error: unknown): boolean {
+  if (error instanceof Problem) return wasQuick(error.cause)
+  return error instanceof Broken || (error instanceof Error && error.name === 'ReplyError')
 }

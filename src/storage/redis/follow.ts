@@ -6,6 +6,8 @@ import { list, text } from './replies.ts'
 /** Tells of appends to the feed by any process. It only wakes: what was appended is read from the log itself. */
 export interface Follower {
   onAppend(wake: () => void): () => void
+  /** Redis is there again: whoever waits for his next turn reads now. */
+  wake(): void
   close(): void
 }
 
@@ -30,7 +32,7 @@ export function createFollower(needs: FollowNeeds): Follower {
   let failures = 0
   let own: Connection | undefined
   let tails: readonly string[] | undefined
-  return { onAppend, close }
+  return { onAppend, wake: wakeAll, close }
 
   function onAppend(wake: () => void): () => void {
     wakes.add(wake)

@@ -1,7 +1,7 @@
 import CircuitBreaker from 'opossum'
 import { Problem } from '../../problem/problem.ts'
 import type { Connection, ConnectionNeeds } from './connection.ts'
-import { wasAnswered } from './failures.ts'
+import { wasQuick } from './failures.ts'
 import type { Layout } from './layout.ts'
 
 export interface GuardNeeds extends Pick<ConnectionNeeds, 'schedule'> {
@@ -27,7 +27,8 @@ const NEVER_MS = 2 ** 31 - 1
 /**
  * Refuses commands at once while the part of Redis that they go to does not answer: a server that says nothing would
  * otherwise keep each of them waiting for its 2 s. Whether it is back is found out by looks of its own, never by a
- * command of a request. What Redis answers is no failure here, whatever it says: nobody waited for it.
+ * command of a request. What Redis answers is no failure here, whatever it says, nor is a connection that broke and is being
+ * made again: nobody waited for it.
  *
  * A part is a bucket, for on a cluster one master may be away. Keys of no bucket are not guarded there.
  */
@@ -65,7 +66,7 @@ export function createGuard(needs: GuardNeeds, connection: Connection, layout: L
       errorThresholdPercentage: 50,
       resetTimeout: NEVER_MS,
       volumeThreshold: VOLUME,
-      errorFilter: wasAnswered,
+      errorFilter: wasQuick,
       rollingPercentilesEnabled: false,
       enableSnapshots: false,
     })
@@ -92,7 +93,7 @@ export function createGuard(needs: GuardNeeds, connection: Connection, layout: L
       const key = layout.mark(bucket)
       within(connection.send('EXISTS', key)).then(
         () => settle(true),
-        (error: unknown) => settle(wasAnswered(error)),
+        (error: unknown) => settle(wasQuick(error)),
       )
     }
 

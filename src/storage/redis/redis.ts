@@ -27,6 +27,7 @@ import type { Near } from './near.ts'
 import { createReplication } from './replication.ts'
 import type { ReplicationNeeds } from './replication.ts'
 import { createRevocationLog } from './revocation-log.ts'
+import { createRevocationLookup } from './revocation-lookup.ts'
 import { createSessionStore } from './session-store.ts'
 import { createUsedTokens } from './used-tokens.ts'
 
@@ -70,7 +71,11 @@ export interface RedisStorage {
 export async function openRedis(needs: RedisNeeds, config: RedisConfig, options: OpenOptions = {}): Promise<RedisStorage> {
   const { away = 'refuse' } = options
   const layout = createLayout(config.kind === 'cluster')
-  const standing = createStanding((isUp) => needs.up?.(isUp))
+  const returns = new Set<() => void>()
+  const standing = createStanding((isUp) => {
+    needs.up?.(isUp)
+    if (isUp) for (const run of returns) run()
+  })
   const raw = await openConnection({ ...needs, up: standing.connected }, config, away)
   const guarded = createGuard({ ...needs, breaker: (state) => (needs.breaker?.(state), standing.breaker(state)) }, raw, layout)
   // What was given up while Redis was away is looked at when it is there, not when the next look is due.
@@ -86,7 +91,9 @@ export async function openRedis(needs: RedisNeeds, config: RedisConfig, options:
     throw error
   }
   const connection = away === 'refuse' ? guarded : checked(guarded, check, (cause) => needs.unfit?.(cause))
-  return assemble({ needs, config, layout, connection })
+  // Where Redis lost it, and before a gateway of another layout records its own.
+  returns.add(() => void connection.send('SET', BUCKETS_KEY, layout.buckets, 'NX').catch(() => undefined))
+  return assemble({ needs, config, layout, connection, returns })
 }
 
 /** Redis is up when it is connected and no part of it is given up: whoever is told can use it. */
@@ -122,9 +129,11 @@ interface Opened {
   readonly config: RedisConfig
   readonly layout: Layout
   readonly connection: Connection
+  /** Called each time that Redis is there again. */
+  readonly returns: Set<() => void>
 }
 
-async function assemble({ needs, config, layout, connection }: Opened): Promise<RedisStorage> {
+async function assemble({ needs, config, layout, connection, returns }: Opened): Promise<RedisStorage> {
   // Only the main connection is measured: on the others most of the time is waiting that was asked for.
   const { nowMs, random, schedule } = needs
   const others = { nowMs, random, schedule }
@@ -138,12 +147,16 @@ async function assemble({ needs, config, layout, connection }: Opened): Promise<
     connection: near?.connection ?? connection,
     open: () => openConnection(others, nearOf(config) ?? config),
   })
+  returns.add(follower.wake)
   const nowSeconds = (): number => needs.nowSeconds()
   const sessions = createSessionStore({ connection, layout, replication, nowSeconds })
   return {
     keys: createKeyStore(connection),
     sessions: near === undefined ? sessions : telling(sessions, near.ended),
-    log: createRevocationLog({ connection, near, layout, nowSeconds, onAppend: follower.onAppend }),
+    log: {
+      ...createRevocationLog({ connection, near, layout, nowSeconds, onAppend: follower.onAppend }),
+      ...createRevocationLookup({ connection, layout, nowSeconds }),
+    },
     used: createUsedTokens({ connection, layout, replication }),
     ping: async () => void (await connection.send('PING')),
     unconfirmed: replication.unconfirmed,
@@ -157,7 +170,7 @@ async function assemble({ needs, config, layout, connection }: Opened): Promise<
 }
 
 /** A replica that is away is waited for: the master is read meanwhile. */
-async function openNear({ needs, config, layout, connection }: Opened): Promise<Near | undefined> {
+async function openNear({ needs, config, layout, connection }: Omit<Opened, 'returns'>): Promise<Near | undefined> {
   const place = nearOf(config)
   if (place === undefined) return undefined
   const { nowMs, random, schedule } = needs

@@ -23,6 +23,17 @@ export function integer(reply: unknown): number {
   return value
 }
 
+/** Makes a record of an answer. What is not in the form in which it was written came to grief on the way, or in the store. */
+export function understood<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof Problem) throw error
+    // Without the cause: it may quote what was stored.
+    throw unlike('Redis answered something that was not written in this form')
+  }
+}
+
 function unlike(what: string): Problem {
-  return new Problem('storage_unavailable', { headers: { 'retry-after': '1' }, cause: new TypeError(what) })
+  return new Problem('storage_unavailable', { headers: { 'retry-after': '1' }, cause: new Error(what) })
 }

@@ -1,10 +1,11 @@
-import type { LogSlice, Revocation, RevocationLog, RevocationLookup, TokenFacts } from '../../revocation/revocation.ts'
+import type { LogSlice, Revocation, RevocationLog } from '../../revocation/revocation.ts'
 import { Problem } from '../../problem/problem.ts'
 import type { Connection } from './connection.ts'
-import { factOf, revocationOf } from './facts.ts'
+import { revocationOf } from './facts.ts'
 import type { Layout } from './layout.ts'
 import type { Near } from './near.ts'
-import { list, text } from './replies.ts'
+import { idsOf, isBefore, START } from './position.ts'
+import { integer, list, text } from './replies.ts'
 import { createRestore } from './restore.ts'
 import { script } from './script.ts'
 
@@ -14,8 +15,6 @@ const BATCH = 1_000
 const PAGE = 2_000
 /** A replica that is further behind is read only where the master cannot be. */
 const LAG_MS = 3_000
-/** Before the first entry of a stream. */
-const START = '0-0'
 
 /**
  * What comes after an id of the feed, beginning with that id itself: if it is not there any more, what came after it may
@@ -69,11 +68,11 @@ export interface LogNeeds {
  * The ordered feed: one stream a bucket, and for starting up the set of live facts beside it. A position is the list of the
  * last ids as JSON. Order holds within a bucket, that is for each user; facts only grow, so no reader needs more.
  */
-export function createRevocationLog(needs: LogNeeds): RevocationLog & RevocationLookup {
+export function createRevocationLog(needs: LogNeeds): RevocationLog {
   const { connection, layout, near } = needs
   const buckets = Array.from({ length: layout.buckets }, (_, bucket) => bucket)
   const share = Math.floor(BATCH / layout.buckets)
-  return { snapshot, readAfter, restore: createRestore(needs), onAppend: needs.onAppend, isRevoked }
+  return { snapshot, readAfter, restore: createRestore(needs), onAppend: needs.onAppend }
 
   async function* snapshot(): AsyncGenerator<LogSlice> {
     const view = await near?.first()
@@ -92,8 +91,15 @@ export function createRevocationLog(needs: LogNeeds): RevocationLog & Revocation
 
   async function* livePages(source: Connection, bucket: number): AsyncGenerator<readonly Revocation[]> {
     const now = needs.nowSeconds()
-    const scan = (from: string): Promise<unknown> => {
-      const scanning = source.send('ZSCAN', layout.live(bucket), from, 'COUNT', PAGE)
+    // No script, in which a page would be copied once more; so an echo behind it tells whether the answers are those to it.
+    const scan = (from: string): Promise<readonly unknown[]> => {
+      const [key, tag] = [layout.live(bucket), `${bucket} ${from}`]
+      const scanning = source
+        .sendTogether([
+          ['ZSCAN', key, from, 'COUNT', PAGE],
+          ['ECHO', tag],
+        ])
+        .then(([page, echo]) => list(echo === tag ? page : undefined))
       // A reader that stops early leaves the page ahead of it to nobody.
       scanning.catch(() => undefined)
       return scanning
@@ -101,7 +107,7 @@ export function createRevocationLog(needs: LogNeeds): RevocationLog & Revocation
     let cursor = '0'
     let coming = scan(cursor)
     do {
-      const [next, flat] = list(await coming)
+      const [next, flat] = await coming
       cursor = text(next)
       // Redis looks for the next page while this one is taken apart.
       if (cursor !== '0') coming = scan(cursor)
@@ -109,7 +115,7 @@ export function createRevocationLog(needs: LogNeeds): RevocationLog & Revocation
       const revocations: Revocation[] = []
       for (let index = 0; index + 1 < page.length; index += 2) {
         // Nothing is made of what has expired.
-        if (Number(page[index + 1]) >= now) revocations.push(revocationOf(page[index], page[index + 1]))
+        if (integer(page[index + 1]) >= now) revocations.push(revocationOf(page[index], page[index + 1]))
       }
       if (revocations.length > 0) yield revocations
     } while (cursor !== '0')
@@ -154,28 +160,6 @@ export function createRevocationLog(needs: LogNeeds): RevocationLog & Revocation
     }
     return { position: JSON.stringify(ids), revocations, complete }
   }
-
-  async function isRevoked(token: TokenFacts): Promise<boolean> {
-    const { tenant, user } = token
-    const bucket = layout.bucketOf(token)
-    const facts: string[] = []
-    if (token.tokenId !== undefined) facts.push(factOf('token', tenant, token.tokenId))
-    if (token.session !== undefined) facts.push(factOf('session', tenant, token.session))
-    if (token.keyId !== undefined) facts.push(factOf('key', tenant, token.keyId))
-    const now = needs.nowSeconds()
-    const ended = connection.send('MGET', layout.ended(tenant, bucket), layout.ended(tenant, bucket, user))
-    const expiries = facts.length === 0 ? [] : connection.send('ZMSCORE', layout.live(bucket), ...facts)
-    const [ends, scores] = await Promise.all([ended, expiries])
-    if (list(scores).some((score) => score !== null && Number(score) >= now)) return true
-    return list(ends).some((fact) => fact !== null && concerns(revocationOf(fact, now), token))
-  }
-}
-
-/** A token without epoch goes by its time; one without either is taken for old. */
-function concerns(revocation: Revocation, token: TokenFacts): boolean {
-  if (revocation.kind === 'user' && token.epoch !== undefined) return token.epoch < revocation.epoch
-  if (revocation.kind !== 'user' && revocation.kind !== 'tenant') return false
-  return token.issuedAt === undefined || token.issuedAt <= revocation.at
 }
 
 /** Only what says that the store is away leaves another place to ask. */
@@ -186,30 +170,4 @@ function away(error: unknown): undefined {
 
 function restart(position: string): LogSlice {
   return { position, revocations: [], complete: false, isRestart: true }
-}
-
-const ID = /^\d{1,20}-\d{1,20}$/
-
-/** Whether the first id of a stream comes before the second. */
-function isBefore(one: string, other: string): boolean {
-  const [ms = '', count = ''] = one.split('-')
-  const [otherMs = '', otherCount = ''] = other.split('-')
-  return BigInt(ms) < BigInt(otherMs) || (ms === otherMs && BigInt(count) < BigInt(otherCount))
-}
-
-/** Undefined for what this store did not give, or gave when it had another number of buckets. */
-function idsOf(position: string, buckets: number): string[] | undefined {
-  try {
-    const value: unknown = JSON.parse(position)
-    if (!Array.isArray(value) || value.length !== buckets) return undefined
-    const ids: string[] = []
-    for (const id of value) {
-      if (typeof id !== 'string' || !ID.test(id)) return undefined
-      ids.push(id)
-    }
-    return ids
-  } catch {
-    // Not JSON is not ours either.
-    return undefined
-  }
 }

@@ -14,10 +14,13 @@ export interface Script {
  * With a first line of this kind Redis refuses the whole of a script when it has no memory, no disk or no replica to write
  * to, before its first command: nothing is done by halves.
  *
+ * The last of its arguments is a tag of the question, which stands before the answer: who asks sees that it is the answer
+ * to that question, and not the one to another's that came in its place.
+ *
  * @param kind - `write`; `free`: runs without spare memory too, for what must be possible always; `read`
  */
 export function script(kind: 'write' | 'free' | 'read', ...parts: readonly string[]): Script {
-  const text = `${FIRST_LINES[kind]}\n${parts.join('\n')}`
+  const text = `${FIRST_LINES[kind]}\nlocal tag = table.remove(ARGV)\nlocal function answer()\n${parts.join('\n')}\nend\nreturn { tag, answer() }`
   return Object.freeze({ text, sha: createHash('sha1').update(text).digest('hex'), answers: 'texts' })
 }
 

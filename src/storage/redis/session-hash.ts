@@ -1,5 +1,5 @@
 import type { NewSession, SessionRecord } from '../../services/sessions/sessions.ts'
-import { bytes } from './replies.ts'
+import { bytes, understood } from './replies.ts'
 import { ID_BYTES, packedUser, unpackedUser } from './user-names.ts'
 import { packDevice, packScope, unpackDevice, unpackScope } from './words.ts'
 
@@ -40,8 +40,15 @@ export function ownerOf(user: string): Buffer {
   return part(packed.kind === 'own' ? 0 : 1, packed.bytes)
 }
 
-/** @param flat - names and values in turn, as Redis answers */
+/**
+ * @param flat - names and values in turn, as Redis answers
+ * @throws Problem `storage_unavailable` for what this code did not write
+ */
 export function recordOf(tenant: string, id: string, flat: readonly unknown[]): SessionRecord {
+  return understood(() => read(tenant, id, flat))
+}
+
+function read(tenant: string, id: string, flat: readonly unknown[]): SessionRecord {
   const fields = new Map<string, Buffer>()
   for (let index = 0; index + 1 < flat.length; index += 2) fields.set(bytes(flat[index]).toString(), bytes(flat[index + 1]))
   const numbers = fields.get('t')

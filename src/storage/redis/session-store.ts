@@ -15,7 +15,7 @@ import type { Connection } from './connection.ts'
 import { createTurns } from './turns.ts'
 import { factBegin, factOf } from './facts.ts'
 import type { Layout } from './layout.ts'
-import { bytes, integer, list, text } from './replies.ts'
+import { bytes, integer, list, text, understood } from './replies.ts'
 import type { Replication } from './replication.ts'
 import { fieldsOf, ownerOf, recordOf } from './session-hash.ts'
 import {
@@ -253,7 +253,7 @@ function isAgain([first]: readonly unknown[]): boolean {
 }
 
 function idOf(member: unknown): string {
-  return unpackedSession(bytes(member))
+  return understood(() => unpackedSession(bytes(member)))
 }
 
 function busy(): Problem {

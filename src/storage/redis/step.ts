@@ -20,26 +20,28 @@ const LOOK_MS = 500
  */
 export function keepInStep(client: Redis | Cluster, needs: Pick<ConnectionNeeds, 'schedule'>): Step {
   if (client instanceof Cluster) return { leave: nothing, stop: nothing }
+  const single = client
   let number = 0
   let cancel = needs.schedule(LOOK_MS, look)
   return { leave, stop: () => cancel() }
 
   function look(): void {
     cancel = needs.schedule(LOOK_MS, look)
-    if (client.status !== 'ready') return
+    if (single.status !== 'ready') return
     number += 1
     const sent = `step ${number}`
-    client.call('ECHO', sent).then((answer) => {
+    single.call('ECHO', sent).then((answer) => {
       if (answer !== sent) leave()
-    }, nothing)
+    }, leave)
   }
 
   function leave(): void {
-    if (client.status === 'ready') client.disconnect(true)
+    // At once, and not when the other side has said farewell: it may be gone.
+    if (single.status === 'ready') single.stream.destroy()
   }
 }
 
-/** A failure of the echo is that of the connection, which says so itself. */
+/** The nodes of a cluster are left by the client. */
 function nothing(): void {
   return undefined
 }

@@ -2,6 +2,10 @@ import type { UsedTokens } from '../../replay/replay.ts'
 import type { Connection } from './connection.ts'
 import type { Layout } from './layout.ts'
 import type { Replication } from './replication.ts'
+import { script } from './script.ts'
+
+/** KEYS used · ARGV seconds → 1 for the first use */
+const USE = script('write', "return redis.call('SET', KEYS[1], 1, 'NX', 'EX', ARGV[1]) and 1 or 0")
 
 export interface UsedTokensNeeds {
   readonly connection: Connection
@@ -15,7 +19,7 @@ export function createUsedTokens({ connection, layout, replication }: UsedTokens
     async use(token) {
       const bucket = layout.bucketOf(token)
       const key = layout.used(token.tenant, bucket, token.issuer, token.id)
-      const isFirst = (await connection.send('SET', key, 1, 'NX', 'EX', token.forSeconds)) === 'OK'
+      const isFirst = (await connection.run(USE, [key], [token.forSeconds])) === 1
       if (isFirst) await replication.replicated(bucket)
       return isFirst
     },

@@ -107,7 +107,8 @@ describe('the claims of a foreign token', () => {
       scopes: ['orders:read', 'orders:write'],
       session: 's-1',
       tokenId: 'j-1',
-      issuedAt: NOW,
+      // Its clock may be ahead of ours by the skew.
+      issuedAt: NOW - 30,
       expiresAt: NOW + 600,
       authTime: NOW - 9,
       skewSeconds: 30,

@@ -97,12 +97,28 @@ describe('the cache of verified tokens', () => {
   })
 
   it('is bounded, the token used least recently leaving first', async () => {
-    world = createWorld({ needs: { cacheEntries: 2 } })
+    world = createWorld({ tokenCache: { entries: 2 } })
     world.web.pages.set(URI, [key.jwk])
     await world.authenticator.start()
     const [a = '', b = '', c = ''] = await Promise.all(['a', 'b', 'c'].map((sub) => sign(key, foreignClaims({ sub }))))
     for (const token of [a, b, a, c, a, b]) await world.ask(token)
     expect(world.events.cache).toEqual(['miss', 'miss', 'hit', 'miss', 'hit', 'miss'])
+  })
+
+  it.each([
+    [0, ['miss', 'miss', 'miss']],
+    [5_000, ['miss', 'hit', 'miss']],
+  ])('verifies a token anew after %i ms where the configuration says so', async (lifetimeMs, expected) => {
+    world = createWorld({ tokenCache: { lifetimeMs } })
+    world.web.pages.set(URI, [key.jwk])
+    await world.authenticator.start()
+    const token = await sign(key, foreignClaims())
+    expect(await world.ask(token)).toBe('ok u-1')
+    await world.clock.advance(4_999)
+    expect(await world.ask(token)).toBe('ok u-1')
+    await world.clock.advance(1)
+    expect(await world.ask(token)).toBe('ok u-1')
+    expect(world.events.cache).toEqual(expected)
   })
 })
 

@@ -3,7 +3,12 @@ import { generateKeyPairSync } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { SignJWT } from 'jose'
 import { createAuthenticator } from '../../../src/authenticator/authenticator.ts'
-import type { Authenticator, AuthenticatorNeeds, PublicJwk } from '../../../src/authenticator/authenticator.ts'
+import type {
+  Authenticator,
+  AuthenticatorConfig,
+  AuthenticatorNeeds,
+  PublicJwk,
+} from '../../../src/authenticator/authenticator.ts'
 import type { IssuerConfig, JwsAlgorithm, KeySourceConfig, TenantConfig } from '../../../src/config/config.ts'
 import type { Auth, Authenticated, Routed } from '../../../src/exchange/exchange.ts'
 import { Problem } from '../../../src/problem/problem.ts'
@@ -226,6 +231,7 @@ export interface WorldOptions {
   readonly issuers?: readonly IssuerConfig[]
   readonly tenants?: readonly TenantConfig[]
   readonly needs?: Partial<AuthenticatorNeeds>
+  readonly tokenCache?: Partial<AuthenticatorConfig['tokenCache']>
 }
 
 export function createWorld(options: WorldOptions = {}): World {
@@ -259,6 +265,7 @@ export function createWorld(options: WorldOptions = {}): World {
     tenants: new Map((options.tenants ?? [tenant()]).map((one) => [one.id, one])),
     issuers: new Map((options.issuers ?? [issuer()]).map((one) => [one.name, one])),
     listeners: { public: { origin: ORIGIN } },
+    tokenCache: { entries: 20_000, lifetimeMs: 3_600_000, ...options.tokenCache },
   })
   const ask = (token: string, auth: Auth = 'required') =>
     outcome(() => authenticator.authenticate(exchange([`Authorization`, `Bearer ${token}`], auth)))

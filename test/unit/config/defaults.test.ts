@@ -48,6 +48,7 @@ describe('what is not said', () => {
         whenStale: 'deny',
         breaker: { timeoutMs: 50, errorThreshold: 0.5, resetAfterMs: 1000 },
       },
+      tokenCache: { entries: 20000, lifetimeMs: 3600000 },
       identity: {
         headers: { user: 'x-user-id', tenant: 'x-tenant-id', scopes: 'x-scopes', session: 'x-session-id', token: 'x-token-id' },
         passport: { header: 'x-gatehouse-identity', lifetimeSeconds: 60 },

@@ -11,6 +11,8 @@ const INVISIBLE = 'must not have ? # ; \\ or spaces: they are no part of a canon
 
 /** Key, what is written there, what is said about it. */
 const TABLE: readonly [string, string, string][] = [
+  ['tokenCache.entries', '0', 'must be a whole number from 1 to 1000000'],
+  ['tokenCache.lifetime', '25h', 'must be between 0s and 1d'],
   ['revocation.maxStaleness', '10', DURATION],
   ['revocation.maxStaleness', '10 s', DURATION],
   ['revocation.maxStaleness', '1.5s', DURATION],

@@ -84,6 +84,11 @@ describe('what ends', () => {
       (store) => store.revoke({ kind: 'token', ...ALICE, id: 'j-1' }, ENDING),
       [{ typ: 'token', tenant: 'acme', id: 'j-1', exp: 900, reason: 'logout' }],
     ],
+    [
+      'a session that only its refresh token tells of',
+      (store) => store.revoke({ kind: 'session', tenant: 'acme', bucket: 0, id: 's-1' }, ENDING),
+      [{ typ: 'session', tenant: 'acme', id: 's-1', exp: 900, reason: 'logout' }],
+    ],
   ])('is told: %s', async (_, act, wanted) => {
     const { store, told } = world()
     await act(store)

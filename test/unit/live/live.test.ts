@@ -261,6 +261,17 @@ describe('a stale copy of the revocations', () => {
     expect({ ends: one.ends, checked: world.checked }).toEqual({ ends: ['revoked'], checked: ['jti-1', 'jti-1'] })
   })
 
+  it('asks again also after the clock was set back by hours', async () => {
+    const world = createWorld()
+    const one = held(world, {}, revocation('verify'))
+    world.stalenessMs = 6000
+    await world.pass(300)
+    world.setBack(3 * 3_600_000)
+    world.verdict = 'token_revoked'
+    await world.pass(300)
+    expect({ ends: one.ends, checked: world.checked }).toEqual({ ends: ['revoked'], checked: ['jti-1', 'jti-1'] })
+  })
+
   it('asks the store about no more than a few hundred tokens at a time', async () => {
     const world = createWorld()
     for (let count = 0; count < 1200; count += 1) held(world, {}, revocation('verify'))

@@ -31,6 +31,8 @@ export interface World {
   list(what: TokenEnd): void
   /** Moves the clock, runs what is due in its order, and lets what that began come to rest. */
   pass(milliseconds: number): Promise<void>
+  /** Sets the wall clock back. Timers do not go by it. */
+  setBack(milliseconds: number): void
 }
 
 export function principalOf(more: Partial<Identified> = {}): Identified {
@@ -72,7 +74,7 @@ export function exchangeOf(world: World, more: Partial<Identified> = {}, route: 
 
 export function createWorld(): World {
   let nowMs = START_SECONDS * 1000
-  const timers = new Set<{ readonly atMs: number; readonly run: () => void }>()
+  const timers = new Set<{ atMs: number; readonly run: () => void }>()
   const listed: TokenEnd[] = []
   const counted: LiveEnd[] = []
   const checked: string[] = []
@@ -104,6 +106,10 @@ export function createWorld(): World {
     revoke(what) {
       listed.push(what)
       live.revoked(what)
+    },
+    setBack(milliseconds) {
+      nowMs -= milliseconds
+      for (const timer of timers) timer.atMs -= milliseconds
     },
     async pass(milliseconds) {
       const untilMs = nowMs + milliseconds

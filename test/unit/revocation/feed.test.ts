@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Revocation, TokenFacts } from '../../../src/revocation/revocation.ts'
-import { START_SECONDS, createWorld, rest } from './world.ts'
+import { START_SECONDS, covers, createWorld, rest } from './world.ts'
 import type { World } from './world.ts'
 
 const LATER = START_SECONDS + 100_000
@@ -238,14 +238,44 @@ describe('synced', () => {
     await world.room.stop()
   })
 
-  it('rejects when the log cannot be read now', async () => {
+  it('rejects when the log cannot be read for a second', async () => {
     const world = createWorld()
     await world.room.start()
     world.log.mode = 'fails'
-    await expect(world.room.synced()).rejects.toMatchObject({
+    const refused = expect(world.room.synced()).rejects.toMatchObject({
       kind: 'storage_unavailable',
       facts: { headers: { 'retry-after': '1' } },
     })
+    await world.pass(1100)
+    await refused
+    await world.room.stop()
+  })
+
+  it('reads again for whoever waits when a read fails, and resolves when that succeeds', async () => {
+    const world = createWorld()
+    await world.room.start()
+    world.log.append(token('a'), 'silent')
+    world.log.mode = 'away'
+    let inStep = false
+    const synced = world.room.synced().then(() => (inStep = true))
+    await world.pass(300)
+    expect(inStep).toBe(false)
+    world.log.mode = 'answers'
+    await world.pass(50)
+    await synced
+    expect(lists(world, 'a')).toBe(true)
+    await world.room.stop()
+  })
+
+  it('is not kept waiting by a log that was away for long and wakes its readers when it is back', async () => {
+    const world = createWorld()
+    await world.room.start()
+    world.log.mode = 'away'
+    await world.pass(20_000)
+    world.log.mode = 'answers'
+    world.log.append(token('a'))
+    await rest()
+    expect([lists(world, 'a'), world.room.stalenessMs()]).toEqual([true, 0])
     await world.room.stop()
   })
 })
@@ -384,7 +414,7 @@ describe('whatever appends, failures, wakes, reads and roll-backs do', () => {
           if (step.kind === 'turn') await rest()
           for (const revocation of read.filter(isAlive)) expect(world.room.lists(victim(revocation))).toBe(true)
           for (const revocation of everAppended) {
-            const told = everAppended.some((other) => world.room.covers(other, victim(revocation)) && read.includes(other))
+            const told = everAppended.some((other) => covers(other, victim(revocation)) && read.includes(other))
             if (!told) expect(world.room.lists(victim(revocation))).toBe(false)
           }
         }

@@ -254,3 +254,14 @@ const ROUTE: Route = {
   encodedSlash: 'reject',
   target: { kind: 'upstream', upstream: 'api' },
 }
+
+/** What a revocation says of a token, said once more: what the room holds must come to the same. */
+export function covers(revocation: Revocation, token: TokenFacts): boolean {
+  if (revocation.tenant !== token.tenant) return false
+  if (revocation.kind === 'token') return revocation.id === token.tokenId
+  if (revocation.kind === 'session') return revocation.id === token.session
+  if (revocation.kind === 'key') return revocation.id === token.keyId
+  const isOld = token.issuedAt === undefined || token.issuedAt <= revocation.at
+  if (revocation.kind === 'tenant') return isOld
+  return revocation.id === token.user && (token.epoch === undefined ? isOld : token.epoch < revocation.epoch)
+}

@@ -219,7 +219,12 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
       ownKeys: tenants.publicKeys,
       events: { decided() {}, cache() {}, validated() {}, validationSeconds() {}, jwksFetched() {}, keyDropped() {} },
     },
-    { tenants: config.tenants, issuers: new Map(), listeners: { public: { origin: ORIGIN } } },
+    {
+      tenants: config.tenants,
+      issuers: new Map(),
+      listeners: { public: { origin: ORIGIN } },
+      tokenCache: config.tokenCache,
+    },
   )
   await Promise.all([authenticator.start(), revocation.start()])
   const passwords: Passwords = createPasswords({
