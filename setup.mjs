@@ -5,7 +5,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -19,6 +19,8 @@ const TEST_PROGRAMS = {
   curl: 'curl',
   openssl: 'openssl',
   'redis-server': 'redis-server',
+  postgres: 'postgresql',
+  mariadbd: 'mariadb-server',
   chromium: 'chromium',
 }
 
@@ -64,8 +66,14 @@ function command([program, ...args]) {
 }
 
 function isOnPath(program) {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin']
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin', ...postgresFolders()]
   return folders.some((folder) => existsSync(join(folder, program)))
+}
+
+/** Debian keeps the programs of each version in a folder of their own. */
+function postgresFolders() {
+  const folder = '/usr/lib/postgresql'
+  return existsSync(folder) ? readdirSync(folder).map((version) => join(folder, version, 'bin')) : []
 }
 
 function run(program, args) {

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { UsedTokens } from '../../src/replay/replay.ts'
 import type { RevocationLog, RevocationLookup } from '../../src/revocation/revocation.ts'
-import type { Account, AccountStore } from '../../src/services/accounts/accounts.ts'
+import type { Account } from '../../src/services/accounts/accounts.ts'
 import type { NewSession, SessionStore } from '../../src/services/sessions/sessions.ts'
 import type { KeyStore } from '../../src/tenants/tenants.ts'
 
@@ -48,7 +48,7 @@ export function anAccount(changes: Partial<Account> = {}): Account {
     tenant: 'acme',
     email: 'Ann@Example.com',
     emailFolded: 'ann@example.com',
-    username: { shown: 'Ann', folded: 'ann' },
+    username: { shown: 'Ann', folded: 'ann', skeleton: 'ann' },
     status: 'active',
     passwordHash: '$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2g',
     createdAt: NOW,
@@ -112,44 +112,6 @@ export function keyStoreContract(open: Open): void {
       expect(await keys.save('gateway', 'two', 'one')).toBe('two')
       expect(await keys.save('gateway', 'three', 'one')).toBe('two')
       expect(await keys.load('gateway')).toBe('two')
-    })
-  })
-}
-
-export function accountStoreContract(open: Open<Backend & { readonly accounts: AccountStore }>): void {
-  describe('account store', () => {
-    const { backend } = withBackend(open)
-
-    test('finds an account by id, e-mail and username, in its tenant only', async () => {
-      const { accounts } = backend()
-      const account = anAccount({ displayName: 'Ann Ω' })
-      expect(await accounts.create(account)).toBe('created')
-      expect(await accounts.findById('acme', 'usr_1')).toEqual(account)
-      expect(await accounts.findByEmail('acme', 'ann@example.com')).toEqual(account)
-      expect(await accounts.findByUsername('acme', 'ann')).toEqual(account)
-      expect(await accounts.findById('beta', 'usr_1')).toBeUndefined()
-      expect(await accounts.findByEmail('beta', 'ann@example.com')).toBeUndefined()
-      expect(await accounts.findByUsername('beta', 'ann')).toBeUndefined()
-    })
-
-    test('takes an e-mail and a username once for each tenant, and any number of accounts without one', async () => {
-      const { accounts } = backend()
-      const { username: _, ...plain } = anAccount()
-      expect(await accounts.create(anAccount())).toBe('created')
-      expect(await accounts.create(anAccount({ id: 'usr_2' }))).toBe('email_taken')
-      expect(await accounts.create(anAccount({ id: 'usr_2', emailFolded: 'b@x.org' }))).toBe('username_taken')
-      expect(await accounts.create({ ...plain, id: 'usr_3', emailFolded: 'c@x.org' })).toBe('created')
-      expect(await accounts.create({ ...plain, id: 'usr_4', emailFolded: 'd@x.org' })).toBe('created')
-      expect(await accounts.create(anAccount({ id: 'usr_5', tenant: 'beta' }))).toBe('created')
-      expect(await accounts.findById('acme', 'usr_2')).toBeUndefined()
-    })
-
-    test('lets one of many simultaneous claims win', async () => {
-      const outcomes = await Promise.all(
-        Array.from({ length: 50 }, (_, i) => backend().accounts.create(anAccount({ id: `usr_${i}` }))),
-      )
-      expect(outcomes.filter((outcome) => outcome === 'created').length).toBe(1)
-      expect(outcomes.filter((outcome) => outcome === 'email_taken').length).toBe(49)
     })
   })
 }

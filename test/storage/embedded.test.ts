@@ -12,9 +12,10 @@ import type { Embedded } from '../../src/storage/embedded/embedded.ts'
 import { openEmbedded, openMasterKey } from '../../src/storage/embedded/embedded.ts'
 import { openDatabase } from '../../src/storage/embedded/database.ts'
 import { migrateDown, migrateUp } from '../../src/storage/embedded/migrations.ts'
-import { ACCOUNT_MIGRATIONS } from '../../src/storage/embedded/migrations/accounts.ts'
+import { openSql } from '../../src/storage/sql/sql.ts'
+import { monotonicMs, random, schedule } from '../../src/world.ts'
 import { SESSION_MIGRATIONS } from '../../src/storage/embedded/migrations/sessions.ts'
-import { accountStoreContract, anAccount, aSession, keyStoreContract, NOW } from './contract.ts'
+import { aSession, keyStoreContract, NOW } from './contract.ts'
 import { revocationLogContract } from './log-contract.ts'
 import { sessionStoreContract } from './session-contract.ts'
 import { usedTokensContract } from './used-contract.ts'
@@ -58,6 +59,8 @@ function start(directory: string, prefix: string, rounds: number): ChildProcess 
 
 async function expectAll(directory: string, acknowledged: readonly string[]): Promise<void> {
   const storage = await open(directory)
+  const place = { accounts: { kind: 'embedded' }, directory, migrate: false } as const
+  const sql = await openSql({ nowSeconds: () => NOW, nowMs: monotonicMs, random, schedule }, place)
   const revoked = new Set((await snapshotOf(storage.log)).revocations.flatMap(idsOf))
   const ended = new Set(acknowledged.filter((line) => line.startsWith('ended ')).map((line) => line.slice(6)))
   for (const line of acknowledged) {
@@ -66,9 +69,10 @@ async function expectAll(directory: string, acknowledged: readonly string[]): Pr
     if (kind === 'ended') expect({ id, found, revoked: revoked.has(id) }).toEqual({ id, found: undefined, revoked: true })
     // The last one may have been ended without time to say so.
     if (kind === 'session' && !ended.has(id)) expect(found !== undefined || revoked.has(id)).toBe(true)
-    if (kind === 'account') expect(await storage.accounts.findById('acme', id)).toBeDefined()
+    if (kind === 'account') expect(await sql.accounts.findById('acme', id)).toBeDefined()
   }
   storage.close()
+  await sql.close()
   for (const name of ['sessions.db', 'accounts.db']) {
     const db = new DatabaseSync(join(directory, name))
     expect(db.prepare('PRAGMA integrity_check').get()).toEqual({ integrity_check: 'ok' })
@@ -81,7 +85,6 @@ describe('embedded storage keeps the contract', () => {
   revocationLogContract(opened)
   keyStoreContract(opened)
   usedTokensContract(opened)
-  accountStoreContract(opened)
 })
 
 describe('embedded storage', () => {
@@ -94,7 +97,7 @@ describe('embedded storage', () => {
     const storage = await open(directory)
     await storage.sessions.create(aSession(), LIMITS)
     expect(statSync(directory).mode & 0o777).toBe(0o700)
-    for (const name of ['sessions.db', 'sessions.db-wal', 'accounts.db']) {
+    for (const name of ['sessions.db', 'sessions.db-wal']) {
       expect(statSync(join(directory, name)).mode & 0o777).toBe(0o600)
     }
     storage.close()
@@ -107,12 +110,10 @@ describe('embedded storage', () => {
       { kind: 'token', tenant: 'acme', user: 'usr_1', id: 't1' },
       { reason: 'test', tokensUntil: NOW + 10 },
     )
-    await first.accounts.create(anAccount())
     const snapshot = await snapshotOf(first.log)
     first.close()
     const second = await open(directory)
     expect(await second.sessions.find({ ...USER, id: aSession().id })).toBeDefined()
-    expect(await second.accounts.findById('acme', 'usr_1')).toEqual(anAccount())
     expect(await snapshotOf(second.log)).toEqual(snapshot)
     second.close()
   })
@@ -156,8 +157,6 @@ describe('embedded storage', () => {
     const refused = { kind: 'storage_unavailable' }
     await expect(storage.sessions.create(aSession(), LIMITS)).rejects.toMatchObject(refused)
     await expect(storage.sessions.find({ ...USER, id: 'x' })).rejects.toMatchObject(refused)
-    await expect(storage.accounts.create(anAccount())).rejects.toMatchObject(refused)
-    await expect(storage.accounts.findById('acme', 'x')).rejects.toMatchObject(refused)
     await expect(snapshotOf(storage.log)).rejects.toMatchObject(refused)
     await expect(storage.log.readAfter('0')).rejects.toMatchObject(refused)
     await expect(storage.keys.load('gateway')).rejects.toMatchObject(refused)
@@ -189,18 +188,6 @@ describe('embedded storage', () => {
     storage.close()
   })
 
-  test('disables an account and enables it again, in its tenant only', async () => {
-    const storage = await open(directory)
-    await storage.accounts.create(anAccount())
-    expect(await storage.accounts.setStatus('beta', 'usr_1', 'disabled')).toBe(false)
-    expect((await storage.accounts.findById('acme', 'usr_1'))?.status).toBe('active')
-    expect(await storage.accounts.setStatus('acme', 'usr_1', 'disabled')).toBe(true)
-    expect((await storage.accounts.findById('acme', 'usr_1'))?.status).toBe('disabled')
-    expect(await storage.accounts.setStatus('acme', 'usr_1', 'active')).toBe(true)
-    expect(await storage.accounts.findById('acme', 'usr_1')).toEqual(anAccount())
-    storage.close()
-  })
-
   test('names a file that is no database', async () => {
     const folder = newFolder()
     writeFileSync(join(folder, 'sessions.db'), 'this is no database, whatever its name says '.repeat(100))
@@ -211,34 +198,16 @@ describe('embedded storage', () => {
 describe('migrations of embedded storage', () => {
   const needs = { nowSeconds: () => NOW }
 
-  for (const [name, migrations] of [
-    ['sessions.db', SESSION_MIGRATIONS],
-    ['accounts.db', ACCOUNT_MIGRATIONS],
-  ] as const) {
-    test(`of ${name} go up, down and up again to the same schema`, () => {
-      const db = openDatabase(join(newFolder(), name))
-      const schema = (): unknown => db.prepare("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'").all()
-      migrateUp(db, migrations, true, needs)
-      const up = schema()
-      migrateDown(db, migrations, 0)
-      expect(db.prepare("SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'").all()).toEqual([{ name: 'migrations' }])
-      migrateUp(db, migrations, true, needs)
-      expect(schema()).toEqual(up)
-      migrateUp(db, migrations, false, needs)
-      db.close()
-    })
-  }
-
-  test('add the username to accounts that are there already, and take it away again', () => {
-    const db = openDatabase(join(newFolder(), 'accounts.db'))
-    migrateUp(db, ACCOUNT_MIGRATIONS.slice(0, 1), true, needs)
-    db.prepare(
-      `INSERT INTO accounts (id, tenant_id, email, email_folded, password_hash, created_at) VALUES ('usr_1', 'acme', 'A@x.org', 'a@x.org', 'hash', 1)`,
-    ).run()
-    migrateUp(db, ACCOUNT_MIGRATIONS, true, needs)
-    expect(db.prepare('SELECT email, username FROM accounts').all()).toEqual([{ email: 'A@x.org', username: null }])
-    migrateDown(db, ACCOUNT_MIGRATIONS, 1)
-    expect(db.prepare('SELECT email FROM accounts').all()).toEqual([{ email: 'A@x.org' }])
+  test('go up, down and up again to the same schema', () => {
+    const db = openDatabase(join(newFolder(), 'sessions.db'))
+    const schema = (): unknown => db.prepare("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'").all()
+    migrateUp(db, SESSION_MIGRATIONS, true, needs)
+    const up = schema()
+    migrateDown(db, SESSION_MIGRATIONS, 0)
+    expect(db.prepare("SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'").all()).toEqual([{ name: 'migrations' }])
+    migrateUp(db, SESSION_MIGRATIONS, true, needs)
+    expect(schema()).toEqual(up)
+    migrateUp(db, SESSION_MIGRATIONS, false, needs)
     db.close()
   })
 
@@ -284,7 +253,7 @@ describe('migrations of embedded storage', () => {
     const directory = newFolder()
     const storage = await open(directory)
     storage.close()
-    const db = new DatabaseSync(join(directory, 'accounts.db'))
+    const db = new DatabaseSync(join(directory, 'sessions.db'))
     db.exec("INSERT INTO migrations VALUES (999, '0999_from_the_future', 1)")
     db.close()
     await expect(open(directory)).rejects.toThrow('has the migration 0999_from_the_future, which this version does not know')

@@ -10,6 +10,8 @@ export type Row = Readonly<Record<string, SQLOutputValue>>
 
 /** One prepared statement. Values are bound, never written into the text. */
 export interface Statement {
+  /** Whether it answers with rows. */
+  readonly reads: boolean
   get(...values: SQLInputValue[]): Row | undefined
   all(...values: SQLInputValue[]): readonly Row[]
   /** Returns the number of rows that it changed. */
@@ -79,6 +81,7 @@ function face(db: DatabaseSync, file: string): Database {
     prepare(sql) {
       const statement = guarded(() => db.prepare(sql))
       return {
+        reads: statement.columns().length > 0,
         get: (...values) => guarded(() => statement.get(...values)),
         all: (...values) => guarded(() => statement.all(...values)),
         run: (...values) => guarded(() => Number(statement.run(...values).changes)),

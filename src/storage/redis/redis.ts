@@ -11,6 +11,7 @@
 import type { UsedTokens } from '../../replay/replay.ts'
 import type { RevocationLog, RevocationLookup } from '../../revocation/revocation.ts'
 import type { SessionStore } from '../../services/sessions/sessions.ts'
+import type { NameCache } from '../../services/usernames/usernames.ts'
 import type { RedisConfig } from './client.ts'
 import { openConnection } from './connection.ts'
 import type { Connection } from './connection.ts'
@@ -30,6 +31,7 @@ import { createRevocationLog } from './revocation-log.ts'
 import { createRevocationLookup } from './revocation-lookup.ts'
 import { createSessionStore } from './session-store.ts'
 import { createUsedTokens } from './used-tokens.ts'
+import { createUsernameCache } from './username-cache.ts'
 
 export type { RedisConfig } from './client.ts'
 export { openChannel } from './pub-sub.ts'
@@ -55,6 +57,8 @@ export interface RedisStorage {
   readonly sessions: SessionStore
   readonly log: RevocationLog & RevocationLookup
   readonly used: UsedTokens
+  /** What gateways tell each other of usernames, for so long. */
+  names(cacheSeconds: number): NameCache
   /** Resolves when Redis answers. */
   ping(): Promise<void>
   /** Writes of this process that no replica is known to have yet. */
@@ -158,6 +162,7 @@ async function assemble({ needs, config, layout, connection, returns }: Opened):
       ...createRevocationLookup({ connection, layout, nowSeconds }),
     },
     used: createUsedTokens({ connection, layout, replication }),
+    names: (seconds) => createUsernameCache({ connection, random, isCluster: config.kind === 'cluster' }, seconds),
     ping: async () => void (await connection.send('PING')),
     unconfirmed: replication.unconfirmed,
     close() {

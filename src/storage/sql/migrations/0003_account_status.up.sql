@@ -1,0 +1,1 @@
+ALTER TABLE accounts ADD COLUMN status VARCHAR(16) DEFAULT 'active' NOT NULL;

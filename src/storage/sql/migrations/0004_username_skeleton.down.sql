@@ -1,0 +1,2 @@
+DROP INDEX accounts_by_skeleton /*! ON accounts */;
+ALTER TABLE accounts DROP COLUMN username_skeleton;

@@ -1,0 +1,2 @@
+DROP TABLE username_feed;
+DROP TABLE username_history;
