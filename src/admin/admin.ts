@@ -14,7 +14,8 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { AdminListenerConfig } from '../config/config.ts'
 import { Problem, describeProblem } from '../problem/problem.ts'
-import { readReason } from './body.ts'
+import { readObject, readReason } from './body.ts'
+import { createGraphqlPage } from './graphql-page.ts'
 import { createGuard } from './guard.ts'
 import { findTenantCall } from './tenant-calls.ts'
 import type { ChangingCall, TenantCalls } from './tenant-calls.ts'
@@ -37,11 +38,22 @@ export interface AdminNeeds {
   config(): unknown
   /** The OpenAPI document of what the gateway answers itself. */
   openApi(): unknown
+  /** What usernames are asked for, without names or persons. */
+  usernames(): unknown
+  /** GraphQL for operators. Absent: there is no such path. */
+  readonly graphql?: OperatorGraphql
   readonly tenants: TenantCalls
   /** Told of faults of ours behind a 500. */
   failed?(cause: unknown): void
   /** Whether no replica of the store is known to have all that was written. Absent: there is none. */
   isUnconfirmed?(): boolean
+}
+
+export interface OperatorGraphql {
+  /** The schema as text. */
+  readonly sdl: string
+  /** Answers a request in the name of nobody. @throws Problem */
+  ask(body: unknown, tenant: string): Promise<{ readonly status: number; readonly body: unknown }>
 }
 
 export interface Admin {
@@ -65,6 +77,8 @@ const READING = 'GET, HEAD'
 const UNCONFIRMED = { 'gatehouse-replication': 'unconfirmed' } as const
 /** For probes, which carry no token. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz'])
+/** Its page carries nothing that the sources of the gateway do not, and asks for the token itself. */
+const GRAPHQL = '/graphql'
 const NO_PATH = { description: 'The admin listener has no such path.' } as const
 const SAFETY_HEADERS = {
   'cache-control': 'no-store',
@@ -125,7 +139,12 @@ export function createAdmin(needs: AdminNeeds, config: AdminListenerConfig): Adm
   function answer(req: IncomingMessage, requestId: string): Answer | Promise<Answer> {
     guard.checkHost(req.rawHeaders)
     const path = pathOf(req.url ?? '')
-    if (!OPEN_PATHS.has(path)) guard.checkToken(req.rawHeaders)
+    const isGraphqlPage = path === GRAPHQL && (req.method === 'GET' || req.method === 'HEAD')
+    if (!OPEN_PATHS.has(path) && !isGraphqlPage) guard.checkToken(req.rawHeaders)
+    if (path === GRAPHQL && req.method === 'POST' && needs.graphql !== undefined) {
+      guard.checkChange(req.rawHeaders)
+      return askGraphql(req, needs.graphql)
+    }
     const call = findTenantCall(needs.tenants, path)
     const endpoint = call?.method === 'GET' ? async () => json(200, await call.run()) : endpoints.get(path)
     if (call?.method === 'POST') {
@@ -136,6 +155,12 @@ export function createAdmin(needs: AdminNeeds, config: AdminListenerConfig): Adm
     if (endpoint === undefined) throw new Problem('no_route', NO_PATH)
     if (req.method !== 'GET' && req.method !== 'HEAD') throw new Problem('method_not_allowed', { headers: { allow: READING } })
     return endpoint()
+  }
+
+  async function askGraphql(req: IncomingMessage, graphql: OperatorGraphql): Promise<Answer> {
+    const tenant = new URLSearchParams((req.url ?? '').slice(GRAPHQL.length + 1)).get('tenant') ?? 'default'
+    const { status, body } = await graphql.ask(await readObject(req), tenant)
+    return json(status, body)
   }
 
   async function change(req: IncomingMessage, requestId: string, call: ChangingCall): Promise<Answer> {
@@ -160,7 +185,16 @@ function createEndpoints(needs: AdminNeeds): ReadonlyMap<string, Endpoint> {
     ['/routes', () => json(200, needs.routes())],
     ['/config', () => json(200, needs.config())],
     ['/openapi.json', () => json(200, needs.openApi())],
+    ['/usernames/analytics', () => json(200, needs.usernames())],
+    ...graphqlPage(needs.graphql),
   ])
+}
+
+function graphqlPage(graphql: OperatorGraphql | undefined): readonly (readonly [string, Endpoint])[] {
+  if (graphql === undefined) return []
+  const { html: body, policy } = createGraphqlPage(graphql.sdl)
+  const headers = { 'content-security-policy': policy }
+  return [[GRAPHQL, () => ({ status: 200, contentType: 'text/html; charset=utf-8', body, headers })]]
 }
 
 function ready(readiness: Readiness): Answer {

@@ -9,12 +9,21 @@ const MAX_REASON = 256
 export async function readReason(req: IncomingMessage): Promise<string | undefined> {
   const bytes = await readBytes(req)
   if (bytes.length === 0) return undefined
-  if (!/^application\/json\s*(;|$)/i.test(req.headers['content-type'] ?? '')) throw new Problem('unsupported_media_type')
-  const body = parse(bytes)
+  const body = parseJson(req, bytes)
   const faults = Object.entries(body).flatMap(([field, value]) => faultOf(field, value))
   if (faults.length > 0) throw new Problem('invalid_request', { fields: faults })
   const reason = body['reason']
   return typeof reason === 'string' ? reason : undefined
+}
+
+/** A body that is a JSON object. */
+export async function readObject(req: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
+  return parseJson(req, await readBytes(req))
+}
+
+function parseJson(req: IncomingMessage, bytes: Buffer): Readonly<Record<string, unknown>> {
+  if (!/^application\/json\s*(;|$)/i.test(req.headers['content-type'] ?? '')) throw new Problem('unsupported_media_type')
+  return parse(bytes)
 }
 
 async function readBytes(req: IncomingMessage): Promise<Buffer> {

@@ -13,6 +13,8 @@
  */
 import type { SigningAlgorithm, TenantConfig } from '../config/config.ts'
 import { Problem } from '../problem/problem.ts'
+import type { DeviceTokens } from './device-token.ts'
+import { createDeviceTokens } from './device-token.ts'
 import { openOwner } from './owner.ts'
 import type { Owner } from './owner.ts'
 import type { KeyEvent, TenantKeys } from './tenant-keys.ts'
@@ -22,6 +24,7 @@ import type { RefreshToken } from './refresh-token.ts'
 import { createRefreshTokens } from './refresh-token.ts'
 import { createSeal } from './seal.ts'
 
+export type { DeviceTokens } from './device-token.ts'
 export type { RefreshToken } from './refresh-token.ts'
 export type { KeyEvent, KeyFacts, KeyRotation, TenantKeys } from './tenant-keys.ts'
 
@@ -76,6 +79,8 @@ export interface Tenants {
   mintRefreshToken(tenant: string, sid: string, generation: number, bucket?: number): string
   /** What the refresh token says; undefined for anything that was not minted here for this tenant. */
   readRefreshToken(tenant: string, token: string): RefreshToken | undefined
+  /** Tells from where a user has logged in before. */
+  readonly deviceTokens: DeviceTokens
   /** The gateway's own word to upstreams. */
   readonly passport: {
     /** An ES256 JWT, made at once: it is on the path of each request. */
@@ -149,6 +154,7 @@ export async function openTenants(needs: TenantsNeeds, tenants: ReadonlyMap<stri
     jwks: (tenant) => of(tenant).published().jwks,
     mintRefreshToken: refreshTokens.mint,
     readRefreshToken: refreshTokens.read,
+    deviceTokens: createDeviceTokens(needs.masterKeys, [...tenants.keys()]),
     passport: createPassport(passports),
     keys: createTenantKeys(needs, of),
     start: poll.start,

@@ -1,5 +1,5 @@
 /**
- * Accounts with a password: register, log in, log out.
+ * Accounts with a password: register, log in, log out, change the profile and the password.
  *
  * Who is not known and who gives a wrong password are answered alike, in words and in work. This service issues no token
  * itself and keeps no e-mail address, password or hash anywhere but in the {@link AccountStore}.
@@ -7,8 +7,7 @@
  * @module
  */
 import type { RouteConfig, TenantConfig } from '../../config/config.ts'
-import type { Admitted, Identified } from '../../exchange/exchange.ts'
-import { OWN_ISSUER } from '../../exchange/exchange.ts'
+import type { Admitted } from '../../exchange/exchange.ts'
 import { Problem } from '../../problem/problem.ts'
 import { by } from '../by.ts'
 import { jsonEndpoint } from '../json-body.ts'
@@ -17,56 +16,51 @@ import { callerOf, headerOf, json } from '../services.ts'
 import { cookiesOf, createSessionCookies, withoutTokens } from '../session-cookies.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { tenantInPath, tenantOf } from '../tenant-of-request.ts'
-import type { Login, Registration } from './bodies.ts'
-import { foldEmail, foldUsername, LOGIN, REGISTRATION } from './bodies.ts'
+import { fold } from '../usernames/names.ts'
+import type { Login, ProfileBody, Registration } from './bodies.ts'
+import { foldEmail, LOGIN, PASSWORD, PROFILE, REGISTRATION } from './bodies.ts'
+import type { DeviceTokens } from './devices.ts'
+import { createDevices } from './devices.ts'
+import type { LoginLock } from './login-throttle.ts'
+import { createLoginThrottle } from './login-throttle.ts'
+import { createPasswordChange } from './password-change.ts'
+import type { PasswordRules } from './password-rules.ts'
 import type { Passwords } from './passwords.ts'
-import type { Lock, Outcome } from './throttle.ts'
-import { createThrottle } from './throttle.ts'
+import type { Profiles } from './profile.ts'
+import { shown } from './profile.ts'
+import type { Account, AccountStore } from './store.ts'
+import type { Outcome } from './throttle.ts'
 
+export type { HashFile } from './breached.ts'
+export { openBreached } from './breached.ts'
 export type { UserDirectory } from './directory.ts'
 export { createUserDirectory } from './directory.ts'
 export type { Argon2Cost, Passwords, PasswordsNeeds } from './passwords.ts'
 export { argon2id, createPasswords } from './passwords.ts'
-
-export type AccountStatus = 'active' | 'disabled'
-
-/** A person of one tenant. */
-export interface Account {
-  /** `usr_` and 32 hex digits. */
-  readonly id: string
-  readonly tenant: string
-  /** As given. */
-  readonly email: string
-  /** As compared: unique within the tenant. */
-  readonly emailFolded: string
-  readonly username?: {
-    /** As given. */ readonly shown: string
-    /** As compared: unique within the tenant. */ readonly folded: string
-  }
-  readonly displayName?: string
-  /** PHC string. */
-  readonly passwordHash: string
-  /** Who is disabled cannot log in, and has no sessions. */
-  readonly status: AccountStatus
-  /** Whole seconds since 1970. */
-  readonly createdAt: number
-}
-
-export type NewAccountOutcome = 'created' | 'email_taken' | 'username_taken'
-
-/** Keeps accounts. Storage implements it; each method does all or nothing, or rejects with `storage_unavailable`. */
-export interface AccountStore {
-  create(account: Account): Promise<NewAccountOutcome>
-  findById(tenant: string, id: string): Promise<Account | undefined>
-  findByEmail(tenant: string, folded: string): Promise<Account | undefined>
-  findByUsername(tenant: string, folded: string): Promise<Account | undefined>
-  /** False when there is no such account. */
-  setStatus(tenant: string, id: string, status: AccountStatus): Promise<boolean>
-}
+export type { BreachedPasswords, PasswordRules } from './password-rules.ts'
+export { createPasswordRules } from './password-rules.ts'
+export type {
+  Account,
+  AccountStore,
+  ClaimRefusal,
+  NewAccountOutcome,
+  ProfileChange,
+  ProfileOutcome,
+  UsernameClaim,
+} from './store.ts'
+export type { Profiles } from './profile.ts'
+export { createProfiles } from './profile.ts'
 
 /** Something that happened to an account, in the words of OWASP's logging vocabulary, for the audit record. */
 export interface AccountEvent {
-  readonly event: 'authn_login_success' | 'authn_login_fail' | 'authn_login_lock' | 'user_created'
+  readonly event:
+    | 'authn_login_success'
+    | 'authn_login_fail'
+    | 'authn_login_lock'
+    | 'authn_password_change'
+    | 'authn_password_change_fail'
+    | 'user_created'
+    | 'user_updated'
   readonly tenant: string
   /** Absent where the name that was given is nobody's. */
   readonly user?: string
@@ -79,6 +73,9 @@ export interface AccountsNeeds {
   readonly accounts: AccountStore
   readonly sessions: Sessions
   readonly passwords: Passwords
+  readonly rules: PasswordRules
+  readonly profiles: Profiles
+  readonly devices: DeviceTokens
   /** Whole seconds since 1970. */
   nowSeconds(): number
   /** Monotonic, milliseconds. */
@@ -101,13 +98,15 @@ const CLIENT_ID = 'gatehouse'
 
 const LOCKS = {
   account: 'too many failures of this address with this account',
+  anyone: 'too many failures with this account',
   address: 'too many failures of this address',
-} as const satisfies Record<Lock, string>
+} as const satisfies Record<LoginLock, string>
 
 const NO_STORE = { 'cache-control': 'no-store' } as const
 
 export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Service<'accounts'> {
-  const throttle = createThrottle({ nowMs: () => needs.nowMs() })
+  const throttle = createLoginThrottle({ nowMs: () => needs.nowMs() })
+  const devices = createDevices({ ...needs, tokens: needs.devices })
   const cookies = createSessionCookies(config)
   return {
     name: 'accounts',
@@ -117,24 +116,32 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
       logout: { handle: logout },
       'logout-all': { handle: logoutAll },
       me: { handle: me },
+      profile: jsonEndpoint(PROFILE, updateProfile),
+      password: jsonEndpoint(PASSWORD, createPasswordChange({ ...needs, throttle }, config)),
     },
   }
 
   async function register(call: Call, body: Registration): Promise<Answer> {
     const tenant = tenantNamed(call, body.tenant_id)
     if (tenant.registration === 'closed') throw new Problem('registration_closed')
+    const name = body.username
+    if (name !== undefined) needs.profiles.spend(tenant, { ip: call.admitted.client })
+    const claim = name === undefined ? undefined : needs.profiles.claim(tenant.id, name, body.hold_ticket)
+    await needs.rules.check(body.password, body, 'password')
     const account: Account = {
       id: `usr_${needs.randomBytes(16).toString('hex')}`,
       tenant: tenant.id,
       email: body.email,
       emailFolded: foldEmail(body.email),
-      ...(body.username === undefined ? {} : { username: { shown: body.username, folded: foldUsername(body.username) } }),
+      ...(claim === undefined ? {} : { username: claim }),
       passwordHash: await needs.passwords.hash(body.password),
       status: 'active',
       createdAt: needs.nowSeconds(),
     }
-    const outcome = await needs.accounts.create(account)
-    if (outcome !== 'created') throw new Problem(outcome)
+    const outcome = await needs.accounts.create(account, claim?.ticketHash)
+    if (outcome === 'email_taken') throw new Problem(outcome)
+    if (outcome !== 'created') throw await needs.profiles.refusalOf(tenant.id, name ?? '', outcome)
+    needs.profiles.moved(tenant.id, undefined, claim?.folded)
     needs.record?.({ event: 'user_created', user: account.id, ...circumstances(call, tenant) })
     return json(201, { user: shown(account) }, NO_STORE)
   }
@@ -154,19 +161,36 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
       clientId: CLIENT_ID,
       by: by(call, account.id),
     })
-    if (body.cookie !== true) return json(200, pair, NO_STORE)
-    return {
+    await recheck(call, account, body.password, pair.session_id)
+    if (body.cookie !== true) return devices.remember(call, json(200, pair, NO_STORE), account)
+    const answer = {
       ...json(200, withoutTokens(pair), NO_STORE),
       cookies: cookiesOf(pair, cookies.refreshPath(call.admitted)),
     }
+    return devices.remember(call, answer, account)
+  }
+
+  /** A password that was changed meanwhile has ended all sessions but this one, which was not there yet. */
+  async function recheck(call: Call, account: Account, password: string, session: string): Promise<void> {
+    const { tenant, id, passwordHash } = account
+    const now = await needs.accounts.findById(tenant, id)
+    if (now?.passwordHash === passwordHash || (await needs.passwords.verify(password, now?.passwordHash))) return
+    await needs.sessions.endSession({ tenant, user: id, id: session }, 'password changed', by(call, id))
+    throw new Problem('bad_credentials')
   }
 
   async function authenticated(call: Call, tenant: TenantConfig, body: Login): Promise<Account> {
-    const subject = body.email === undefined ? `name ${foldUsername(body.username ?? '')}` : `mail ${foldEmail(body.email)}`
-    const attempt = throttle.begin(tenant, call.admitted.client, subject, (what) => void noteLock(call, tenant, body, what))
+    const subject = body.email === undefined ? `name ${fold(body.username ?? '')}` : `mail ${foldEmail(body.email)}`
+    const trusted = devices.of(call, tenant.id)
+    const expected = trusted === undefined ? undefined : await accountOf(tenant.id, body)
+    const device = expected?.id === trusted?.user ? trusted?.device : undefined
+    const attempt = throttle.begin(
+      { tenant, client: call.admitted.client, subject, device },
+      (what) => void noteLock(call, tenant, body, what),
+    )
     let outcome: Outcome = 'withdrawn'
     try {
-      const account = await accountOf(tenant.id, body)
+      const account = expected ?? (await accountOf(tenant.id, body))
       const isRight = await needs.passwords.verify(body.password, account?.passwordHash)
       outcome = isRight && account?.status === 'active' ? 'passed' : 'failed'
       const reason = isRight ? 'user disabled' : 'wrong name or password'
@@ -176,19 +200,32 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
         ...(outcome === 'failed' && { reason }),
         ...circumstances(call, tenant),
       })
-      if (outcome === 'passed' && account !== undefined) return account
+      if (outcome === 'passed' && account !== undefined) return await withCurrentCost(account, body.password)
       throw new Problem('bad_credentials')
     } finally {
       attempt.end(outcome)
     }
   }
 
+  /** Hashes again what was hashed at another cost, while the password is at hand. */
+  async function withCurrentCost(account: Account, password: string): Promise<Account> {
+    const { tenant, id, passwordHash: old } = account
+    if (needs.passwords.isCurrent(old)) return account
+    try {
+      const passwordHash = await needs.passwords.hash(password)
+      return (await needs.accounts.replacePassword(tenant, id, old, passwordHash)) ? { ...account, passwordHash } : account
+    } catch {
+      // It can be done at the next login: this one was right.
+      return account
+    }
+  }
+
   /** Never rejects: the refusal stands, whether or not it can be said whose account it is. */
-  async function noteLock(call: Call, tenant: TenantConfig, body: Login, what: Lock): Promise<void> {
+  async function noteLock(call: Call, tenant: TenantConfig, body: Login, what: LoginLock): Promise<void> {
     const account = await accountOf(tenant.id, body).catch(() => undefined)
     needs.record?.({
       event: 'authn_login_lock',
-      ...(what === 'account' && account !== undefined && { user: account.id }),
+      ...(what !== 'address' && account !== undefined && { user: account.id }),
       reason: LOCKS[what],
       ...circumstances(call, tenant),
     })
@@ -196,7 +233,7 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
 
   function accountOf(tenant: string, body: Login): Promise<Account | undefined> {
     if (body.email !== undefined) return needs.accounts.findByEmail(tenant, foldEmail(body.email))
-    return needs.accounts.findByUsername(tenant, foldUsername(body.username ?? ''))
+    return needs.accounts.findByUsername(tenant, fold(body.username ?? ''))
   }
 
   async function logout(call: Call): Promise<Answer> {
@@ -213,32 +250,16 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
   }
 
   async function me(call: Call): Promise<Answer> {
-    const caller = callerOf(call.admitted)
-    const account = await needs.accounts.findById(caller.tenant, caller.user)
-    if (account === undefined) throw withoutAccount(caller)
-    return json(200, shown(account), NO_STORE)
+    return json(200, shown(await needs.profiles.find(callerOf(call.admitted))), NO_STORE)
+  }
+
+  async function updateProfile(call: Call, body: ProfileBody): Promise<Answer> {
+    const wanted = { username: body.username, displayName: body.display_name, holdTicket: body.hold_ticket }
+    return json(200, shown(await needs.profiles.update(call, wanted)), NO_STORE)
   }
 
   function tenantNamed(call: Call, inBody: string | undefined): TenantConfig {
     return tenantOf(call.admitted, config.tenants, { path: tenantInPath(call.admitted.path), body: inBody })
-  }
-}
-
-/** Users of foreign issuers have none here; a token of our own without one outlived its user. */
-function withoutAccount(caller: Identified): Problem {
-  if (caller.issuer === OWN_ISSUER) return new Problem('invalid_token')
-  return new Problem('access_denied', { description: 'The user of this token has no account here.' })
-}
-
-/** What its owner may see of an account. */
-function shown(account: Account) {
-  return {
-    id: account.id,
-    tenant_id: account.tenant,
-    email: account.email,
-    username: account.username?.shown ?? null,
-    display_name: account.displayName ?? null,
-    created_at: new Date(account.createdAt * 1_000).toISOString(),
   }
 }
 

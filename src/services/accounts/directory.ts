@@ -1,5 +1,5 @@
 import type { By, Sessions, Users } from '../sessions/sessions.ts'
-import type { AccountStatus, AccountStore } from './accounts.ts'
+import type { AccountStatus, AccountStore } from './store.ts'
 
 /** Who may use what they have: the account directory as operators and other services see it. */
 export interface UserDirectory extends Users {

@@ -21,6 +21,8 @@ export interface Passwords {
   hash(password: string): Promise<string>
   /** With no hash it does the same work and says false: the time does not tell whether there is an account. */
   verify(password: string, hash: string | undefined): Promise<boolean>
+  /** Whether a hash has the cost that new ones get. */
+  isCurrent(hash: string): boolean
 }
 
 /** 19 MiB, two passes, one lane: the least that OWASP names, so that a small machine can serve it. */
@@ -43,7 +45,7 @@ const OTHER_SPACES = /\p{Zs}/gu
 export function createPasswords(needs: PasswordsNeeds): Passwords {
   const run = createPool(Math.max(1, Math.min(MOST_RUNS, needs.cores - 1)))
   const nobody: Hash = { cost: COST, salt: needs.randomBytes(SALT_BYTES), bytes: needs.randomBytes(HASH_BYTES) }
-  return { hash, verify }
+  return { hash, verify, isCurrent }
 
   async function hash(password: string): Promise<string> {
     const salt = needs.randomBytes(SALT_BYTES)
@@ -56,6 +58,12 @@ export function createPasswords(needs: PasswordsNeeds): Passwords {
     const derived = await run(() => needs.derive(passwordBytes(password), salt, cost, bytes.length))
     return timingSafeEqual(derived, bytes) && expected !== nobody
   }
+}
+
+function isCurrent(phc: string): boolean {
+  const { cost, salt, bytes } = parse(phc)
+  const isCost = cost.memoryKiB === COST.memoryKiB && cost.passes === COST.passes && cost.lanes === COST.lanes
+  return isCost && salt.length === SALT_BYTES && bytes.length === HASH_BYTES
 }
 
 /** The whole password in UTF-8, after the OpaqueString profile (RFC 8265 §4.2.2): other spaces are spaces, then NFC. */

@@ -46,6 +46,9 @@ describe('a login with cookie: true', () => {
     // No route of this world takes a refresh token, so none is given away.
     expect(answer.cookies).toEqual([
       expect.stringMatching(/^__Host-gw_at=[\w.-]+; Path=\/; Max-Age=900; HttpOnly; Secure; SameSite=Lax$/),
+      expect.stringMatching(
+        /^__Secure-gw_dev=gwd_[\w-]+; Path=\/auth\/\w+; Max-Age=15552000; HttpOnly; Secure; SameSite=Strict$/,
+      ),
     ])
     expect(await standing(world, tokenIn(answer, 0))).toBe('good')
   })

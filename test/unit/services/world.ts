@@ -9,10 +9,12 @@ import type { ClientConfig, Config, IssuerConfig, TenantConfig } from '../../../
 import type { Admitted, Identified, Principal, Route } from '../../../src/exchange/exchange.ts'
 import { ANONYMOUS } from '../../../src/exchange/exchange.ts'
 import { Problem } from '../../../src/problem/problem.ts'
-import type { Passwords, PasswordsNeeds } from '../../../src/services/accounts/accounts.ts'
+import type { AccountEvent, Passwords, PasswordsNeeds } from '../../../src/services/accounts/accounts.ts'
 import {
   createAccounts,
+  createPasswordRules,
   createPasswords,
+  createProfiles,
   createUserDirectory,
   type UserDirectory,
 } from '../../../src/services/accounts/accounts.ts'
@@ -20,6 +22,7 @@ import { createRevocation, type RevocationRoom } from '../../../src/revocation/r
 import { createClients } from '../../../src/services/clients/clients.ts'
 import { createDiscovery } from '../../../src/services/discovery/discovery.ts'
 import { createEcho } from '../../../src/services/echo/echo.ts'
+import { createGraphql, type Graphql } from '../../../src/services/graphql/graphql.ts'
 import { createHealth } from '../../../src/services/health/health.ts'
 import { createOAuth } from '../../../src/services/oauth/oauth.ts'
 import type { Answer, ServiceIo, Services } from '../../../src/services/services.ts'
@@ -30,9 +33,11 @@ import {
   type Sessions,
   type SessionStore,
 } from '../../../src/services/sessions/sessions.ts'
+import { createUsernames, type Usernames } from '../../../src/services/usernames/usernames.ts'
 import type { AuditEvent } from '../../../src/storage/audit/audit.ts'
 import type { Embedded } from '../../../src/storage/embedded/embedded.ts'
 import { openEmbedded } from '../../../src/storage/embedded/embedded.ts'
+import { openSql, type Sql } from '../../../src/storage/sql/sql.ts'
 import type { Tenants } from '../../../src/tenants/tenants.ts'
 import { openTenants } from '../../../src/tenants/tenants.ts'
 import { enforced } from '../../../src/stores.ts'
@@ -70,10 +75,17 @@ export const SECRETS = {
 
 export interface World {
   readonly services: Services
-  readonly storage: Embedded
+  readonly storage: Embedded & Pick<Sql, 'accounts' | 'usernames'>
   readonly tenants: Tenants
   readonly sessions: Sessions
   readonly users: UserDirectory
+  /** Without a cache; its filters are not loaded. `admin` is reserved. */
+  readonly usernames: Usernames
+  readonly graphql: Graphql
+  /** SHA-1 of passwords that were found in breaches. */
+  readonly breached: Set<string>
+  /** What accounts told for the audit record. */
+  readonly told: AccountEvent[]
   readonly revocation: RevocationRoom
   /** Stands between the services and the real store; the tests may make it fail. */
   readonly store: { current: SessionStore }
@@ -113,7 +125,8 @@ export function aTenant(id: string, changes: Partial<TenantConfig> = {}): Tenant
     keys: { rotateEverySeconds: 7_776_000, publishBeforeSeconds: 600 },
     registration: 'open',
     clockSkewSeconds: 2,
-    throttle: { loginPerMinute: 20 },
+    throttle: { loginPerMinute: 20, usernamesPerMinute: 10, usernamesTotalPerMinute: 3_000_000 },
+    usernames: { reserved: [], protected: [] },
     ...changes,
   }
 }
@@ -167,14 +180,24 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
   const record = (event: AuditEvent): void => void (event.event !== 'session_created' && recorded.push(event))
   const accountEvents: AuditEvent[] = []
   const expired: AuditEvent[] = []
-  const recordAccount = (event: AuditEvent): void => void accountEvents.push(event)
   let runs = 0
   const nowSeconds = (): number => clock.nowSeconds
   const nowMs = (): number => clock.nowSeconds * 1_000
   const random = (): number => chance.now
   const never = (): (() => void) => () => undefined
   const config = configOf(changes)
-  const storage = await openEmbedded({ nowSeconds }, { directory: join(directory, 'data'), migrate: true })
+  const embedded = { accounts: { kind: 'embedded' }, directory: join(directory, 'data'), migrate: true } as const
+  const files = await openEmbedded({ nowSeconds }, embedded)
+  const sql = await openSql({ nowSeconds, nowMs: () => 0, random, schedule: never }, embedded)
+  const storage = {
+    ...files,
+    accounts: sql.accounts,
+    usernames: sql.usernames,
+    close() {
+      files.close()
+      void sql.close()
+    },
+  }
   const revocation = createRevocation(
     {
       log: storage.log,
@@ -255,20 +278,32 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
   const check = async (admitted: Admitted, principal: Identified): Promise<void> => {
     await revocation.check({ ...admitted, principal })
   }
+  const usernames = createUsernames(
+    {
+      store: storage.usernames,
+      reserved: ['admin'],
+      nowSeconds,
+      monotonicMs: () => clock.nowMs,
+      random: Math.random,
+      randomBytes,
+      schedule: soon,
+      events: SILENT,
+      record,
+    },
+    config,
+  )
+  const breached = new Set<string>()
+  const told: AccountEvent[] = []
+  const tell = (event: AccountEvent): void => void (told.push(event) + accountEvents.push(event))
+  const rules = createPasswordRules({ has: async (sha1) => breached.has(sha1) })
+  const profiles = createProfiles({ accounts: storage.accounts, names: usernames, nowSeconds, record: tell }, config)
+  const graphql = createGraphql({ names: usernames, profiles }, config)
+  const devices = tenants.deviceTokens
+  const ofAccounts = { accounts: storage.accounts, sessions, passwords, rules, profiles, devices, checkOrigin, record: tell }
   const services = createServices([
-    createAccounts(
-      {
-        accounts: storage.accounts,
-        sessions,
-        passwords,
-        nowSeconds,
-        nowMs: () => clock.nowMs,
-        randomBytes,
-        record: recordAccount,
-        checkOrigin,
-      },
-      config,
-    ),
+    createAccounts({ ...ofAccounts, nowSeconds, nowMs: () => clock.nowMs, randomBytes }, config),
+    usernames.service,
+    graphql.service,
     createSessionEndpoints({ sessions, clients, verify, check, checkOrigin }, config),
     createOAuth(
       {
@@ -295,6 +330,10 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
     tenants,
     sessions,
     users,
+    usernames,
+    graphql,
+    breached,
+    told,
     revocation,
     store,
     chance,
@@ -321,12 +360,29 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
       }
     },
     close() {
+      usernames.stop()
       void revocation.stop()
       authenticator.stop()
       storage.close()
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+function soon(delayMs: number, run: () => void): () => void {
+  const timer = setTimeout(run, delayMs)
+  return () => clearTimeout(timer)
+}
+
+const SILENT = {
+  checked() {},
+  checkSeconds() {},
+  queried() {},
+  conflict() {},
+  probing() {},
+  squatting() {},
+  breaker() {},
+  feed() {},
 }
 
 /** A store whose calls go to whatever is current. */
