@@ -5,7 +5,7 @@
  *
  * The gateway has the first core to itself; the load generator and the upstream share the second. Rounds are interleaved,
  * figures are medians. Prints a table and writes bench/results/latest.json. `sessions` and the scenarios of sessions.ts have
- * Redis beside the load and write bench/results/sessions.json; `revocations` likewise, in bench/results/revocations.json.
+ * Redis beside the load and write bench/results/sessions.json; `revocations` and `usernames` likewise, in files of their own.
  */
 import { parseArgs } from 'node:util'
 import { measure, type Measured } from './support/measure.ts'
@@ -14,6 +14,7 @@ import { median, round2, saveResults } from './support/results.ts'
 import { benchReplica, REPLICA_NAME } from './replica.ts'
 import { benchRevocations, REVOCATION_NAMES } from './revocations.ts'
 import { benchSessions, SESSION_NAMES } from './sessions.ts'
+import { benchUsernames, USERNAME_NAMES } from './usernames.ts'
 
 interface Scenario {
   readonly title: string
@@ -71,15 +72,17 @@ interface Row {
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    seconds: { type: 'string', default: '5' },
+    seconds: { type: 'string' },
     rounds: { type: 'string', default: '5' },
     connections: { type: 'string', default: '64' },
   },
 })
+const seconds = Number(values.seconds ?? 5)
 const names = positionals.length === 0 ? Object.keys(SCENARIOS).filter(isName) : positionals.filter(isName)
 const ofSessions = positionals.length === 0 ? ['sessions'] : positionals.filter((name) => SESSION_NAMES.includes(name))
 const ofRevocations = positionals.length === 0 ? ['revocations'] : positionals.filter((name) => REVOCATION_NAMES.includes(name))
-const groups = [...SESSION_NAMES, ...REVOCATION_NAMES, REPLICA_NAME]
+const ofUsernames = positionals.length === 0 ? ['usernames'] : positionals.filter((name) => USERNAME_NAMES.includes(name))
+const groups = [...SESSION_NAMES, ...REVOCATION_NAMES, REPLICA_NAME, ...USERNAME_NAMES]
 const unknown = positionals.filter((name) => !isName(name) && !groups.includes(name))
 if (unknown.length > 0) {
   const known = [...Object.keys(SCENARIOS), ...groups]
@@ -87,9 +90,10 @@ if (unknown.length > 0) {
   process.exitCode = 2
 } else {
   if (names.length > 0) await main()
-  if (ofSessions.length > 0) await benchSessions(ofSessions, Number(values.rounds), Number(values.seconds))
+  if (ofSessions.length > 0) await benchSessions(ofSessions, Number(values.rounds), seconds)
   if (positionals.length === 0 || positionals.includes(REPLICA_NAME)) await benchReplica()
-  if (ofRevocations.length > 0) await benchRevocations(ofRevocations, Number(values.rounds), Number(values.seconds))
+  if (ofRevocations.length > 0) await benchRevocations(ofRevocations, Number(values.rounds), seconds)
+  if (ofUsernames.length > 0) await benchUsernames(ofUsernames, values.seconds === undefined ? undefined : seconds)
 }
 
 function isName(name: string): name is Name {
@@ -103,14 +107,14 @@ async function main(): Promise<void> {
     for (let round = 0; round <= Number(values.rounds); round += 1) {
       for (const name of names) {
         // Round 0 warms up and is thrown away.
-        const measured = await run(name, people, round === 0 ? 2 : Number(values.seconds))
+        const measured = await run(name, people, round === 0 ? 2 : seconds)
         if (round > 0) results.get(name)?.push(measured)
       }
       console.error(round === 0 ? 'warmed up' : `round ${round} of ${values.rounds}`)
     }
     const rows = names.map((name) => summarise(name, results.get(name) ?? []))
     console.table(Object.fromEntries(rows.map(({ scenario, ...row }) => [scenario, row])))
-    const setting = { node: process.version, seconds: values.seconds, rounds: values.rounds, connections: values.connections }
+    const setting = { node: process.version, seconds, rounds: values.rounds, connections: values.connections }
     saveResults('latest.json', { setting, rows })
   } finally {
     await people.stop()

@@ -1,0 +1,232 @@
+/**
+ * People who look for a username: reads a UsernameLoad from standard input and writes a UsernameLoadResult to standard output.
+ *
+ * With a rate, checks are due at evenly spaced moments whatever becomes of those before, and latency counts from then; without
+ * one, each connection asks again as soon as it is answered. Bare sockets, and a loop that sleeps a moment at a time, so that Redis and the database on the same core get theirs.
+ */
+import { readFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { bucketOf, BUCKETS } from './username-latencies.ts'
+import { createRandom, createWishes, type Expected } from './username-names.ts'
+
+export interface UsernameLoad {
+  readonly origin: string
+  readonly seed: number
+  readonly connections: number
+  /** Local addresses to come from, in turn. */
+  readonly sources: readonly string[]
+  /** Absent: as fast as it goes. */
+  readonly perSecond?: number
+  /** `free`: any connection that is not in use; `turn`: each in its turn, so that all of them stay in use. */
+  readonly pick: 'free' | 'turn'
+  /** How long the clients sleep when nothing is due: more where several processes of them share a core. */
+  readonly pauseMs: number
+  readonly warmUpSeconds: number
+  readonly seconds: number
+  /** Date.now() at which it begins at the earliest, with all connections open. */
+  readonly startAtMs?: number
+}
+
+/** Counts of latencies, by `bucketOf`. */
+export interface UsernameLoadResult {
+  readonly all: readonly number[]
+  readonly taken: readonly number[]
+  readonly free: readonly number[]
+  /** Of each second of the measured time. */
+  readonly bySecond: readonly (readonly number[])[]
+  readonly measuredSeconds: number
+  /** Answered, with those that only warmed up. */
+  readonly served: number
+  /** Answers other than 200, and checks that were cut off or never sent. */
+  readonly errors: number
+  /** A taken name that was called free, or the other way round. */
+  readonly wrong: number
+  readonly opened: number
+  /** How late checks were sent, by counts: because the clients had no time, or no connection was free. */
+  readonly late: readonly number[]
+  /** CPU time of the clients for each check. */
+  readonly microsEach: number
+  /** Why a connection could not be opened, or was lost. */
+  readonly failure?: string
+}
+
+interface Line {
+  readonly socket: Socket
+  expected: Expected
+  dueMs: number
+  /** Octets of the answer that are still to come; undefined before the head. */
+  left: number | undefined
+  text: string
+  state: 'free' | 'busy' | 'lost'
+}
+
+const OPENING_AT_ONCE = 200
+/** What is not answered by then is an error. */
+const PATIENCE_MS = 15_000
+const load = JSON.parse(readFileSync(0, 'utf8')) as UsernameLoad
+const { hostname, port, host } = new URL(load.origin)
+const wish = createWishes(createRandom(load.seed))
+const pause = new Int32Array(new SharedArrayBuffer(4))
+const lines: Line[] = []
+const free: Line[] = []
+const counts = { all: emptyCounts(), taken: emptyCounts(), free: emptyCounts(), late: emptyCounts() }
+const bySecond = Array.from({ length: Math.ceil(load.seconds) }, emptyCounts)
+let failure: string | undefined
+let [sent, served, errors, wrong, flying, turn] = [0, 0, 0, 0, 0, 0]
+await openAll()
+const opened = lines.length
+if (load.startAtMs !== undefined) await sleep(Math.max(0, load.startAtMs - Date.now()))
+const usedBefore = process.cpuUsage()
+const startedMs = performance.now()
+const measuredFromMs = startedMs + load.warmUpSeconds * 1000
+const endMs = measuredFromMs + load.seconds * 1000
+if (opened > 0) await new Promise<void>((resolve) => run(resolve))
+// Neither answered nor, where the clients or the gateway were that far behind, sent.
+errors += flying + Math.max(0, dueBy(endMs) - sent)
+const measuredSeconds = (Math.min(performance.now(), endMs) - measuredFromMs) / 1000
+const used = process.cpuUsage(usedBefore)
+const result: UsernameLoadResult = {
+  ...counts,
+  bySecond,
+  measuredSeconds,
+  served,
+  errors,
+  wrong,
+  opened,
+  microsEach: (used.user + used.system) / Math.max(1, served),
+  ...(failure !== undefined && { failure }),
+}
+process.stdout.write(JSON.stringify(result), () => process.exit(0))
+
+function dueBy(moment: number): number {
+  return load.perSecond === undefined ? 0 : Math.floor(((moment - startedMs) * load.perSecond) / 1000)
+}
+
+function run(done: () => void): void {
+  const now = performance.now()
+  if (now < endMs) {
+    if (load.perSecond === undefined) sendWhereFree(now)
+    else if (sendWhatIsDue(now, load.perSecond)) Atomics.wait(pause, 0, 0, load.pauseMs)
+    // Until an answer frees a connection there is nothing to do, and the core is for Redis and the database.
+    else return void setTimeout(run, 1, done)
+  } else if (flying === 0 || now > endMs + PATIENCE_MS) {
+    return done()
+  }
+  if (load.perSecond === undefined) setTimeout(run, 1, done)
+  else setImmediate(run, done)
+}
+
+function sendWhereFree(now: number): void {
+  for (let line = free.pop(); line !== undefined; line = free.pop()) send(line, now)
+}
+
+/** Returns whether nothing is left that is due. */
+function sendWhatIsDue(now: number, perSecond: number): boolean {
+  for (;;) {
+    const dueMs = startedMs + (sent * 1000) / perSecond
+    if (dueMs > now) return true
+    const line = load.pick === 'free' ? free.pop() : inTurn()
+    if (line === undefined) return false
+    sent += 1
+    if (dueMs >= measuredFromMs) add(counts.late, bucketOf(now - dueMs))
+    if (line.state === 'free') send(line, dueMs)
+    else errors += 1
+  }
+}
+
+function inTurn(): Line | undefined {
+  turn = (turn + 1) % lines.length
+  return lines[turn]
+}
+
+function send(line: Line, dueMs: number): void {
+  if (line.state === 'lost') return
+  const { name, expected } = wish()
+  line.state = 'busy'
+  line.dueMs = dueMs
+  line.expected = expected
+  flying += 1
+  line.socket.write(`GET /usernames/${name}/availability HTTP/1.1\r\nhost: ${host}\r\naccept: application/json\r\n\r\n`, 'latin1')
+}
+
+async function openAll(): Promise<void> {
+  let next = 0
+  const one = async (): Promise<void> => {
+    while (next < load.connections && failure === undefined) await open(next++)
+  }
+  await Promise.all(Array.from({ length: Math.min(OPENING_AT_ONCE, load.connections) }, one))
+}
+
+function open(index: number): Promise<void> {
+  return new Promise((resolve) => {
+    const localAddress = load.sources[index % load.sources.length] ?? '127.0.0.1'
+    const socket = connect({ host: hostname, port: Number(port), localAddress, noDelay: true })
+    const line: Line = { socket, expected: 'unknown', dueMs: 0, left: undefined, text: '', state: 'free' }
+    socket.once('connect', () => {
+      lines.push(line)
+      free.push(line)
+      resolve()
+    })
+    socket.on('data', (chunk: Buffer) => take(line, chunk))
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      failure ??= error.code ?? error.message
+    })
+    socket.on('close', () => {
+      failure ??= 'closed by the gateway'
+      if (line.state === 'busy') {
+        flying -= 1
+        errors += 1
+      }
+      line.state = 'lost'
+      resolve()
+    })
+  })
+}
+
+function take(line: Line, chunk: Buffer): void {
+  line.text += chunk.toString('latin1')
+  if (line.left === undefined) {
+    const end = line.text.indexOf('\r\n\r\n')
+    if (end === -1) return
+    const at = line.text.toLowerCase().indexOf('\r\ncontent-length: ')
+    line.left = end + 4 + Number.parseInt(line.text.slice(at + 18, at + 28), 10)
+  }
+  if (line.text.length >= line.left) settle(line)
+}
+
+function settle(line: Line): void {
+  const now = performance.now()
+  flying -= 1
+  if (line.text.startsWith('HTTP/1.1 200 ')) note(line, now)
+  else {
+    errors += 1
+    if (errors === 1) console.error(line.text.slice(0, 400))
+  }
+  line.left = undefined
+  line.text = ''
+  line.state = 'free'
+  if (load.perSecond === undefined && now < endMs) return send(line, now)
+  free.push(line)
+  if (load.perSecond !== undefined && load.pick === 'free' && free.length === 1 && now < endMs) sendWhatIsDue(now, load.perSecond)
+}
+
+function note(line: Line, now: number): void {
+  served += 1
+  const isCalledFree = line.text.includes('"available":true')
+  if (line.expected !== 'unknown' && isCalledFree !== (line.expected === 'free')) wrong += 1
+  if (line.dueMs < measuredFromMs || line.dueMs >= endMs) return
+  const bucket = bucketOf(now - line.dueMs)
+  add(counts.all, bucket)
+  add(isCalledFree ? counts.free : counts.taken, bucket)
+  const second = bySecond[Math.floor((line.dueMs - measuredFromMs) / 1000)]
+  if (second !== undefined) add(second, bucket)
+}
+
+function add(to: number[], bucket: number): void {
+  to[bucket] = (to[bucket] ?? 0) + 1
+}
+
+function emptyCounts(): number[] {
+  return Array.from({ length: BUCKETS }, () => 0)
+}
