@@ -9,26 +9,38 @@ import { createJwtVerifier, type Authenticator } from './authenticator/authentic
 import type { Config } from './config/config.ts'
 import type { Admitted, Identified } from './exchange/exchange.ts'
 import type { RevocationRoom } from './revocation/revocation.ts'
-import { argon2id, createAccounts, createPasswords, createUserDirectory } from './services/accounts/accounts.ts'
-import type { AccountEvent, UserDirectory } from './services/accounts/accounts.ts'
+import {
+  argon2id,
+  createAccounts,
+  createPasswordRules,
+  createPasswords,
+  createProfiles,
+  createUserDirectory,
+} from './services/accounts/accounts.ts'
+import type { AccountEvent, BreachedPasswords, UserDirectory } from './services/accounts/accounts.ts'
 import { createClients } from './services/clients/clients.ts'
 import { createDiscovery } from './services/discovery/discovery.ts'
 import { createEcho } from './services/echo/echo.ts'
+import { createGraphql, type Graphql } from './services/graphql/graphql.ts'
 import { createHealth } from './services/health/health.ts'
 import { createOAuth } from './services/oauth/oauth.ts'
 import { createServices, type Services } from './services/services.ts'
 import { createSessionEndpoints, createSessions, type Sessions, type SessionsNeeds } from './services/sessions/sessions.ts'
+import type { Usernames } from './services/usernames/usernames.ts'
 import type { Stores } from './stores.ts'
 import type { Telemetry } from './telemetry/telemetry.ts'
 import type { Tenants } from './tenants/tenants.ts'
 import { monotonicMs, type World } from './world.ts'
 
 export interface BuiltInNeeds {
-  readonly stores: Pick<Stores, 'sessions' | 'accounts' | 'used' | 'redis' | 'unconfirmed'>
+  readonly stores: Pick<Stores, 'sessions' | 'accounts' | 'used' | 'redis' | 'database' | 'unconfirmed'>
   readonly tenants: Tenants
   readonly authenticator: Pick<Authenticator, 'verify' | 'tokenOf' | 'checkOrigin'>
   readonly revocation: RevocationRoom
   readonly telemetry: Telemetry
+  readonly usernames: Usernames
+  /** Absent: passwords are not looked up. */
+  readonly breached?: BreachedPasswords | undefined
   /** Takes what is for the audit record. */
   record(event: AccountEvent): void
   /** Told of refresh tokens that come when their session is over. */
@@ -44,6 +56,7 @@ export interface BuiltIns {
   readonly services: Services
   readonly sessions: Sessions
   readonly users: UserDirectory
+  readonly graphql: Graphql
 }
 
 export function openBuiltIns(needs: BuiltInNeeds, config: Config): BuiltIns {
@@ -67,12 +80,17 @@ export function openBuiltIns(needs: BuiltInNeeds, config: Config): BuiltIns {
   )
   const clients = createClients({ nowSeconds, nowMs: monotonicMs, verifier: createJwtVerifier, used: stores.used }, config)
   const tokens = { ...tokenChecks(needs), ...(needs.tokenEnded !== undefined && { tokenEnded: needs.tokenEnded }) }
+  const profiles = createProfiles({ accounts: stores.accounts, names: needs.usernames, nowSeconds, record: needs.record }, config)
+  const graphql = createGraphql({ names: needs.usernames, profiles }, config)
   const services = createServices(
     [
       createAccounts(
         {
           accounts: stores.accounts,
           sessions,
+          profiles,
+          rules: createPasswordRules(needs.breached),
+          devices: tenants.deviceTokens,
           passwords: createPasswords({ derive: argon2id, randomBytes, cores: availableParallelism() }),
           nowSeconds,
           nowMs: monotonicMs,
@@ -88,17 +106,19 @@ export function openBuiltIns(needs: BuiltInNeeds, config: Config): BuiltIns {
       ),
       createSessionEndpoints({ sessions, clients, ...tokens, checkOrigin: needs.authenticator.checkOrigin }, config),
       createOAuth({ sessions, clients, tokens: tenants, ...tokens, nowSeconds, nowMs: monotonicMs, random, randomBytes }, config),
+      needs.usernames.service,
+      graphql.service,
       createDiscovery({ jwks: tenants.jwks, passportJwks: tenants.passport.jwks }, config),
       createHealth({
         uptimeSeconds: () => (monotonicMs() - startedMs) / 1000,
         redis: stores.redis,
-        isDegraded: () => revocation.stalenessMs() > config.revocation.maxStalenessMs,
+        isDegraded: () => stores.database() === 'down' || revocation.stalenessMs() > config.revocation.maxStalenessMs,
       }),
       createEcho(),
     ],
     { isUnconfirmed: () => stores.unconfirmed() > 0 },
   )
-  return { services, sessions, users }
+  return { services, sessions, users, graphql }
 }
 
 /** What the path does to a token in a header, for tokens in bodies. */

@@ -8,19 +8,20 @@ import { readFile } from 'node:fs/promises'
 import { createAdmin } from './admin/admin.ts'
 import { audited, expiries } from './audited.ts'
 import { createAuthenticator } from './authenticator/authenticator.ts'
+import { openBreachedFile } from './breached-file.ts'
 import { openBuiltIns } from './built-ins.ts'
 import { describeConfig, describeRoutes, type Config } from './config/config.ts'
 import type { Route } from './exchange/exchange.ts'
 import { createIdentity } from './identity/identity.ts'
 import { createLegacyService } from './legacy-service.ts'
-import { createArrivals, createListener, discardRest, refuse, refuseSocket, unreadable } from './listener/listener.ts'
-import { noteAudit, noteCopy, noteKeys, noteUnpublished } from './notes.ts'
+import { createArrivals, createListener, discardRest, refuse, refuseSocket } from './listener/listener.ts'
+import { noteAudit, noteCopy, noteKeys, noteMalformed, noteUnpublished } from './notes.ts'
 import { createPipeline } from './pipeline.ts'
 import { createPolicy } from './policy/policy.ts'
-import type { Problem } from './problem/problem.ts'
 import { createReplay } from './replay/replay.ts'
 import { createRevocation } from './revocation/revocation.ts'
 import { createRouter, findRouteFaults, type RouteFault } from './router/router.ts'
+import { SDL } from './services/graphql/graphql.ts'
 import { openApiDocument } from './services/openapi/openapi.ts'
 import { endpointsOf, type EndpointCaller } from './services/services.ts'
 import { openAudit, type AuditRecord } from './storage/audit/audit.ts'
@@ -29,6 +30,7 @@ import { createTargets } from './targets.ts'
 import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts'
 import { createTenantCalls, openKeys } from './upkeep.ts'
 import { createUpstreams } from './upstream/upstream.ts'
+import { openUsernames } from './usernames.ts'
 import { openLive } from './what-lasts.ts'
 import { createLitterCount, monotonicMs, WORLD, type World } from './world.ts'
 
@@ -68,6 +70,7 @@ export async function openGateway(config: Config, needs: GatewayNeeds): Promise<
   const stores = await openStores(
     {
       ...telemetry.events.redis,
+      ...telemetry.events.database,
       nowSeconds,
       copyKept: (state, cause) => noteCopy(telemetry, state, cause),
       up: (isUp) => telemetry.log.warn(isUp ? 'Redis is there again' : 'Redis is away'),
@@ -99,16 +102,7 @@ interface Opened {
 async function assemble(config: Config, { telemetry, stores, audit, startedMs, world }: Opened): Promise<Gateway> {
   const { nowMs, nowSeconds, random, schedule } = world
   const revocation = createRevocation(
-    {
-      log: stores.log,
-      lookup: stores.log,
-      copy: stores.copy,
-      nowMs,
-      monotonicMs,
-      random,
-      schedule,
-      events: telemetry.events.revocation,
-    },
+    { ...world, monotonicMs, log: stores.log, lookup: stores.log, copy: stores.copy, events: telemetry.events.revocation },
     config.revocation,
   )
   const silent = enforced(audited(stores.sessions, audit.record), revocation.synced)
@@ -145,9 +139,12 @@ async function assemble(config: Config, { telemetry, stores, audit, startedMs, w
   stores.onReturn(() => void tenants.reload())
   // A key that was revoked elsewhere is refused already; here it leaves the published set and the verifiers too.
   revocation.onRevoked((one) => void (one.kind === 'key' && tenants.reload(one.tenant)))
-  const { services, users } = openBuiltIns(
+  const breached = await openBreachedFile(config.accounts)
+  const usernames = await openUsernames({ stores, telemetry, record: audit.record, world }, config)
+  const { services, users, graphql } = openBuiltIns(
     {
       stores: { ...stores, sessions },
+      usernames,
       tenants,
       authenticator,
       revocation,
@@ -157,6 +154,7 @@ async function assemble(config: Config, { telemetry, stores, audit, startedMs, w
       startedMs,
       world,
       tokenEnded: legacy.tokenEnded,
+      breached,
     },
     config,
   )
@@ -192,7 +190,7 @@ async function assemble(config: Config, { telemetry, stores, audit, startedMs, w
     {
       handle: pipeline.handle,
       upgrade: pipeline.upgrade,
-      malformed: (problem, peer) => noteMalformed(telemetry, problem, peer),
+      malformed: (problem, peer) => noteMalformed(telemetry, { id: randomUUID(), peer, startedMs: monotonicMs() }, problem),
       schedule,
     },
     config.listeners.public,
@@ -206,18 +204,22 @@ async function assemble(config: Config, { telemetry, stores, audit, startedMs, w
       config: () => describeConfig(config),
       isUnconfirmed: () => stores.unconfirmed() > 0,
       tenants: createTenantCalls({ tenants, users, sessions, record: audit.record, world }, config),
+      graphql: { sdl: SDL, ask: graphql.ask },
+      usernames: usernames.analytics,
       openApi: () => openApiDocument(router.routes, config.listeners.public.origin),
     },
     config.listeners.admin,
   )
   telemetry.observe({
     ...(stores.redis() === 'embedded' ? {} : { redisUp: () => stores.redis() === 'up', redisUnconfirmed: stores.unconfirmed }),
+    ...(stores.database() === 'embedded' ? {} : { databaseUp: () => stores.database() === 'up' }),
     connections: listener.connections,
     liveConnections: live.count,
     revocationEntries: revocation.entries,
     revocationStalenessMs: revocation.stalenessMs,
     jwksAgesSeconds: () => authenticator.jwksAgeSeconds().map(({ issuer, seconds }) => [issuer, seconds] as const),
   })
+  let isStarted = false
   return { listen, routes: router.routes, close, cut: listener.cut, log: telemetry.log }
 
   function readiness() {
@@ -226,22 +228,25 @@ async function assemble(config: Config, { telemetry, stores, audit, startedMs, w
       uptime_seconds: (monotonicMs() - startedMs) / 1000,
     }
     if (listener.isDraining()) return { status: 'draining', ...facts } as const
-    if (!revocation.isReady()) return { status: 'starting', ...facts } as const
+    if (!isStarted || !revocation.isReady()) return { status: 'starting', ...facts } as const
     const stale = revocation.stalenessMs() > config.revocation.maxStalenessMs
     return { status: stale ? 'degraded' : 'ready', ...facts } as const
   }
 
   async function listen(): Promise<{ readonly public: Address; readonly admin: Address }> {
     const adminAddress = await admin.listen()
-    await Promise.all([authenticator.start(), revocation.start()])
+    await Promise.all([authenticator.start(), revocation.start(), usernames.start()])
     if (listener.isDraining()) throw new Error('the gateway was closed before it was ready')
     tenants.start()
     legacy.start()
-    return { public: { host: config.listeners.public.host, port: (await listener.listen()).port }, admin: adminAddress }
+    const { port } = await listener.listen()
+    isStarted = true
+    return { public: { host: config.listeners.public.host, port }, admin: adminAddress }
   }
 
   async function close(): Promise<number> {
     const cutAnswers = await listener.drain(upstreams.endTunnels)
+    usernames.stop()
     legacy.stop()
     tenants.stop()
     authenticator.stop()
@@ -277,13 +282,4 @@ function tenantOfHost(config: Config): ReadonlyMap<string, string> {
   const tenants = new Map<string, string>()
   for (const tenant of config.tenants.values()) for (const host of tenant.hosts) tenants.set(host, tenant.id)
   return tenants
-}
-
-/** What could not be read as a request ends like one: with a record and an id. */
-function noteMalformed(telemetry: Telemetry, problem: Problem, peer: string): string {
-  const record = telemetry.open(unreadable({ id: randomUUID(), peer, startedMs: monotonicMs() }))
-  record.problem = problem
-  record.status = problem.status
-  telemetry.close(record)
-  return record.exchange.id
 }

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { unreadable } from './listener/listener.ts'
+import type { Problem } from './problem/problem.ts'
 import type { Telemetry } from './telemetry/telemetry.ts'
 
 export function noteAudit({ log }: Telemetry, state: 'up' | 'down', cause?: unknown): void {
@@ -22,4 +24,13 @@ export function noteUnpublished({ log }: Telemetry, cause: unknown): void {
 export function noteKeys({ log }: Telemetry, state: 'up' | 'down', cause?: unknown): void {
   if (state === 'up') log.info('the stored signing keys are read again')
   else log.error('the stored signing keys cannot be read, those that are known go on', { cause })
+}
+
+/** What could not be read as a request ends like one: with a record and an id. */
+export function noteMalformed(telemetry: Telemetry, arrival: Parameters<typeof unreadable>[0], problem: Problem): string {
+  const record = telemetry.open(unreadable(arrival))
+  record.problem = problem
+  record.status = problem.status
+  telemetry.close(record)
+  return record.exchange.id
 }

@@ -8,9 +8,12 @@ import type { UsedTokens } from './replay/replay.ts'
 import type { RevocationCopy, RevocationLog, RevocationLookup } from './revocation/revocation.ts'
 import type { AccountStore } from './services/accounts/accounts.ts'
 import type { SessionStore } from './services/sessions/sessions.ts'
+import type { UsernameStore } from './services/usernames/store.ts'
+import type { NameCache } from './services/usernames/usernames.ts'
 import { createDiskCopy } from './storage/disk-copy/disk-copy.ts'
-import { openEmbedded, openEmbeddedAccounts } from './storage/embedded/embedded.ts'
+import { openEmbedded } from './storage/embedded/embedded.ts'
 import { openRedis, type RedisConfig } from './storage/redis/redis.ts'
+import { openSql } from './storage/sql/sql.ts'
 import type { KeyStore } from './tenants/tenants.ts'
 import { endOfTurn, monotonicMs, random, schedule } from './world.ts'
 
@@ -19,6 +22,10 @@ export interface StoresNeeds {
   nowSeconds(): number
   /** Told when Redis is there or away, once for each change. */
   up?(isUp: boolean): void
+  /** Told when the database of accounts is there or away, once for each change. */
+  accountsUp?(isUp: boolean): void
+  /** Told of each read and each transaction of the database of accounts. */
+  accountsAsked?(kind: 'accounts' | 'checks' | 'names'): void
   /** Told of each command to Redis how long it took. */
   observe?(seconds: number): void
   /** Told when a write was not seen on a replica in time. */
@@ -41,8 +48,13 @@ export interface Stores {
   /** Of the revocations, on the disk of this machine; only with Redis. */
   readonly copy?: RevocationCopy
   readonly accounts: AccountStore
+  readonly usernames: UsernameStore
   readonly used: UsedTokens
+  /** What gateways tell each other of usernames, for so long; undefined without Redis. */
+  names(cacheSeconds: number): NameCache | undefined
   redis(): 'up' | 'down' | 'embedded'
+  /** The database of accounts, by what it was asked last. */
+  database(): 'up' | 'down' | 'embedded'
   /** Writes of this process that no replica of the store is known to have yet; 0 where there is none. */
   unconfirmed(): number
   /** Calls `run` each time that Redis is there again, for what should be put back at once if Redis lost it. */
@@ -54,31 +66,56 @@ export interface Stores {
 
 /** @throws Error when it cannot be opened; nothing is left open then */
 export async function openStores(needs: StoresNeeds, config: Config['storage']): Promise<Stores> {
-  if (config.sessions.kind === 'embedded') {
-    const { keys, sessions, log, accounts, used, close } = await openEmbedded({ nowSeconds: needs.nowSeconds, schedule }, config)
-    return {
-      keys,
-      sessions,
-      log,
-      accounts,
-      used,
-      redis: () => 'embedded',
-      unconfirmed: () => 0,
-      onReturn: () => undefined,
-      // Nobody else reads these files.
-      publish: async () => undefined,
-      close: async () => close(),
-    }
-  }
-  const directory = await openEmbeddedAccounts(needs, config)
+  const remote = await openSessions(needs, config)
   try {
+    let isUp = true
+    const directory = await openSql(
+      {
+        nowSeconds: () => needs.nowSeconds(),
+        nowMs: monotonicMs,
+        random,
+        schedule,
+        up(now) {
+          isUp = now
+          needs.accountsUp?.(now)
+        },
+        asked: (kind) => needs.accountsAsked?.(kind),
+      },
+      config,
+    )
     return {
-      ...(await openRemote(needs, { ...config, sessions: config.sessions }, directory.close)),
+      ...remote,
       accounts: directory.accounts,
+      usernames: directory.usernames,
+      database: () => (config.accounts.kind === 'embedded' ? 'embedded' : isUp ? 'up' : 'down'),
+      async close() {
+        await remote.close()
+        await directory.close()
+      },
     }
   } catch (error) {
-    directory.close()
+    await remote.close()
     throw error
+  }
+}
+
+type SessionStores = Omit<Stores, 'accounts' | 'usernames' | 'database'>
+
+async function openSessions(needs: StoresNeeds, config: Config['storage']): Promise<SessionStores> {
+  if (config.sessions.kind !== 'embedded') return openRemote(needs, { ...config, sessions: config.sessions })
+  const { keys, sessions, log, used, close } = await openEmbedded({ nowSeconds: needs.nowSeconds, schedule }, config)
+  return {
+    keys,
+    sessions,
+    log,
+    used,
+    names: () => undefined,
+    redis: () => 'embedded',
+    unconfirmed: () => 0,
+    onReturn: () => undefined,
+    // Nobody else reads these files.
+    publish: async () => undefined,
+    close: async () => close(),
   }
 }
 
@@ -87,11 +124,7 @@ interface RemoteConfig {
   readonly directory: string
 }
 
-async function openRemote(
-  needs: StoresNeeds,
-  config: RemoteConfig,
-  closeAccounts: () => void,
-): Promise<Omit<Stores, 'accounts'>> {
+async function openRemote(needs: StoresNeeds, config: RemoteConfig): Promise<SessionStores> {
   let isUp = true
   const published = new Map<string, string>()
   const returns = new Set<() => void>()
@@ -124,6 +157,7 @@ async function openRemote(
     log: redis.log,
     ...(copy !== undefined && { copy: copy.revocations }),
     used: redis.used,
+    names: redis.names,
     redis: () => (isUp ? 'up' : 'down'),
     unconfirmed: redis.unconfirmed,
     onReturn: (run) => void returns.add(run),
@@ -134,7 +168,6 @@ async function openRemote(
     async close() {
       await copy?.keys.close()
       redis.close()
-      closeAccounts()
     },
   }
 

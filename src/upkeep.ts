@@ -11,11 +11,13 @@ import type { SessionStore } from './services/sessions/sessions.ts'
 import { openAudit, verifyAudit } from './storage/audit/audit.ts'
 import type { AuditEvent, Verdict } from './storage/audit/audit.ts'
 import { openMasterKey } from './storage/embedded/embedded.ts'
+import { withMigrations } from './storage/sql/sql.ts'
+import type { Migrations } from './storage/sql/sql.ts'
 import { openStores } from './stores.ts'
 import type { Stores } from './stores.ts'
 import { openTenants } from './tenants/tenants.ts'
 import type { TenantKeys, Tenants, TenantsNeeds } from './tenants/tenants.ts'
-import { nowMs, nowSeconds, schedule, WORLD, type World } from './world.ts'
+import { monotonicMs, nowMs, nowSeconds, random, schedule, WORLD, type World } from './world.ts'
 
 /** The signing keys, under the master keys of the configuration, or the one that embedded storage makes for itself. */
 export function openKeys(
@@ -55,6 +57,13 @@ export async function withKeys<T>(config: Config, work: (keys: TenantKeys) => Pr
   } finally {
     await stores.close()
   }
+}
+
+export type { Migrations, MigrationState } from './storage/sql/sql.ts'
+
+/** Runs `work` on the migrations of the accounts database. */
+export function onMigrations<T>(config: Config, work: (migrations: Migrations) => Promise<T>): Promise<T> {
+  return withMigrations({ nowSeconds, nowMs: monotonicMs, random, schedule }, config.storage, work)
 }
 
 export interface TenantCallNeeds {

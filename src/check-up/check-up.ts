@@ -107,6 +107,7 @@ async function checkStorage(config: Config, tell: Tell): Promise<readonly Findin
   const writer = await openStores({ nowSeconds }, config.storage)
   try {
     tell({ level: 'ok', check: 'storage', what: `${config.storage.sessions.kind}, opened and migrated` })
+    if (config.storage.accounts.kind !== 'embedded') tell(await checkAccounts(config.storage.accounts.kind, writer))
     const tenants = await recordedKeys(config, writer)
     for (const tenant of config.tenants.keys()) tell(await checkKeys(tenants, tenant))
     const reader = await openStores({ nowSeconds }, config.storage)
@@ -118,6 +119,16 @@ async function checkStorage(config: Config, tell: Tell): Promise<readonly Findin
   } finally {
     await writer.close()
   }
+}
+
+/** A look-up of nobody: what a login waits for. */
+async function checkAccounts(kind: string, { accounts }: Stores): Promise<Finding> {
+  const askedMs = monotonicMs()
+  await accounts.findById(DRILL_TENANT, DRILL_USER)
+  const tookMs = monotonicMs() - askedMs
+  const what = `${kind}, opened and migrated, answered within ${Math.ceil(tookMs)} ms`
+  if (tookMs <= SLOW_MS) return { level: 'ok', check: 'accounts', what }
+  return { level: 'warn', check: 'accounts', what, advice: 'the database, or the way to it, is slow' }
 }
 
 /** Keys that are made or moved on by this are in the record, as those of a start. */

@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { openBreachedFile } from '../breached-file.ts'
 import { ConfigError, loadConfig, type Config } from '../config/config.ts'
 import { findRouteFaultsOf } from '../gateway.ts'
 import { verifyAudit } from './audit.ts'
@@ -13,6 +14,7 @@ import { check } from './check.ts'
 import { createClient } from './clients.ts'
 import { doctor } from './doctor.ts'
 import { keys } from './keys.ts'
+import { migrate } from './migrate.ts'
 import { routes } from './routes.ts'
 import { UsageError } from './usage.ts'
 import { start, type Surroundings } from './start.ts'
@@ -32,6 +34,9 @@ const USAGE = `gatehouse COMMAND [--config FILE]
   keys retire --tenant T --kid K       ends a key at once, and every token that it signed (--reason TEXT)
   clients create --tenant T --scopes S makes the secret of a client and what to add to the configuration (--id NAME)
   audit verify                         walks the audit record of this machine (--head SEQ:HASH, which it must hold)
+  migrate status                       lists the migrations of the accounts database
+  migrate up                           applies those that are pending (--to N, the last one to apply)
+  migrate down                         takes back the newest one, or all after one (--to N; 0 is all)
   doctor                               looks whether all that the gateway needs is there, and tries a revocation
 
   --config FILE   the configuration; default: GATEHOUSE_CONFIG, else ./gateway.yaml
@@ -53,16 +58,19 @@ interface Command {
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['start', { takesJson: false, run: (config, _, around) => start(config, around) }],
-  ['check', { run: (config, { json }, around) => print(check(config, json), around) }],
+  ['check', { run: runCheck }],
   ['routes', { run: (config, { json }, around) => print(routes(config, json), around) }],
   ['keys list', { needs: ['tenant'], run: runKeys('list') }],
   ['keys rotate', { needs: ['tenant'], takes: ['reason'], run: runKeys('rotate') }],
   ['keys retire', { needs: ['tenant', 'kid'], takes: ['reason'], run: runKeys('retire') }],
   ['clients create', { needs: ['tenant', 'scopes'], takes: ['id'], run: runClients }],
   ['audit verify', { takes: ['head'], run: runAudit }],
+  ['migrate status', { run: runMigrate('status') }],
+  ['migrate up', { takes: ['to'], run: runMigrate('up') }],
+  ['migrate down', { takes: ['to'], run: runMigrate('down') }],
   ['doctor', { run: runDoctor }],
 ])
-const LATER: ReadonlySet<string> = new Set(['explain', 'diff', 'migrate'])
+const LATER: ReadonlySet<string> = new Set(['explain', 'diff'])
 /** First words of commands that have two. */
 const GROUPS: ReadonlySet<string> = new Set(
   [...COMMANDS.keys()].flatMap((name) => (name.includes(' ') ? name.split(' ', 1) : [])),
@@ -119,11 +127,22 @@ function faultOfOptions(name: string, { takesJson, needs = [], takes = [] }: Com
   return extra === undefined ? undefined : `${name} takes no --${extra}`
 }
 
+/** The file of breached passwords is too large to be read with the configuration. */
+async function runCheck(config: Config, { json }: Values, around: CommandProcess): Promise<number> {
+  await openBreachedFile(config.accounts)
+  return print(check(config, json), around)
+}
+
 function runKeys(action: 'list' | 'rotate' | 'retire'): Command['run'] {
   return async (config, { tenant = '', kid, reason, json }, around) => {
     const given = { tenant, json, ...(kid !== undefined && { kid }), ...(reason !== undefined && { reason }) }
     return print(await keys(action, config, given), around)
   }
+}
+
+function runMigrate(action: 'up' | 'down' | 'status'): Command['run'] {
+  return async (config, { to, json }, around) =>
+    print(await migrate(action, config, { json, ...(to !== undefined && { to }) }), around)
 }
 
 function runClients(config: Config, { tenant = '', scopes = '', id, json }: Values, around: CommandProcess): number {
@@ -150,12 +169,13 @@ const OPTIONS = {
   scopes: { type: 'string' },
   id: { type: 'string' },
   head: { type: 'string' },
+  to: { type: 'string' },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
   version: { type: 'boolean', default: false },
 } as const
 
-const COMMAND_OPTIONS: readonly Option[] = ['tenant', 'kid', 'reason', 'scopes', 'id', 'head']
+const COMMAND_OPTIONS: readonly Option[] = ['tenant', 'kid', 'reason', 'scopes', 'id', 'head', 'to']
 
 /** A faulty configuration is wrong usage: all its faults, and exit code 2. */
 async function withConfig(

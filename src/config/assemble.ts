@@ -4,7 +4,7 @@ import { buildClients } from './build-clients.ts'
 import { buildIdentity } from './build-identity.ts'
 import { buildIssuers } from './build-issuers.ts'
 import { buildRoutes } from './build-routes.ts'
-import { buildLegacyChannel, buildMasterKeys, buildSessionStorage } from './build-storage.ts'
+import { buildAccountStorage, buildLegacyChannel, buildMasterKeys, buildSessionStorage } from './build-storage.ts'
 import { buildTenants } from './build-tenants.ts'
 import { buildUpstreams } from './build-upstreams.ts'
 import type { AdminListenerConfig, Config, PublicListenerConfig, RouteConfig } from './config.ts'
@@ -29,6 +29,7 @@ export function assemble(draft: Draft, file: string, build: Build): Assembly {
   const { maxStaleness, whenStale, breaker, legacyChannel } = draft.revocation
   const revocation = { maxStalenessMs: maxStaleness, whenStale }
   const sessions = buildSessionStorage(draft.storage.sessions, build)
+  const accounts = buildAccountStorage(draft.storage.accounts, build)
   const routes = buildRoutes(
     draft.routes,
     { tenants, issuers, upstreams, owned: identity.owned, bodyBytes: publicListener.limits.bodyBytes, revocation },
@@ -37,7 +38,7 @@ export function assemble(draft: Draft, file: string, build: Build): Assembly {
   const config = {
     file,
     listeners: { public: publicListener, admin: buildAdminListener(draft.listeners.admin, build) },
-    storage: { ...draft.storage, sessions, directory: build.resolve(draft.storage.directory) },
+    storage: { ...draft.storage, sessions, accounts, directory: build.resolve(draft.storage.directory) },
     masterKeys: buildMasterKeys(draft.masterKey, sessions, build),
     tenants,
     issuers,
@@ -47,12 +48,24 @@ export function assemble(draft: Draft, file: string, build: Build): Assembly {
       breaker: { timeoutMs: breaker.timeout, errorThreshold: breaker.errorThreshold, resetAfterMs: breaker.resetAfter },
       ...(legacyChannel === undefined ? {} : { legacyChannel: buildLegacyChannel(legacyChannel, sessions, build) }),
     },
+    accounts: buildAccounts(draft.accounts, build),
+    usernames: { cacheSeconds: draft.usernames.cache },
     tokenCache: { entries: draft.tokenCache.entries, lifetimeMs: draft.tokenCache.lifetime },
     identity: identity.config,
     upstreams,
     telemetry: { accessLog: draft.telemetry.accessLog },
   }
   return { config, routes }
+}
+
+function buildAccounts({ breachedPasswords }: Draft['accounts'], build: Build): Config['accounts'] {
+  if (breachedPasswords === undefined) return {}
+  const path = ['accounts', 'breachedPasswords']
+  if (breachedPasswords.file === undefined) {
+    if (!build.isFaulty(path)) build.report(path, 'must name its file: write { file: PATH }')
+    return {}
+  }
+  return { breachedPasswords: build.resolve(breachedPasswords.file) }
 }
 
 function buildPublicListener(draft: Draft['listeners']['public'], build: Build): PublicListenerConfig {

@@ -1,6 +1,6 @@
 import type { Build } from './build.ts'
 import { readSecret, refuseEmpty } from './build.ts'
-import type { LegacyChannelConfig, SessionStorageConfig } from './config.ts'
+import type { AccountStorageConfig, LegacyChannelConfig, SessionStorageConfig } from './config.ts'
 import type { Path } from './faults.ts'
 import type { Draft } from './schema.ts'
 import type { SecretSource } from './secrets.ts'
@@ -9,6 +9,7 @@ import type { Item } from './shapes.ts'
 import { databaseOf, holdsPassword } from './storage-urls.ts'
 
 const SESSIONS: Path = ['storage', 'sessions']
+const ACCOUNTS: Path = ['storage', 'accounts']
 const MASTER_KEY: Path = ['masterKey']
 const WRITE_NODES = 'write a list such as [redis://10.0.0.1:6379]'
 
@@ -104,6 +105,20 @@ function refusePassword(path: Path, build: Build): void {
   if (holdsPassword(build.written(path))) {
     build.report(path, 'a password never stands in this file: write redis://:${REDIS_PASSWORD}@HOST:PORT and set the variable')
   }
+}
+
+/** Where accounts are, without a password that stands in the file. */
+export function buildAccountStorage(draft: Draft['storage']['accounts'], build: Build): AccountStorageConfig {
+  if (draft === 'embedded') return { kind: 'embedded' }
+  if (holdsPassword(build.written(ACCOUNTS))) {
+    build.report(
+      ACCOUNTS,
+      `a password never stands in this file: write ${draft.kind}://USER:\${DATABASE_PASSWORD}@HOST:PORT/DATABASE and set the variable`,
+    )
+  }
+  const file = new URL(draft.url).searchParams.get('sslrootcert')
+  if (file !== null) build.readText(file, ACCOUNTS)
+  return draft
 }
 
 /** The keys that seal; none on embedded storage, which keeps one of its own, unless the file says otherwise. */

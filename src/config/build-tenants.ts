@@ -47,7 +47,15 @@ function buildTenant(id: string, draft: TenantDraft, origin: string, build: Buil
     keys: { rotateEverySeconds: rotateEvery, publishBeforeSeconds: publishBefore },
     registration: draft.registration,
     clockSkewSeconds: draft.clockSkew,
-    throttle: { loginPerMinute: draft.throttle.login },
+    throttle: {
+      loginPerMinute: draft.throttle.login,
+      usernamesPerMinute: draft.throttle.usernames,
+      usernamesTotalPerMinute: draft.throttle.usernamesTotal,
+    },
+    usernames: {
+      reserved: draft.usernames.reserved.map((item) => item.value),
+      protected: draft.usernames.protected.map((item) => item.value),
+    },
   }
 }
 

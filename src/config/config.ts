@@ -11,9 +11,11 @@ import { describe, describePart } from './describe.ts'
 import type { TakenFromEnvironment } from './from-environment.ts'
 import type { SERVICE_NAMES } from './names.ts'
 import { fileFault, parseText, type ConfigNeeds } from './parse.ts'
+import type { TenantConfig } from './tenant-config.ts'
 
 export { ConfigError, formatFault } from './faults.ts'
 export type { ConfigNeeds } from './parse.ts'
+export type { SigningAlgorithm, TenantConfig } from './tenant-config.ts'
 export { JWKS_MAX_AGE_SECONDS, LONGEST_ACCESS_TOKEN_SECONDS, SERVICE_NAMES } from './names.ts'
 
 /**
@@ -57,7 +59,7 @@ export interface Config {
   readonly listeners: { readonly public: PublicListenerConfig; readonly admin: AdminListenerConfig }
   readonly storage: {
     readonly sessions: SessionStorageConfig
-    readonly accounts: 'embedded'
+    readonly accounts: AccountStorageConfig
     /** Absolute path. */
     readonly directory: string
     readonly migrate: boolean
@@ -71,6 +73,10 @@ export interface Config {
   /** Services that may create and revoke sessions, get tokens of their own or introspect others; by id. */
   readonly clients: ReadonlyMap<string, ClientConfig>
   readonly revocation: RevocationConfig
+  /** How long Redis keeps whether a name is taken, give or take a tenth. */
+  readonly usernames: { readonly cacheSeconds: number }
+  /** `breachedPasswords`: absolute path of a file of hashes; absent: new passwords are not looked up. */
+  readonly accounts: { readonly breachedPasswords?: string }
   readonly tokenCache: { readonly entries: number; /** At most. */ readonly lifetimeMs: number }
   readonly identity: IdentityConfig
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>
@@ -87,6 +93,9 @@ export type SessionStorageConfig =
   | { readonly kind: 'redis'; readonly url: string; readonly replica?: string; readonly ca?: string }
   | { readonly kind: 'cluster'; readonly urls: readonly string[]; readonly ca?: string }
   | { readonly kind: 'sentinel'; readonly urls: readonly string[]; readonly name: string; readonly ca?: string }
+
+/** Where accounts and usernames are kept. `url` may carry a password: it is a secret. */
+export type AccountStorageConfig = { readonly kind: 'embedded' } | { readonly kind: 'postgres' | 'mysql'; readonly url: string }
 
 export interface PublicListenerConfig {
   readonly host: string
@@ -116,34 +125,6 @@ export interface AdminListenerConfig {
   readonly port: number
   /** Absent only on a loopback address. */
   readonly token?: string
-}
-
-export type SigningAlgorithm = 'RS256' | 'ES256' | 'EdDSA'
-
-export interface TenantConfig {
-  readonly id: string
-  /** Lower case, without port. */
-  readonly hosts: readonly string[]
-  readonly issuer: string
-  readonly audience: string
-  readonly signing: SigningAlgorithm
-  readonly accessToken: {
-    readonly lifetimeSeconds: number
-    /** Share by which each lifetime is cut at random, 0 to 0.05, so that fleets do not refresh in step. */
-    readonly jitter: number
-  }
-  readonly refreshToken: {
-    readonly lifetimeSeconds: number
-    readonly idleSeconds: number
-    readonly rotation: boolean
-    readonly graceSeconds: number
-  }
-  readonly sessionsPerUser: number
-  readonly loginScopes: readonly string[]
-  readonly keys: { readonly rotateEverySeconds: number; readonly publishBeforeSeconds: number }
-  readonly registration: 'open' | 'closed'
-  readonly clockSkewSeconds: number
-  readonly throttle: { readonly loginPerMinute: number }
 }
 
 export type JwsAlgorithm =

@@ -63,7 +63,8 @@ function isSecret(path: readonly string[]): boolean {
 }
 
 function isStorageUrl([first, second, third]: readonly string[]): boolean {
-  return first === 'storage' && second === 'sessions' && (third === 'url' || third === 'urls' || third === 'replica')
+  if (first !== 'storage' || (second !== 'sessions' && second !== 'accounts')) return false
+  return third === 'url' || third === 'urls' || third === 'replica'
 }
 
 /** `redis://[redacted]@host:6379/0`: which server it is, is worth knowing. */

@@ -172,6 +172,14 @@ export function rate() {
   })
 }
 
+/** A username as the rules take it. */
+export function username() {
+  const shape = '[a-zA-Z0-9_-]{3,30}'
+  return text<string>('must be a username: 3 to 30 letters, digits, _ and -', `^${shape}$`, (value) =>
+    new RegExp(`^${shape}$`).test(value) ? value : undefined,
+  )
+}
+
 function isReading<T>(value: T | Reading<T>): value is Reading<T> {
   return typeof value === 'object' && value !== null && ('value' in value || 'fault' in value)
 }

@@ -90,7 +90,5 @@ export const routes = mapping({
   }).prefault({}),
   upstream: plainText('the name of an upstream').optional().describe('Where requests are forwarded.'),
   split: unsupported(),
-  service: choice(SERVICE_NAMES, ['usernames', 'graphql'])
-    .optional()
-    .describe('A built-in service that answers instead of an upstream.'),
+  service: choice(SERVICE_NAMES).optional().describe('A built-in service that answers instead of an upstream.'),
 })

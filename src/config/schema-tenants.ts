@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { host, httpIssuer, scope } from './addresses.ts'
-import { choice, duration, flag, integer, percentage, plainText, rate, seconds, text } from './scalars.ts'
+import { choice, duration, flag, integer, percentage, plainText, rate, seconds, text, username } from './scalars.ts'
 import { secret } from './secrets.ts'
-import { list, mapping, unsupported } from './shapes.ts'
+import { list, mapping } from './shapes.ts'
 import { redisUrl, sessionStorage } from './storage-urls.ts'
 
 const CHANNEL = 'must be the name of a channel: visible ASCII, 1 to 128 characters'
@@ -47,8 +47,17 @@ export const tenant = mapping({
   clockSkew: seconds('0s', '120s').prefault('2s').describe('How long past their expiry its tokens are still taken.'),
   throttle: mapping({
     login: rate().prefault('20/m').describe('Logins of one IP address (a /64 for IPv6).'),
-    usernames: unsupported(),
+    usernames: rate()
+      .prefault('10/m')
+      .describe('Checks of usernames by one IP address (a /64 for IPv6); three times as many by a user or with a ticket.'),
+    usernamesTotal: rate().prefault('50000/s').describe('Checks of usernames by all together, on each gateway.'),
   }).prefault({}),
+  usernames: mapping({
+    reserved: list(username()).prefault([]).describe('Names that nobody can have, nor one that looks like them.'),
+    protected: list(username()).prefault([]).describe('Names of which nobody can have a look-alike; they themselves can be had.'),
+  })
+    .prefault({})
+    .describe('Usernames that are kept from users.'),
 })
 
 /** One value of `clients`. */

@@ -5,7 +5,8 @@ import { choice, duration, flag, integer, percentage, plainText, seconds, size }
 import { routes } from './schema-routes.ts'
 import { client, masterKey, revocation, sessionsPlace, tenant } from './schema-tenants.ts'
 import { secret } from './secrets.ts'
-import { list, mapping, named, storage, unsupported, workers } from './shapes.ts'
+import { list, mapping, named, unsupported, workers } from './shapes.ts'
+import { accountStorage } from './storage-urls.ts'
 
 const ALGORITHMS = [
   ...(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const),
@@ -132,7 +133,7 @@ export const gatewaySchema = mapping({
   workers: workers().prefault(1).describe('Processes.'),
   storage: mapping({
     sessions: sessionsPlace.prefault('embedded').describe('Where sessions, signing keys and revocations are.'),
-    accounts: storage(['postgres', 'postgresql', 'mysql']).prefault('embedded').describe('Where accounts are.'),
+    accounts: accountStorage().prefault('embedded').describe('Where accounts and usernames are.'),
     directory: plainText('the path of a folder')
       .prefault('./data')
       .describe('Folder of embedded storage, relative to this file.'),
@@ -149,6 +150,18 @@ export const gatewaySchema = mapping({
     .prefault({})
     .describe('Services that may create and revoke sessions, get tokens of their own or introspect others, by id.'),
   revocation: revocation.prefault({}),
+  accounts: mapping({
+    breachedPasswords: mapping({
+      file: plainText('the path of a file')
+        .optional()
+        .describe('SHA-1 in hex, one for each line, in order; relative to this file.'),
+    })
+      .optional()
+      .describe('Passwords that were found in breaches and are not taken for new ones: the download of Have I Been Pwned.'),
+  }).prefault({}),
+  usernames: mapping({
+    cache: seconds('10s', '1h').prefault('5m').describe('How long Redis keeps whether a name is taken, give or take a tenth.'),
+  }).prefault({}),
   tokenCache: mapping({
     entries: integer(1, 1_000_000).prefault(20_000).describe('Most verified tokens that are remembered.'),
     lifetime: duration('0s', '1d').prefault('1h').describe('How long one is remembered at most; then it is verified anew.'),

@@ -46,13 +46,3 @@ export function workers() {
     return { fault: many ? 'more than one process is not supported yet, write 1' : 'must be 1' }
   })
 }
-
-/** `storage.accounts`. */
-export function storage(later: readonly string[]) {
-  return scalar<'embedded'>({ const: 'embedded' }, (value) => {
-    if (value === 'embedded') return { value }
-    const scheme = typeof value === 'string' ? /^([a-z]{2,10}):\/\//.exec(value)?.[1] : undefined
-    if (scheme !== undefined && later.includes(scheme)) return { fault: `${scheme}:// is not supported yet, write embedded` }
-    return { fault: 'must be embedded' }
-  })
-}

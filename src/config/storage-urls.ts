@@ -24,6 +24,64 @@ export function sessionStorage() {
   })
 }
 
+const SERVERS = new Map([
+  ['postgres:', 'postgres'],
+  ['postgresql:', 'postgres'],
+  ['mysql:', 'mysql'],
+] as const)
+
+/** What may follow the `?` of a database's URL. */
+const TLS_MODES: ReadonlySet<string> = new Set(['disable', 'require', 'verify-ca', 'verify-full'])
+
+/** `embedded`, or the URL of a database server. */
+export function accountStorage() {
+  const shape = {
+    anyOf: [
+      { type: 'string', enum: ['embedded'] },
+      { type: 'string', pattern: '^(postgres|postgresql|mysql)://|\\$\\{' },
+    ],
+  }
+  return scalar<'embedded' | { readonly kind: 'postgres' | 'mysql'; readonly url: string }>(shape, (value) => {
+    if (value === 'embedded') return { value }
+    if (typeof value !== 'string' || !/^(?:postgres|postgresql|mysql):/.test(value)) return { fault: ANY_DATABASE }
+    return readDatabaseUrl(value) ?? { fault: MUST_DATABASE }
+  })
+}
+
+const ANY_DATABASE = 'must be embedded, postgres://USER@HOST:PORT/DATABASE or mysql://USER@HOST:PORT/DATABASE'
+const MUST_DATABASE =
+  'must be postgres://USER@HOST:PORT/DATABASE or mysql://USER@HOST:PORT/DATABASE; in a name or password, write %XX for / ? # @ : and %'
+
+function readDatabaseUrl(value: string): Reading<{ readonly kind: 'postgres' | 'mysql'; readonly url: string }> | undefined {
+  if (!URL.canParse(value) || /[\s#]/.test(value)) return undefined
+  const url = new URL(value)
+  const kind = [...SERVERS].find(([protocol]) => protocol === url.protocol)?.[1]
+  if (kind === undefined || !isHost(url.hostname) || url.username === '') return undefined
+  if (![url.username, url.password, url.pathname].every(isDecodable) || !/^\/[^/]+$/.test(url.pathname)) return undefined
+  const isAddress = isIP(url.hostname.replace(/^\[(.*)\]$/, '$1')) !== 0
+  if (kind === 'mysql' && isAddress && url.searchParams.get('sslmode') === 'verify-full')
+    return { fault: 'sslmode=verify-full needs the name of the host, not its address, with mysql://' }
+  return faultOfQuery(url.searchParams) ?? { value: { kind, url: value } }
+}
+
+function faultOfQuery(query: URLSearchParams): { readonly fault: string } | undefined {
+  const extra = [...query.keys()].find((key) => key !== 'sslmode' && key !== 'sslrootcert')
+  if (extra !== undefined) return { fault: 'must have nothing after the ? but sslmode and sslrootcert' }
+  const mode = query.get('sslmode') ?? 'disable'
+  if (!TLS_MODES.has(mode)) return { fault: 'sslmode must be disable, require, verify-ca or verify-full' }
+  const file = query.get('sslrootcert')
+  if (file !== null && !file.startsWith('/')) return { fault: 'sslrootcert must be an absolute path' }
+  const isProved = mode === 'verify-ca' || mode === 'verify-full'
+  return query.has('sslrootcert') && !isProved
+    ? { fault: 'sslrootcert goes with sslmode=verify-ca or verify-full only' }
+    : undefined
+}
+
+function isHost(hostname: string): boolean {
+  const name = hostname.replace(/^\[(.*)\]$/, '$1')
+  return isIP(name) !== 0 || isHostName(name.toLowerCase())
+}
+
 /**
  * True when the text of the file holds a password, or a piece of one, instead of taking all of it from the environment.
  *
@@ -48,8 +106,7 @@ function readRedisUrl(value: string): Reading<string> | undefined {
   if (!URL.canParse(value) || /[\s?#]/.test(value)) return undefined
   const url = new URL(value)
   if (url.protocol !== 'redis:' && url.protocol !== 'rediss:') return undefined
-  const name = url.hostname.replace(/^\[(.*)\]$/, '$1')
-  if (isIP(name) === 0 && !isHostName(name.toLowerCase())) return undefined
+  if (!isHost(url.hostname)) return undefined
   if (!isDecodable(url.username) || !isDecodable(url.password)) return undefined
   if (!/^\/?$|^\/\d{1,3}$/.test(url.pathname))
     return { fault: 'must have no path but the number of a database, such as redis://127.0.0.1:6379/1' }

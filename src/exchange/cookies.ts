@@ -2,9 +2,11 @@
 export const ACCESS_COOKIE = '__Host-gw_at'
 /** The refresh token. It is for one path, which the prefix `__Host-` does not allow. */
 export const REFRESH_COOKIE = '__Secure-gw_rt'
+/** Says that a user has logged in from this browser before. It is for the login alone. */
+export const DEVICE_COOKIE = '__Secure-gw_dev'
 
-/** Both, by name: cookies of the gateway alone, which no upstream reads or sets. */
-export const OUR_COOKIES: ReadonlySet<string> = new Set([ACCESS_COOKIE, REFRESH_COOKIE])
+/** All of them, by name: cookies of the gateway alone, which no upstream reads or sets. */
+export const OUR_COOKIES: ReadonlySet<string> = new Set([ACCESS_COOKIE, REFRESH_COOKIE, DEVICE_COOKIE])
 
 const NONE: readonly string[] = Object.freeze([])
 

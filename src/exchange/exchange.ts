@@ -8,7 +8,7 @@
  * @module
  */
 
-export { ACCESS_COOKIE, cookieValues, OUR_COOKIES, REFRESH_COOKIE } from './cookies.ts'
+export { ACCESS_COOKIE, cookieValues, DEVICE_COOKIE, OUR_COOKIES, REFRESH_COOKIE } from './cookies.ts'
 
 /** Who may use a route. There is no default: what is not said to be public needs a token. */
 export type Auth = 'required' | 'optional' | 'public'

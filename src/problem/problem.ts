@@ -126,6 +126,12 @@ export const PROBLEMS = {
     title: 'Cross-site request',
     description: 'With cookies, only pages of this very origin may ask for this. Other clients send a token in a header.',
   },
+  wrong_password: {
+    status: 403,
+    error: 'access_denied',
+    title: 'Wrong password',
+    description: 'The current password is not right. Nothing was changed.',
+  },
   registration_closed: {
     status: 403,
     error: 'access_denied',
@@ -191,6 +197,12 @@ export const PROBLEMS = {
     error: 'username_taken',
     title: 'Username taken',
     description: 'The username is taken. Choose another one.',
+  },
+  username_reserved: {
+    status: 409,
+    error: 'username_reserved',
+    title: 'Username reserved',
+    description: 'The username cannot be had. Choose another one.',
   },
   username_invalid: {
     status: 400,
@@ -296,6 +308,8 @@ export interface ProblemFacts {
   /** Further headers of the answer, lower-case names: `allow`, `retry-after`. */
   readonly headers?: Readonly<Record<string, string>>
   readonly fields?: readonly FieldFault[]
+  /** Free usernames like the one that could not be had. */
+  readonly suggestions?: readonly string[]
   /** For the log only. */
   readonly detail?: string
   /** For the log only. */
@@ -361,6 +375,7 @@ export function describeProblem(problem: Problem, requestId: string): ProblemAns
     error_description: description,
     request_id: requestId,
     ...(problem.facts.fields === undefined ? {} : { fields: problem.facts.fields }),
+    ...(problem.facts.suggestions === undefined ? {} : { suggestions: problem.facts.suggestions }),
   })
   const headers: Record<string, string> = {
     'content-type': 'application/problem+json',

@@ -16,6 +16,8 @@ export const CATALOGUE = {
     logout: { method: 'POST', path: '/logout', auth: 'required', ends: true },
     'logout-all': { method: 'POST', path: '/logout-all', auth: 'required', ends: true },
     me: { method: 'GET', path: '/me', auth: 'required' },
+    profile: { method: 'PATCH', path: '/profile', auth: 'required' },
+    password: { method: 'POST', path: '/password', auth: 'required', ends: true },
   },
   sessions: {
     create: { method: 'POST', path: '', auth: 'public', caller: 'client' },
@@ -32,6 +34,11 @@ export const CATALOGUE = {
     introspect: { method: 'POST', path: '/introspect', auth: 'public', caller: 'client' },
     revoke: { method: 'POST', path: '/revoke', auth: 'public', caller: 'client', ends: true },
   },
+  usernames: {
+    availability: { method: 'GET', path: '/{name}/availability', auth: 'optional', bodyBytes: 0 },
+    hold: { method: 'POST', path: '/{name}/hold', auth: 'optional', bodyBytes: 0 },
+  },
+  graphql: { query: { method: 'POST', path: '', auth: 'optional' } },
   discovery: {
     jwks: { under: WELL_KNOWN, method: 'GET', path: '/jwks.json', auth: 'public', bodyBytes: 0 },
     metadata: { under: WELL_KNOWN, method: 'GET', path: '/oauth-authorization-server', auth: 'public', bodyBytes: 0 },

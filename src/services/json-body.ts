@@ -50,7 +50,11 @@ async function readJson<T>(call: Call, schema: z.ZodType<T>): Promise<T> {
   if (type === undefined || type.length > 100 || !MEDIA_TYPE.test(type)) throw new Problem('unsupported_media_type')
   const bytes = await call.io.readBody(Math.min(SERVICE_BODY_BYTES, call.admitted.route.bodyBytes))
   if (bytes.length > SERVICE_BODY_BYTES) throw new Problem('payload_too_large')
-  const value = parse(bytes)
+  return checked(parse(bytes), schema)
+}
+
+/** @throws Problem that names what does not fit */
+export function checked<T>(value: unknown, schema: z.ZodType<T>): T {
   const result = schema.safeParse(value)
   if (result.success) return result.data
   throw refusal(result.error.issues, value)

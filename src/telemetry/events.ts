@@ -42,9 +42,26 @@ export interface Events {
     /** A Redis that was away at the start cannot be used by this gateway. */
     unfit(cause: unknown): void
   }
+  readonly database: {
+    /** The database of accounts is there again, or away. */
+    accountsUp(isUp: boolean): void
+    /** It was asked for something. */
+    accountsAsked(kind: string): void
+  }
   readonly sessions: {
     /** `created`, `ended`, `all_ended`, `login_failed` … */
     event(tenant: string, event: string, by?: number): void
+  }
+  readonly usernames: {
+    checked(tenant: string, layer: string, result: string): void
+    checkSeconds(seconds: number, layer: string): void
+    /** One query of the database. */
+    queried(): void
+    conflict(): void
+    probing(tenant: string, pattern: string): void
+    squatting(tenant: string, pattern: string): void
+    breaker(dependency: string, state: 'closed' | 'half-open' | 'open'): void
+    feed(state: 'up' | 'down', cause?: unknown): void
   }
   readonly legacyChannel: {
     /** A message of the channel was dealt with; `result` is a word of a fixed list. */
@@ -62,7 +79,7 @@ export interface Events {
   }
 }
 
-const BREAKER_STATES = { closed: 0, open: 2 } as const
+const BREAKER_STATES = { closed: 0, 'half-open': 1, open: 2 } as const
 const REVOCATION_STORE = { dependency: 'revocation_store' } as const
 const REDIS = { dependency: 'redis' } as const
 
@@ -118,7 +135,12 @@ export function createEvents(metrics: Metrics, log: Log): Events {
       },
       unfit: (cause) => log.error('this Redis cannot be used: everything that needs it is refused', { cause }),
     },
+    database: {
+      accountsUp: (isUp) => log.warn(isUp ? 'the accounts database is there again' : 'the accounts database is away'),
+      accountsAsked: (kind) => metrics.databaseQueries.add(kind),
+    },
     sessions: { event: countSessions },
+    usernames: usernameEvents(metrics, log),
     legacyChannel: {
       message: (direction, result) => metrics.legacyMessages.add(direction, result),
       heard(state, cause) {
@@ -143,5 +165,25 @@ export function createEvents(metrics: Metrics, log: Log): Events {
       log.warn('the keys of an issuer cannot be read, those that are known go on', { issuer, cause })
     }
     if (result === 'ok' && failing.delete(issuer)) log.info('the keys of an issuer are read again', { issuer })
+  }
+}
+
+function usernameEvents(metrics: Metrics, log: Log): Events['usernames'] {
+  for (const dependency of ['usernames_redis', 'usernames_database']) metrics.breaker.set({ dependency }, BREAKER_STATES.closed)
+  return {
+    checked: (tenant, layer, result) => metrics.usernameChecks.add(tenant, layer, result),
+    checkSeconds: (seconds, layer) => metrics.usernameSeconds.observe(seconds, layer),
+    queried: () => metrics.usernameQueries.inc(),
+    conflict: () => metrics.usernameConflicts.inc(),
+    probing: (tenant, pattern) => metrics.usernameProbing.add(tenant, pattern),
+    squatting: (tenant, pattern) => metrics.usernameSquatting.add(tenant, pattern),
+    breaker(dependency, state) {
+      metrics.breaker.set({ dependency }, BREAKER_STATES[state])
+      log.warn('a circuit breaker of the usernames changed', { dependency, state })
+    },
+    feed(state, cause) {
+      if (state === 'up') log.info('the feed of usernames is read again')
+      else log.warn('the feed of usernames cannot be read, checks ask the database', { cause })
+    },
   }
 }

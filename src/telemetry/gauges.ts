@@ -11,10 +11,16 @@ export interface Gauges {
   /** WebSockets, streams and long requests that a token carries. */
   liveConnections?(): number
   redisUp?(): boolean
+  /** Absent on embedded storage. */
+  databaseUp?(): boolean
   /** Writes that no replica of Redis is known to have. */
   redisUnconfirmed?(): number
   /** Age of the key set of each issuer, by its name; an issuer whose keys were never read is left out. */
   jwksAgesSeconds?(): Iterable<readonly [issuer: string, seconds: number]>
+  /** Milliseconds since the filters of usernames had all there was; no sample before they are loaded. */
+  usernameFilterAgeMs?(): number
+  /** Names in the filter of each tenant. */
+  usernameFilterNames?(): Iterable<readonly [tenant: string, names: number]>
   /** Targets are told by their place in the configuration, from 0: their addresses are nobody's business. */
   upstreamTargets?(): Iterable<{ readonly upstream: string; readonly target: number; readonly healthy: boolean }>
 }
@@ -49,12 +55,21 @@ export function registerGauges(sources: Gauges, config: GaugesConfig): void {
     const up = sources.redisUp?.()
     return up === undefined ? undefined : Number(up)
   })
+  single(registry, 'gatehouse_database_up', 'Whether the accounts database answers; no sample on embedded storage.', () => {
+    const up = sources.databaseUp?.()
+    return up === undefined ? undefined : Number(up)
+  })
   single(
     registry,
     'gatehouse_event_loop_lag_seconds',
     'Delay of the event loop, 99th percentile since the last scrape.',
     config.eventLoopLagSeconds,
   )
+  single(registry, 'gatehouse_username_filter_age_seconds', 'Age of the filters of usernames.', () => {
+    const milliseconds = sources.usernameFilterAgeMs?.()
+    return milliseconds === undefined ? undefined : milliseconds / 1000
+  })
+  registerFilters(sources, registry)
   registerByIssuer(sources, config)
   registerByTarget(sources, config)
 }
@@ -68,6 +83,20 @@ function single(registry: Registry, name: string, help: string, read: () => numb
       gauge.remove()
       const value = read()
       if (value !== undefined && Number.isFinite(value)) gauge.set(value)
+    },
+  })
+}
+
+/** Filters are of the tenants of the configuration alone. */
+function registerFilters(sources: Gauges, registry: Registry): void {
+  const gauge: Gauge = new Gauge({
+    name: 'gatehouse_username_filter_names',
+    help: 'Usernames in the filter of a tenant.',
+    labelNames: ['tenant'],
+    registers: [registry],
+    collect() {
+      gauge.reset()
+      for (const [tenant, names] of sources.usernameFilterNames?.() ?? []) gauge.set({ tenant }, names)
     },
   })
 }

@@ -25,6 +25,13 @@ export interface Metrics {
   readonly unreplicated: Counter
   readonly jwksFetches: Tally
   readonly sessions: Tally
+  readonly databaseQueries: Tally
+  readonly usernameChecks: Tally
+  readonly usernameSeconds: Timings
+  readonly usernameQueries: Counter
+  readonly usernameConflicts: Counter
+  readonly usernameProbing: Tally
+  readonly usernameSquatting: Tally
   readonly legacyMessages: Tally
   readonly reload: Gauge
 }
@@ -70,6 +77,8 @@ export function createMetrics(config: MetricsConfig): Metrics {
     unreplicated: new Counter({ ...HELP.unreplicated, registers: [registry] }),
     jwksFetches: createTally({ registry, ...HELP.jwksFetches, labels: [issuer, result] }),
     sessions: createTally({ registry, ...HELP.sessions, labels: [tenant, event] }),
+    databaseQueries: createTally({ registry, ...HELP.databaseQueries, labels: [{ name: 'kind', bound: oneOf(DATABASE_KINDS) }] }),
+    ...usernameMetrics(registry, tenant),
     legacyMessages: createTally({ registry, ...HELP.legacyMessages, labels: [direction, { name: 'result', bound: few() }] }),
     reload: new Gauge({ ...HELP.reload, registers: [registry] }),
   }
@@ -93,7 +102,7 @@ const HELP = {
     name: 'gatehouse_live_ended_total',
     help: 'WebSockets, streams and long requests that were ended because of their token.',
   },
-  breaker: { name: 'gatehouse_breaker_state', help: 'State of a circuit breaker: 0 closed, 2 open.' },
+  breaker: { name: 'gatehouse_breaker_state', help: 'State of a circuit breaker: 0 closed, 1 half open, 2 open.' },
   redisSeconds: { name: 'gatehouse_redis_duration_seconds', help: 'From a command to Redis to its answer, or to its failure.' },
   unreplicated: {
     name: 'gatehouse_redis_unreplicated_writes_total',
@@ -101,6 +110,19 @@ const HELP = {
   },
   jwksFetches: { name: 'gatehouse_jwks_fetch_total', help: 'Fetches of an issuer’s key set.' },
   sessions: { name: 'gatehouse_sessions_total', help: 'What happened to sessions and accounts.' },
+  databaseQueries: { name: 'gatehouse_database_queries_total', help: 'Reads and transactions of the accounts database.' },
+  usernameChecks: { name: 'gatehouse_username_checks_total', help: 'Checks of usernames, by the layer that answered.' },
+  usernameSeconds: {
+    name: 'gatehouse_username_check_seconds',
+    help: 'Work on a check of a username, without the wait that makes layers alike.',
+  },
+  usernameQueries: { name: 'gatehouse_username_queries_total', help: 'Queries of the database for checks of usernames.' },
+  usernameConflicts: {
+    name: 'gatehouse_username_conflicts_total',
+    help: 'Claims and holds of usernames that somebody else has.',
+  },
+  usernameProbing: { name: 'gatehouse_username_probing_total', help: 'Callers who went through usernames.' },
+  usernameSquatting: { name: 'gatehouse_username_squatting_total', help: 'Usernames that were taken in numbers.' },
   legacyMessages: {
     name: 'gatehouse_legacy_channel_messages_total',
     help: 'Messages of the channel of an older authentication service.',
@@ -113,6 +135,7 @@ const FAST = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02
 const SLOW = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 const RESULTS = ['accepted', 'refused', 'anonymous', 'hit', 'miss', 'clear', 'revoked', 'unknown', 'ok', 'error'] as const
+const DATABASE_KINDS = ['accounts', 'checks', 'names']
 const LIVE_ENDS = ['revoked', 'expired', 'unavailable']
 const SOURCES = ['replica', 'store', 'skipped'] as const
 const TOKEN_TYPES = ['access', 'refresh', 'service', 'id', 'bearer', 'at+jwt', 'jwt', 'JWT', NONE]
@@ -122,6 +145,20 @@ interface TimingsTexts {
   readonly name: string
   readonly help: string
   readonly buckets?: readonly number[]
+}
+
+function usernameMetrics(registry: Registry, tenant: Label) {
+  const layer = { name: 'layer', bound: few() }
+  const pattern = { name: 'pattern', bound: few() }
+  const result = { name: 'result', bound: few() }
+  return {
+    usernameChecks: createTally({ registry, ...HELP.usernameChecks, labels: [tenant, layer, result] }),
+    usernameSeconds: timings(registry, { ...HELP.usernameSeconds, buckets: FAST }, layer),
+    usernameQueries: new Counter({ ...HELP.usernameQueries, registers: [registry] }),
+    usernameConflicts: new Counter({ ...HELP.usernameConflicts, registers: [registry] }),
+    usernameProbing: createTally({ registry, ...HELP.usernameProbing, labels: [tenant, pattern] }),
+    usernameSquatting: createTally({ registry, ...HELP.usernameSquatting, labels: [tenant, pattern] }),
+  }
 }
 
 /** The child of each label value is made once: prom-client validates and hashes labels on every other way. */

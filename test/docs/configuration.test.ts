@@ -21,6 +21,7 @@ const SECTIONS = [
   'Listeners',
   'Process and storage',
   'Tenants',
+  'Accounts and usernames',
   'Clients',
   'Issuers',
   'Revocation and identity',

@@ -11,7 +11,9 @@ afterAll(() => telemetry.stop())
 
 describe('docs/metrics.md', () => {
   const page = readPage('docs/metrics.md')
-  const documented = ['Requests', 'Authentication', 'Revocation', 'Process'].flatMap((heading) => rowsOf(page, heading))
+  const documented = ['Requests', 'Authentication', 'Revocation', 'Usernames', 'Process'].flatMap((heading) =>
+    rowsOf(page, heading),
+  )
 
   it('has every metric of a scrape with its type, and no other', async () => {
     const { body } = await telemetry.scrape()
@@ -31,11 +33,16 @@ describe('docs/metrics.md', () => {
     events.authenticator.jwksFetched('corporate', 'ok')
     events.revocation.checked('clear', 'replica')
     events.sessions.event('default', 'created')
+    events.usernames.checked('default', 'filter', 'free')
+    events.usernames.checkSeconds(0.001, 'filter')
+    events.usernames.probing('default', 'series')
+    events.usernames.squatting('default', 'holds')
     events.upstream.answered('orders', 0.01)
     const record = telemetry.open(ARRIVED)
     telemetry.close(Object.assign(record, { status: 404 }))
     telemetry.observe({
       jwksAgesSeconds: () => [['corporate', 1]],
+      usernameFilterNames: () => [['default', 1]],
       upstreamTargets: () => [{ upstream: 'orders', target: 0, healthy: true }],
     })
     const { body } = await telemetry.scrape()

@@ -3,6 +3,7 @@ import { fieldsOf } from '../../src/storage/redis/session-hash.ts'
 import { CREATE } from '../../src/storage/redis/session-scripts.ts'
 import { createKeyStore } from '../../src/storage/redis/key-store.ts'
 import { BUCKETS_KEY, createLayout } from '../../src/storage/redis/layout.ts'
+import { createUsernameCache } from '../../src/storage/redis/username-cache.ts'
 import { codeIn, codesIn, readPage, rowsOf } from './documents.ts'
 
 const BUCKET = 0
@@ -14,7 +15,7 @@ describe('the layout in docs/redis.md', () => {
   const fields = rows.filter(([key]) => !codeIn(key).includes(':')).flatMap(([names]) => codesIn(names ?? ''))
 
   it('has every key that the code writes, and no other', async () => {
-    const written = [...keysOfLayout(), ...(await keysOfKeyStore()), BUCKETS_KEY]
+    const written = [...keysOfLayout(), ...(await keysOfKeyStore()), ...(await keysOfUsernames()), BUCKETS_KEY]
     expect(keys.map(([key]) => codeIn(key)).toSorted()).toEqual(written.toSorted())
   })
 
@@ -54,6 +55,24 @@ function keysOfLayout(): readonly string[] {
     mark(BUCKET),
     beat('<gateway>'),
   ].map((key) => key.replace(`{${BUCKET}}`, '{b}'))
+}
+
+async function keysOfUsernames(): Promise<readonly string[]> {
+  const asked: string[] = []
+  const connection = {
+    async send(...[, ...keys]: readonly (string | number)[]) {
+      asked.push(...keys.map(String))
+      return keys
+    },
+    run: async () => '',
+    sendTogether: async () => [],
+    hasReplicas: async () => false,
+    close: () => undefined,
+  }
+  const names = createUsernameCache({ connection, isCluster: false, random: () => 0 }, 300)
+  await names.read('default', ['<name>'])
+  await names.read('<tenant>', ['<name>'])
+  return asked
 }
 
 /** Of a tenant's keys, and of the passports', which are published elsewhere. */

@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { runCommand } from '../../src/commands/command-line.ts'
 import { gatehouse, MAIN, run, temporaryFolder, type Output } from '../support/process.ts'
@@ -47,6 +47,22 @@ describe('check', () => {
       ':6:76 routes.orders.upstream:',
     ])
     expect(stderr).toContain('did you mean upstreams?')
+  })
+
+  it('ends with 1 where the file of breached passwords is missing or none, as start does', async () => {
+    const file = configFile(`${GOOD}accounts: { breachedPasswords: { file: breached.txt } }\n`)
+    const said = 'accounts.breachedPasswords.file cannot be used'
+    for (const command of ['check', 'start']) {
+      expect(await gatehouse([command, '--config', file])).toMatchObject({
+        code: 1,
+        stdout: '',
+        stderr: expect.stringContaining(said),
+      })
+    }
+    writeFileSync(join(dirname(file), 'breached.txt'), 'password\n')
+    expect(await gatehouse(['check', '--config', file])).toMatchObject({ code: 1, stderr: expect.stringContaining(said) })
+    writeFileSync(join(dirname(file), 'breached.txt'), `${'0'.repeat(40)}:1\n`)
+    expect(await gatehouse(['check', '--config', file])).toMatchObject({ code: 0, stderr: '' })
   })
 
   it('is what start does first', async () => {
@@ -117,7 +133,9 @@ describe('the command line', () => {
     [['check', '--json=yes'], "Option '--json' does not take an argument"],
     [['explain', 'GET', '/', '--token', 'x'], 'explain: not supported yet'],
     [['diff', 'a', 'b'], 'diff: not supported yet'],
-    [['migrate', 'up'], 'migrate: not supported yet'],
+    [['migrate'], 'migrate: write migrate status, migrate up, migrate down'],
+    [['migrate', 'up', 'x'], 'migrate up takes no argument: x'],
+    [['migrate', 'status', '--to', '1'], 'migrate status takes no --to'],
   ])('refuses %j as wrong usage', async (args, fault) => {
     let said = ''
     const around = {

@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import { freePort, gatehouse, startGatewayProcess, temporaryFolder, type Output } from '../support/process.ts'
+import { startPostgres } from '../support/postgres.ts'
 import { startRedis, type RedisServer } from '../support/redis.ts'
 
 const ROUTES = 'routes:\n  - { name: accounts, match: { path: /auth/* }, service: accounts }\n'
@@ -95,6 +96,28 @@ it('finds a Redis that is set up well: only the replica is missing', async () =>
   expect(await server.admin.keys('tenant:default:refresh:*')).toEqual([])
   expect(await server.admin.keys('tenant:default:sessions:*')).toEqual([])
 }, 30_000)
+
+it('asks a database of accounts, and fails where there is none, without its password', async () => {
+  const server = await startPostgres()
+  closers.push(() => server.stop())
+  const url = await server.newDatabase()
+  const folder = folderWith('storage: { directory: ./data, accounts: "${ACCOUNTS}" }')
+  const look = (accounts: string): Promise<Output> =>
+    gatehouse(['doctor', '--json', '--config', join(folder, 'gateway.yaml')], { environment: { ACCOUNTS: accounts } })
+  const well = JSON.parse((await look(url)).stdout) as Report
+  expect(well.checks.filter(({ check }) => check === 'accounts')).toEqual([
+    { level: 'ok', check: 'accounts', what: expect.stringMatching(/^postgres, opened and migrated, answered within \d+ ms$/) },
+  ])
+  const away = new URL(url)
+  away.port = String(await freePort())
+  const { code, stdout } = await look(away.href)
+  const ill = JSON.parse(stdout) as Report
+  expect([code, ill.checks.filter(({ check }) => check === 'storage')]).toEqual([
+    1,
+    [expect.objectContaining({ level: 'fail', what: expect.stringContaining('cannot be used: PostgreSQL: ECONNREFUSED') })],
+  ])
+  expect(stdout).not.toContain(away.password)
+}, 120_000)
 
 it('sees a replica, and hears its channel', async () => {
   const [server, replica] = [await redis(), await redis()]

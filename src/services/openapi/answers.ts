@@ -77,6 +77,22 @@ export const SESSIONS = z.strictObject({
   ),
 })
 
+/** GraphQL §7.1. */
+export const GRAPHQL_RESULT = z
+  .strictObject({
+    data: z.looseObject({}).nullable().optional(),
+    errors: z
+      .array(
+        z.strictObject({
+          message: z.string(),
+          path: z.array(z.union([z.string(), z.number()])).optional(),
+          extensions: z.looseObject({ code: z.string() }),
+        }),
+      )
+      .optional(),
+  })
+  .meta({ title: 'GraphqlResult' })
+
 /** RFC 7662 §2.2. */
 export const INTROSPECTED = z.union([
   z.strictObject({ active: z.literal(false) }),
@@ -151,6 +167,7 @@ export const PROBLEM = z
     error_description: z.string(),
     request_id: z.string(),
     fields: z.array(z.strictObject({ field: z.string(), message: z.string() })).optional(),
+    suggestions: z.array(z.string()).optional().describe('Free usernames like the one that is taken.'),
   })
   .meta({ title: 'Problem' })
 

@@ -133,9 +133,9 @@ function describeAnswers(operation: Operation, target: Route['target'], componen
   return Object.fromEntries(answers)
 }
 
-function describeSuccess({ answer }: Operation, components: Components): Json {
+function describeSuccess({ answer, type = 'application/json' }: Operation, components: Components): Json {
   if (answer === undefined) return { description: 'Done.' }
-  return { description: 'Success.', content: { 'application/json': { schema: components.schema(answer, 'output') } } }
+  return { description: 'Success.', content: { [type]: { schema: components.schema(answer, 'output') } } }
 }
 
 function byStatus(kinds: readonly ProblemKind[]): ReadonlyMap<string, readonly ProblemKind[]> {

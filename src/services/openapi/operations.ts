@@ -1,11 +1,13 @@
 import type { z } from 'zod'
 import type { ServiceName } from '../../config/config.ts'
 import type { ProblemKind } from '../../problem/problem.ts'
-import { LOGIN, REGISTRATION } from '../accounts/bodies.ts'
+import { LOGIN, PASSWORD, PROFILE, REGISTRATION } from '../accounts/bodies.ts'
 import type { EndpointName } from '../catalogue.ts'
+import { GRAPHQL_REQUEST } from '../graphql/graphql.ts'
 import { PRESENTED_FORM, TOKEN_FORM } from '../oauth/forms.ts'
 import { CREATION, REFRESH, REVOCATION, REVOCATION_OF_ALL, VALIDATION } from '../sessions/bodies.ts'
 import * as answers from './answers.ts'
+import { USERNAME_OPERATIONS } from './usernames.ts'
 
 /** What the document says of an endpoint besides what the catalogue does. */
 export interface Operation {
@@ -21,6 +23,8 @@ export interface Operation {
   readonly status: number
   /** Absent: an empty body. */
   readonly answer?: z.ZodType
+  /** Of the answer; absent: `application/json`. */
+  readonly type?: string
   /** Refusals besides those that any request may meet. */
   readonly problems: readonly ProblemKind[]
 }
@@ -39,6 +43,7 @@ const OF_TOKEN = [
 /** Of a user's change: their browser may send it with a cookie, for a page of somebody else. */
 const OF_CHANGE = ['cross_site_request'] as const
 const OF_STORE = ['storage_unavailable'] as const
+const OF_NAME = ['username_taken', 'username_reserved', 'username_invalid'] as const
 const STALE = ['revocation_unavailable'] as const
 const OF_CLIENT = ['unauthorized', 'insufficient_scope', 'tenant_mismatch', 'rate_limited'] as const
 const FORM_BODY = ['payload_too_large', 'rate_limited'] as const
@@ -82,15 +87,7 @@ export const OPERATIONS: Operations = {
       },
       status: 201,
       answer: answers.REGISTERED,
-      problems: [
-        ...JSON_BODY,
-        'registration_closed',
-        'tenant_not_found',
-        'email_taken',
-        'username_taken',
-        'username_invalid',
-        ...OF_STORE,
-      ],
+      problems: [...JSON_BODY, 'registration_closed', 'tenant_not_found', 'email_taken', ...OF_NAME, 'overloaded', ...OF_STORE],
     },
     login: {
       summary: 'Log in with e-mail address or username, and password; with cookie: true the tokens come as cookies',
@@ -119,6 +116,35 @@ export const OPERATIONS: Operations = {
       status: 200,
       answer: answers.USER,
       problems: [...OF_TOKEN, ...STALE, 'access_denied'],
+    },
+    profile: {
+      summary: 'Change username or display name; what is left out stays',
+      caller: 'user',
+      body: { kind: 'json', schema: PROFILE, example: { username: 'ada_lovelace', display_name: 'Ada Lovelace' } },
+      status: 200,
+      answer: answers.USER,
+      problems: [...JSON_BODY, ...OF_TOKEN, ...OF_CHANGE, ...STALE, ...OF_NAME, 'access_denied', 'rate_limited', ...OF_STORE],
+    },
+    password: {
+      summary: 'Change the password, which ends all other sessions of the user',
+      caller: 'user',
+      body: {
+        kind: 'json',
+        schema: PASSWORD,
+        example: { current_password: 'correct horse battery staple', new_password: 'a better one than that' },
+      },
+      status: 204,
+      problems: [
+        ...JSON_BODY,
+        ...OF_TOKEN,
+        ...OF_CHANGE,
+        ...STALE,
+        'wrong_password',
+        'access_denied',
+        'rate_limited',
+        'overloaded',
+        ...OF_STORE,
+      ],
     },
   },
   sessions: {
@@ -225,6 +251,25 @@ export const OPERATIONS: Operations = {
       problems: [...FORM_BODY, ...OF_STORE],
     },
   },
+  graphql: {
+    query: {
+      summary: 'One GraphQL operation; without a token some fields are null or refused',
+      caller: 'route',
+      body: {
+        kind: 'json',
+        schema: GRAPHQL_REQUEST,
+        example: {
+          query: 'query ($name: String!) { checkUsernameAvailability(username: $name) { available suggestions } }',
+          variables: { name: 'ada' },
+        },
+      },
+      status: 200,
+      answer: answers.GRAPHQL_RESULT,
+      type: 'application/graphql-response+json',
+      problems: [...JSON_BODY, ...OF_TOKEN, ...OF_CHANGE, ...STALE, 'tenant_not_found'],
+    },
+  },
+  usernames: USERNAME_OPERATIONS,
   discovery: {
     jwks: JWKS,
     metadata: METADATA,

@@ -37,6 +37,7 @@ async function start(token?: string, isUnconfirmed = false) {
       routes: () => [],
       config: () => ({}),
       openApi: () => ({}),
+      usernames: () => ({}),
       tenants: noting(note),
       isUnconfirmed: () => isUnconfirmed,
     },

@@ -154,7 +154,8 @@ export function tenant(changes: Partial<TenantConfig> = {}): TenantConfig {
     keys: { rotateEverySeconds: 7_776_000, publishBeforeSeconds: 600 },
     registration: 'open',
     clockSkewSeconds: 2,
-    throttle: { loginPerMinute: 20 },
+    throttle: { loginPerMinute: 20, usernamesPerMinute: 10, usernamesTotalPerMinute: 3_000_000 },
+    usernames: { reserved: [], protected: [] },
     ...changes,
   }
 }

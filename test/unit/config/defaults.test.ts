@@ -22,7 +22,12 @@ describe('what is not said', () => {
         },
         admin: { host: '127.0.0.1', port: 9901 },
       },
-      storage: { sessions: { kind: 'embedded' }, accounts: 'embedded', directory: '/etc/gatehouse/data', migrate: true },
+      storage: {
+        sessions: { kind: 'embedded' },
+        accounts: { kind: 'embedded' },
+        directory: '/etc/gatehouse/data',
+        migrate: true,
+      },
       masterKeys: [],
       tenants: {
         default: {
@@ -38,7 +43,8 @@ describe('what is not said', () => {
           keys: { rotateEverySeconds: 7776000, publishBeforeSeconds: 600 },
           registration: 'open',
           clockSkewSeconds: 2,
-          throttle: { loginPerMinute: 20 },
+          throttle: { loginPerMinute: 20, usernamesPerMinute: 10, usernamesTotalPerMinute: 3_000_000 },
+          usernames: { reserved: [], protected: [] },
         },
       },
       issuers: {},
@@ -48,6 +54,8 @@ describe('what is not said', () => {
         whenStale: 'deny',
         breaker: { timeoutMs: 50, errorThreshold: 0.5, resetAfterMs: 1000 },
       },
+      accounts: {},
+      usernames: { cacheSeconds: 300 },
       tokenCache: { entries: 20000, lifetimeMs: 3600000 },
       identity: {
         headers: { user: 'x-user-id', tenant: 'x-tenant-id', scopes: 'x-scopes', session: 'x-session-id', token: 'x-token-id' },
@@ -214,9 +222,9 @@ routes:
     ['1/s', 60],
     ['30/h', 0.5],
   ])('as a rate is counted per minute: %s', (written, perMinute) => {
-    expect(testConfig(`tenants: { default: { throttle: { login: ${written} } } }`).tenants.get('default')?.throttle).toEqual({
-      loginPerMinute: perMinute,
-    })
+    expect(
+      testConfig(`tenants: { default: { throttle: { login: ${written} } } }`).tenants.get('default')?.throttle.loginPerMinute,
+    ).toBe(perMinute)
   })
 
   it.each([

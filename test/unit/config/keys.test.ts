@@ -7,7 +7,6 @@ const ROUTE = 'name: r, match: { path: /a }, auth: public, service: echo'
 /** A file with a key or value of the grammar that does not work yet, `§` before it, and its path. */
 const LATER: readonly (readonly [string, string])[] = [
   ['listeners: { public: { §tls: { certificate: cert.pem, key: key.pem } } }', 'listeners.public.tls'],
-  ['tenants: { a: { throttle: { §usernames: 10/m } } }', 'tenants.a.throttle.usernames'],
   ['upstreams: { u: { targets: [{ url: "http://127.0.0.1:9001", §weight: 2 }] } }', 'upstreams.u.targets.0.weight'],
   [`upstreams: { u: { ${TARGETS}, §hashBy: user } }`, 'upstreams.u.hashBy'],
   [`upstreams: { u: { ${TARGETS}, §retries: { attempts: 1 } } }`, 'upstreams.u.retries'],
@@ -25,9 +24,6 @@ const LATER: readonly (readonly [string, string])[] = [
 const LATER_VALUES: readonly (readonly [string, string])[] = [
   ['workers: §auto', 'workers: auto is not supported yet, write 1'],
   ['workers: §4', 'workers: more than one process is not supported yet, write 1'],
-  ['storage: { accounts: §"postgres://r" }', 'storage.accounts: postgres:// is not supported yet, write embedded'],
-  ['storage: { accounts: §"mysql://r" }', 'storage.accounts: mysql:// is not supported yet, write embedded'],
-  ['storage: { accounts: §oracle }', 'storage.accounts: must be embedded'],
   ...['leastRequests', 'ewma', 'hash'].map(
     (word) =>
       [
@@ -36,13 +32,6 @@ const LATER_VALUES: readonly (readonly [string, string])[] = [
       ] as const,
   ),
   [`upstreams: { u: { ${TARGETS}, protocol: §http2 } }`, 'upstreams.u.protocol: http2 is not supported yet, write http1'],
-  ...['usernames', 'graphql'].map(
-    (word) =>
-      [
-        `routes: [{ name: r, match: { path: /a }, service: §${word} }]`,
-        `routes.r.service: ${word} is not supported yet, write accounts, sessions, oauth, discovery, health or echo`,
-      ] as const,
-  ),
 ]
 
 const UNKNOWN: readonly (readonly [string, string])[] = [

@@ -35,7 +35,7 @@ const ROUTES: readonly Row[] = [
   [
     'an unknown service',
     'routes: [{ name: r, match: { path: /a }, service: §ecko }]',
-    'routes.r.service: must be accounts, sessions, oauth, discovery, health or echo, did you mean echo?',
+    'routes.r.service: must be accounts, sessions, oauth, usernames, graphql, discovery, health or echo, did you mean echo?',
   ],
   [
     'an unknown tenant',

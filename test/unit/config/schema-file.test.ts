@@ -18,6 +18,7 @@ const ENVIRONMENT = {
   JWT_SECRET: 's'.repeat(32),
   JWT_SECRET_PREVIOUS: 'p'.repeat(32),
   REDIS_PASSWORD: 'a-password',
+  DATABASE_PASSWORD: 'a-password',
   GATEHOUSE_MASTER_KEY: 'ab'.repeat(32),
   BILLING_SECRET: 'b'.repeat(32),
 }
@@ -75,7 +76,7 @@ describe('a file that ships with Gatehouse', () => {
     const config = loadConfig(join(ROOT, 'gateway.yaml'), { environment: {}, readFile: read })
     expect(config.storage).toEqual({
       sessions: { kind: 'embedded' },
-      accounts: 'embedded',
+      accounts: { kind: 'embedded' },
       directory: join(ROOT, 'data'),
       migrate: true,
     })
@@ -84,6 +85,8 @@ describe('a file that ships with Gatehouse', () => {
       ['accounts', '/auth/*', undefined, { kind: 'service', service: 'accounts' }],
       ['sessions', '/sessions/*', undefined, { kind: 'service', service: 'sessions' }],
       ['oauth', '/oauth/*', undefined, { kind: 'service', service: 'oauth' }],
+      ['usernames', '/usernames/*', undefined, { kind: 'service', service: 'usernames' }],
+      ['graphql', '/graphql', undefined, { kind: 'service', service: 'graphql' }],
       ['discovery', '/.well-known/*', undefined, { kind: 'service', service: 'discovery' }],
       ['discovery-by-tenant', '/t/*', undefined, { kind: 'service', service: 'discovery' }],
       ['health', '/health', undefined, { kind: 'service', service: 'health' }],

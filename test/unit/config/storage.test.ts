@@ -173,3 +173,64 @@ describe('the master key', () => {
     expect(faultsOf(yaml, needs)).toEqual(faults)
   })
 })
+
+const ANY_DATABASE = 'must be embedded, postgres://USER@HOST:PORT/DATABASE or mysql://USER@HOST:PORT/DATABASE'
+const MUST_DATABASE =
+  'must be postgres://USER@HOST:PORT/DATABASE or mysql://USER@HOST:PORT/DATABASE; in a name or password, write %XX for / ? # @ : and %'
+
+function passwordFault(kind: 'postgres' | 'mysql'): string {
+  return `a password never stands in this file: write ${kind}://USER:\${DATABASE_PASSWORD}@HOST:PORT/DATABASE and set the variable`
+}
+
+describe('storage.accounts', () => {
+  it.each([
+    ['embedded', { kind: 'embedded' }],
+    ['"postgres://app@db.example/gatehouse"', { kind: 'postgres', url: 'postgres://app@db.example/gatehouse' }],
+    ['"postgresql://app@db:5433/g"', { kind: 'postgres', url: 'postgresql://app@db:5433/g' }],
+    ['"postgres://app:${PW}@[::1]:5432/g"', { kind: 'postgres', url: 'postgres://app:canary-5e1f@[::1]:5432/g' }],
+    ['"mysql://app:${PW}@db/g?sslmode=verify-full"', { kind: 'mysql', url: 'mysql://app:canary-5e1f@db/g?sslmode=verify-full' }],
+    ['"postgres://app@db/g?sslmode=require"', { kind: 'postgres', url: 'postgres://app@db/g?sslmode=require' }],
+  ])('may be %s', (written, read) => {
+    const { storage } = parseConfig(`storage: { accounts: ${written} }`, '/etc/gatehouse/gateway.yaml', needs)
+    expect(storage.accounts).toEqual(read)
+  })
+
+  it.each([
+    ['§oracle', ANY_DATABASE],
+    ['§5', ANY_DATABASE],
+    ['§"redis://r"', ANY_DATABASE],
+    ['§"postgres://db/g"', MUST_DATABASE],
+    ['§"postgres://app@db"', MUST_DATABASE],
+    ['§"postgres://app@db/"', MUST_DATABASE],
+    ['§"postgres://app@db/a/b"', MUST_DATABASE],
+    ['§"mysql://app@/g"', MUST_DATABASE],
+    ['§"mysql://app@db:99999/g"', MUST_DATABASE],
+    ['§"mysql://%zz@db/g"', MUST_DATABASE],
+    ['§"mysql://app@db/g#x"', MUST_DATABASE],
+    ['§"postgres://app@db/g?options=-c"', 'must have nothing after the ? but sslmode and sslrootcert'],
+    [
+      '§"mysql://app@10.0.0.1/g?sslmode=verify-full"',
+      'sslmode=verify-full needs the name of the host, not its address, with mysql://',
+    ],
+    ['§"postgres://app@db/g?sslmode=prefer"', 'sslmode must be disable, require, verify-ca or verify-full'],
+    ['§"postgres://app@db/g?sslmode=verify-ca&sslrootcert=ca.pem"', 'sslrootcert must be an absolute path'],
+    ['§"postgres://app@db/g?sslrootcert=/ca.pem"', 'sslrootcert goes with sslmode=verify-ca or verify-full only'],
+    ['§"postgres://app:hunter2@db/g"', passwordFault('postgres')],
+    ['§"mysql://app:${PW}2@db/g"', passwordFault('mysql')],
+    ['§"${OTHER:-mysql://app:hunter2@db/g}"', passwordFault('mysql')],
+  ])('is refused, and not repeated, when it is %s', (written, message) => {
+    const { yaml, faults } = marked(`storage: { accounts: ${written} }`, [`storage.accounts: ${message}`])
+    const found = faultsOf(yaml, needs)
+    expect(found).toEqual(faults)
+    expect(found.join()).not.toMatch(/hunter2|canary/)
+  })
+
+  it('is shown without its password, and counts in the version', () => {
+    const of = (written: string) => parseConfig(`storage: { accounts: "${written}" }`, '/etc/gatehouse/gateway.yaml', needs)
+    const config = of('postgres://app:${PW}@db/g')
+    expect(describeConfig(config)).toMatchObject({
+      storage: { accounts: { kind: 'postgres', url: 'postgres://[redacted]@db/g' } },
+    })
+    expect(config.version).not.toBe(of('postgres://app@db/g').version)
+  })
+})

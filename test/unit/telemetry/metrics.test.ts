@@ -30,6 +30,16 @@ const NAMES = [
   'gatehouse_live_connections gauge',
   'gatehouse_live_ended_total counter',
   'gatehouse_event_loop_lag_seconds gauge',
+  'gatehouse_database_up gauge',
+  'gatehouse_database_queries_total counter',
+  'gatehouse_username_checks_total counter',
+  'gatehouse_username_check_seconds histogram',
+  'gatehouse_username_queries_total counter',
+  'gatehouse_username_conflicts_total counter',
+  'gatehouse_username_probing_total counter',
+  'gatehouse_username_squatting_total counter',
+  'gatehouse_username_filter_age_seconds gauge',
+  'gatehouse_username_filter_names gauge',
 ]
 
 async function samples(world: World, name: string): Promise<string[]> {

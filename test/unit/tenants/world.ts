@@ -25,7 +25,8 @@ export function tenant(id: string, signing: SigningAlgorithm = 'ES256', more: Pa
     keys: { rotateEverySeconds: 90 * DAY, publishBeforeSeconds: 10 * MINUTE },
     registration: 'open',
     clockSkewSeconds: 2,
-    throttle: { loginPerMinute: 20 },
+    throttle: { loginPerMinute: 20, usernamesPerMinute: 10, usernamesTotalPerMinute: 3_000_000 },
+    usernames: { reserved: [], protected: [] },
     ...more,
   }
 }
