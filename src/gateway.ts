@@ -32,7 +32,7 @@ import { createTenantCalls, openKeys } from './upkeep.ts'
 import { createUpstreams } from './upstream/upstream.ts'
 import { openUsernames } from './usernames.ts'
 import { openLive } from './what-lasts.ts'
-import { createLitterCount, monotonicMs, WORLD, type World } from './world.ts'
+import { createLitterCount, monotonicMs, tidyUp, WORLD, type World } from './world.ts'
 
 export interface GatewayNeeds {
   /** Takes whole log lines. */
@@ -238,7 +238,8 @@ async function assemble(config: Config, { telemetry, stores, audit, startedMs, w
     await Promise.all([authenticator.start(), revocation.start(), usernames.start()])
     if (listener.isDraining()) throw new Error('the gateway was closed before it was ready')
     tenants.start()
-    legacy.start()
+    await legacy.start()
+    tidyUp()
     const { port } = await listener.listen()
     isStarted = true
     return { public: { host: config.listeners.public.host, port }, admin: adminAddress }

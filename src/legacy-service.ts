@@ -8,7 +8,7 @@ import type { Identified } from './exchange/exchange.ts'
 import { createLegacy } from './legacy/legacy.ts'
 import type { Ended } from './legacy/legacy.ts'
 import type { Ending, SessionRef, SessionStore, UserRef } from './services/sessions/sessions.ts'
-import { openChannel } from './storage/redis/redis.ts'
+import type { openChannel } from './storage/redis/redis.ts'
 import type { Telemetry } from './telemetry/telemetry.ts'
 import { random, schedule, type World } from './world.ts'
 
@@ -27,7 +27,7 @@ export interface LegacyService {
   /** Tells of a token that ended as it is; undefined unless `publishRawToken`. */
   readonly tokenEnded: ((token: string) => void) | undefined
   /** Begins to hear and to tell. */
-  start(): void
+  start(): Promise<void>
   stop(): void
 }
 
@@ -37,6 +37,7 @@ export function createLegacyService(needs: LegacyServiceNeeds, config: Pick<Conf
   if (channelConfig === undefined) return SILENT
   const { log, events } = needs.telemetry
   let channel: ReturnType<typeof openChannel> | undefined
+  let isStopped = false
   const legacy = createLegacy(
     {
       verify: (token) => needs.verify(token),
@@ -55,12 +56,16 @@ export function createLegacyService(needs: LegacyServiceNeeds, config: Pick<Conf
   return {
     announced: (store) => announced(store, legacy.ended),
     tokenEnded: channelConfig.publishRawToken ? legacy.tokenEnded : undefined,
-    start() {
+    async start() {
       if (channelConfig.publishRawToken) log.warn(RAW, { channel: channelConfig.name })
       const { heard } = events.legacyChannel
-      channel = openChannel({ random, schedule, hear: legacy.hear, heard }, config.storage.sessions, channelConfig.name)
+      // Read where there is a channel: its client takes 20 MB.
+      const opened = await import('./storage/redis/redis.ts')
+      if (isStopped) return
+      channel = opened.openChannel({ random, schedule, hear: legacy.hear, heard }, config.storage.sessions, channelConfig.name)
     },
     stop() {
+      isStopped = true
       legacy.stop()
       channel?.close()
     },
@@ -70,7 +75,7 @@ export function createLegacyService(needs: LegacyServiceNeeds, config: Pick<Conf
 const SILENT: LegacyService = Object.freeze({
   announced: (store: SessionStore) => store,
   tokenEnded: undefined,
-  start: () => undefined,
+  start: async () => undefined,
   stop: () => undefined,
 })
 

@@ -19,6 +19,8 @@ const SETTINGS = {
   NODE_COMPILE_CACHE: join(import.meta.dirname, '..', 'node_modules', '.cache', 'gatehouse'),
   // The C library keeps what it once gave to a password hash, 19 MiB for each thread. Larger blocks than this go back.
   MALLOC_MMAP_THRESHOLD_: String(4 * 1024 * 1024),
+  // And each of its arenas, one for almost every thread, keeps a megabyte or two that nobody else can use.
+  MALLOC_ARENA_MAX: '2',
 }
 /** For the collections of `world.ts`. */
 const FLAG = '--expose-gc'

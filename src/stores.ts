@@ -12,7 +12,7 @@ import type { UsernameStore } from './services/usernames/store.ts'
 import type { NameCache } from './services/usernames/usernames.ts'
 import { createDiskCopy } from './storage/disk-copy/disk-copy.ts'
 import { openEmbedded } from './storage/embedded/embedded.ts'
-import { openRedis, type RedisConfig } from './storage/redis/redis.ts'
+import type { RedisConfig } from './storage/redis/redis.ts'
 import { openSql } from './storage/sql/sql.ts'
 import type { KeyStore } from './tenants/tenants.ts'
 import { endOfTurn, monotonicMs, random, schedule } from './world.ts'
@@ -131,6 +131,8 @@ async function openRemote(needs: StoresNeeds, config: RemoteConfig): Promise<Ses
   const { nowSeconds, copyKept } = needs
   const copy = copyKept && createDiskCopy({ nowSeconds, schedule, keysKept: copyKept }, config.directory)
   const away = (await copy?.isUsable()) === true ? 'wait' : 'refuse'
+  // Read when it is asked for: its client takes 20 MB.
+  const { openRedis } = await import('./storage/redis/redis.ts')
   const redis = await openRedis(
     {
       ...needs,

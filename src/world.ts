@@ -75,3 +75,11 @@ export function createLitterCount(): (octets: number) => void {
     gc?.({ type: 'minor', execution: 'sync' })
   }
 }
+
+/**
+ * Gives back what starting has left behind, 20 MB of an idle process, before the first request. Takes some 30 ms, and a
+ * process that was started with `--expose-gc`; in others it does nothing.
+ */
+export function tidyUp(): void {
+  globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' })
+}

@@ -12,7 +12,6 @@ import { findRouteFaultsOf } from '../gateway.ts'
 import { verifyAudit } from './audit.ts'
 import { check } from './check.ts'
 import { createClient } from './clients.ts'
-import { doctor } from './doctor.ts'
 import { keys } from './keys.ts'
 import { migrate } from './migrate.ts'
 import { routes } from './routes.ts'
@@ -156,6 +155,8 @@ function runAudit(config: Config, { head, json }: Values, around: CommandProcess
 }
 
 async function runDoctor(config: Config, { json }: Values, around: CommandProcess): Promise<number> {
+  // It knows every storage there is, which no other command needs.
+  const { doctor } = await import('./doctor.ts')
   const { text, code } = await doctor(config, json)
   print(text, around)
   return code

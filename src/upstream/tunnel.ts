@@ -1,7 +1,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { ProxyServer } from 'http-proxy-3'
+import type { ProxyServer } from 'http-proxy-3'
 import type { Admitted, LiveEnd, LiveExchange } from '../exchange/exchange.ts'
 import type { Problem } from '../problem/problem.ts'
 import { problemOfFailure } from './failures.ts'
@@ -32,9 +32,13 @@ const CLOSE_GRACE_MS = 1000
 export function createTunnels(needs: UpstreamNeeds): Tunnels {
   const tunnels = new Set<LiveTunnel>()
   let ending: CloseReason | undefined
+  let library: Promise<{ readonly ProxyServer: typeof ProxyServer }> | undefined
   return { open, endAll }
 
-  function open(to: Destination, exchange: Admitted, fields: string[], io: TunnelIo, record: ForwardRecord): Promise<void> {
+  async function open(to: Destination, exchange: Admitted, fields: string[], io: TunnelIo, record: ForwardRecord): Promise<void> {
+    // Read with the first handshake: a gateway without WebSockets does without its megabytes.
+    library ??= import('http-proxy-3')
+    const { ProxyServer } = await library
     return new Promise((resolve, reject) => {
       const { req, socket } = io
       let failure: Problem | undefined

@@ -19,10 +19,8 @@ import type { Guard, GuardNeeds } from './guard.ts'
 import { createLookUp } from './look-up.ts'
 import { createMigrations } from './migrations.ts'
 import type { MigrationNeeds, Migrations } from './migrations.ts'
-import { createMysql } from './mysql.ts'
 import { createPool } from './pool.ts'
 import type { PoolNeeds } from './pool.ts'
-import { createPostgres } from './postgres.ts'
 import { serverOf } from './server.ts'
 import { createSqlite } from './sqlite.ts'
 import { createUsernameStore } from './username-store.ts'
@@ -59,7 +57,7 @@ const MIGRATION_MS = 600_000
  * @throws Error when it cannot be reached, is of a newer version, or lacks migrations that may not be applied
  */
 export async function openSql(needs: SqlNeeds, config: SqlConfig, answerMs = ANSWER_MS): Promise<Sql> {
-  const { engine, db } = open(needs, config, answerMs)
+  const { engine, db } = await open(needs, config, answerMs)
   const guard = createGuard(needs, db)
   try {
     await prepare(needs, config, createMigrations(needs, db, engine))
@@ -82,7 +80,7 @@ export async function withMigrations<T>(
   config: Omit<SqlConfig, 'migrate'>,
   work: (migrations: Migrations) => Promise<T>,
 ): Promise<T> {
-  const { engine, db } = open(needs, config, MIGRATION_MS)
+  const { engine, db } = await open(needs, config, MIGRATION_MS)
   try {
     return await work(createMigrations(needs, db, engine))
   } catch (error) {
@@ -101,15 +99,22 @@ async function prepare(needs: SqlNeeds, config: SqlConfig, migrations: Migration
   )
 }
 
-function open(needs: SqlNeeds, config: Omit<SqlConfig, 'migrate'>, answerMs: number) {
-  const engine = engineOf(needs, config, answerMs)
+async function open(needs: SqlNeeds, config: Omit<SqlConfig, 'migrate'>, answerMs: number) {
+  const engine = await engineOf(needs, config, answerMs)
   const pool = createPool(needs, engine, answerMs)
   return { engine, db: createKysely(engine, pool) }
 }
 
-function engineOf(needs: SqlNeeds, { accounts, directory }: Omit<SqlConfig, 'migrate'>, answerMs: number): Engine {
-  if (accounts.kind === 'postgres') return createPostgres(serverOf(accounts.url, 5432), answerMs)
-  if (accounts.kind === 'mysql') return createMysql(serverOf(accounts.url, 3306), (delayMs, run) => needs.schedule(delayMs, run))
+/** A driver is read when its database is asked for: the two take 30 MB together. */
+async function engineOf(needs: SqlNeeds, { accounts, directory }: Omit<SqlConfig, 'migrate'>, answerMs: number): Promise<Engine> {
+  if (accounts.kind === 'postgres') {
+    const { createPostgres } = await import('./postgres.ts')
+    return createPostgres(serverOf(accounts.url, 5432), answerMs)
+  }
+  if (accounts.kind === 'mysql') {
+    const { createMysql } = await import('./mysql.ts')
+    return createMysql(serverOf(accounts.url, 3306), (delayMs, run) => needs.schedule(delayMs, run))
+  }
   return createSqlite(directory)
 }
 

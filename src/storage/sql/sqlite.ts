@@ -11,6 +11,20 @@ import type { FailureKind } from './failure.ts'
 /** Statements that are kept prepared. There are a few dozen; the bound is for those whose text varies. */
 const PREPARED = 200
 
+/** The session of this process that is writing to a file, and what waits for it to end. */
+interface Turn {
+  writer: Session | undefined
+  waiting: (() => void)[]
+}
+
+/**
+ * By file. SQLite's own wait for a lock holds up the whole process: for a lock that the process has itself it would be in vain.
+ */
+const TURNS = new Map<string, Turn>()
+
+const BEGIN = 'BEGIN IMMEDIATE'
+const ENDS: ReadonlySet<string> = new Set(['COMMIT', 'ROLLBACK'])
+
 /** `accounts.db` in a directory, made with mode 0700 when missing. Statements run at once and take turns on one connection. */
 export function createSqlite(directory: string): Engine {
   const file = join(directory, 'accounts.db')
@@ -18,7 +32,7 @@ export function createSqlite(directory: string): Engine {
     name: file,
     connections: 1,
     // Takes the write lock before the first read, so that what was read cannot be stale when it writes.
-    begin: 'BEGIN IMMEDIATE',
+    begin: BEGIN,
     locksRows: false,
     transactionalSchema: true,
     hasLists: false,
@@ -26,7 +40,7 @@ export function createSqlite(directory: string): Engine {
     compiler: () => new SqliteQueryCompiler(),
     async open() {
       mkdirSync(directory, { recursive: true, mode: 0o700 })
-      return sessionOf(openDatabase(file))
+      return sessionOf(openDatabase(file), turnAt(file))
     },
     async hasTable(db, table) {
       const { rows } = await sql`SELECT name FROM sqlite_schema WHERE type = 'table' AND name = ${table}`.execute(db)
@@ -38,11 +52,44 @@ export function createSqlite(directory: string): Engine {
   }
 }
 
-function sessionOf(db: Database): Session {
+function turnAt(file: string): Turn {
+  const known = TURNS.get(file)
+  if (known !== undefined) return known
+  const turn: Turn = { writer: undefined, waiting: [] }
+  TURNS.set(file, turn)
+  return turn
+}
+
+function sessionOf(db: Database, turn: Turn): Session {
   const prepared = new Map<string, Statement>()
-  return { query, close: () => db.close() }
+  const own: Session = { query, close }
+  return own
 
   async function query(text: string, values: readonly unknown[]): Promise<Reply> {
+    while (turn.writer !== undefined && turn.writer !== own) await new Promise<void>((resolve) => turn.waiting.push(resolve))
+    if (text === BEGIN) turn.writer = own
+    try {
+      return run(text, values)
+    } catch (error) {
+      if (text === BEGIN) release()
+      throw error
+    } finally {
+      if (ENDS.has(text)) release()
+    }
+  }
+
+  function release(): void {
+    if (turn.writer !== own) return
+    turn.writer = undefined
+    for (const wake of turn.waiting.splice(0)) wake()
+  }
+
+  function close(): void {
+    release()
+    db.close()
+  }
+
+  function run(text: string, values: readonly unknown[]): Reply {
     try {
       const statement = prepared.get(text) ?? prepare(text)
       const bound = values.map(bindable)
