@@ -11,7 +11,7 @@ import { measureBytes } from './support/session-bytes.ts'
 import type { SessionLoad, SessionLoadResult } from './support/session-load.ts'
 import { CONNECTIONS, startSessionWorld, VALIDATED } from './support/session-world.ts'
 import type { SessionGateway, SessionWorld, Tenant } from './support/session-world.ts'
-import { median, round2, saveResults } from './support/results.ts'
+import { median, round2, saveRows } from './support/results.ts'
 
 interface SessionScenario {
   readonly title: string
@@ -93,8 +93,12 @@ export async function benchSessions(asked: readonly string[], rounds: number, se
   if (rows.length > 0) console.table(Object.fromEntries(rows.map(({ scenario, ...row }) => [scenario, row])))
   const bytes = isWhole || asked.includes('bytes') ? await measureBytes() : []
   if (bytes.length > 0) console.table(bytes)
-  const setting = { node: process.version, seconds, rounds, connections: CONNECTIONS, loadBefore }
-  saveResults('sessions.json', { setting, rows, bytes })
+  const taken = { node: process.version, date: new Date().toISOString(), seconds, rounds, connections: CONNECTIONS, loadBefore }
+  saveRows(
+    'sessions.json',
+    rows.map((row) => ({ ...row, taken })),
+    bytes.length === 0 ? {} : { bytes },
+  )
 }
 
 async function measureAll(names: readonly Name[], rounds: number, seconds: number) {

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Writes bench/results/NAME. */
@@ -6,6 +6,15 @@ export function saveResults(name: string, results: unknown): void {
   const folder = join(import.meta.dirname, '..', 'results')
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, name), `${JSON.stringify(results, null, 2)}\n`)
+}
+
+/** Writes rows to bench/results/NAME in place of those of the same scenarios; rows of others stay as they were taken. */
+export function saveRows(name: string, rows: readonly { readonly scenario: string }[], besides: object = {}): void {
+  const path = join(import.meta.dirname, '..', 'results', name)
+  const before: unknown = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {}
+  const old = typeof before === 'object' && before !== null && 'rows' in before && Array.isArray(before.rows) ? before.rows : []
+  const merged = new Map([...old, ...rows].map((row) => [row.scenario, row]))
+  saveResults(name, { ...before, ...besides, rows: [...merged.values()] })
 }
 
 export function median(values: readonly number[]): number {

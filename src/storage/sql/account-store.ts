@@ -1,4 +1,4 @@
-import type { Selectable, Transaction } from 'kysely'
+import type { CompiledQuery, Kysely, Selectable, Transaction } from 'kysely'
 import type { Account, AccountStore, NewAccountOutcome, ProfileChange, ProfileOutcome } from '../../services/accounts/accounts.ts'
 import { isDuplicate } from './failure.ts'
 import type { Guard } from './guard.ts'
@@ -7,9 +7,11 @@ import { clear, quarantine, record, refusalOf, standingsOf } from './name-rows.t
 import type { Tables } from './tables.ts'
 
 type Row = Selectable<Tables['accounts']>
+type LookedUp = 'id' | 'email_folded' | 'username_folded'
 
 /** Accounts by tenant, e-mail and username. */
 export function createAccountStore(guard: Guard, locksRows: boolean): AccountStore {
+  const lookUps = new Map<LookedUp, CompiledQuery<Row>>()
   return {
     create,
     findById: (tenant, id) => find('id', tenant, id),
@@ -32,12 +34,21 @@ export function createAccountStore(guard: Guard, locksRows: boolean): AccountSto
     },
   }
 
-  async function find(column: 'id' | 'email_folded' | 'username_folded', tenant: string, value: string) {
+  async function find(column: LookedUp, tenant: string, value: string) {
     if (!isStorable(value)) return undefined
-    const row = await guard.read((db) =>
-      db.selectFrom('accounts').selectAll().where('tenant_id', '=', tenant).where(column, '=', value).executeTakeFirst(),
-    )
+    const {
+      rows: [row],
+    } = await guard.read((db) => db.executeQuery<Row>({ ...lookUpOf(db, column), parameters: [tenant, value] }))
     return row === undefined ? undefined : accountOf(row)
+  }
+
+  /** Its text is made once: each refresh of a session asks for its user. */
+  function lookUpOf(db: Kysely<Tables>, column: LookedUp): CompiledQuery<Row> {
+    const known = lookUps.get(column)
+    if (known !== undefined) return known
+    const made = db.selectFrom('accounts').selectAll().where('tenant_id', '=', '').where(column, '=', '').compile()
+    lookUps.set(column, made)
+    return made
   }
 
   async function create(account: Account, ticketHash?: string): Promise<NewAccountOutcome> {
