@@ -11,8 +11,8 @@ export function saveResults(name: string, results: unknown): void {
 /** Writes rows to bench/results/NAME in place of those of the same scenarios; rows of others stay as they were taken. */
 export function saveRows(name: string, rows: readonly { readonly scenario: string }[], besides: object = {}): void {
   const path = join(import.meta.dirname, '..', 'results', name)
-  const before: unknown = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {}
-  const old = typeof before === 'object' && before !== null && 'rows' in before && Array.isArray(before.rows) ? before.rows : []
+  const before = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as object) : {}
+  const old = 'rows' in before && Array.isArray(before.rows) ? before.rows : []
   const merged = new Map([...old, ...rows].map((row) => [row.scenario, row]))
   saveResults(name, { ...before, ...besides, rows: [...merged.values()] })
 }
