@@ -9,10 +9,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { startFleetWorld, TENANT, type FleetWorld } from './support/fleet-world.ts'
 import { measure } from './support/measure.ts'
 import { ask } from './support/processes.ts'
-import { median, round2, saveResults } from './support/results.ts'
+import { median, round2, saveTables } from './support/results.ts'
 import type { RevocationLoad, RevocationLoadResult } from './support/revocation-load.ts'
 
 const REVOCATIONS_PER_SECOND = 1000
+/** Of so many revocations one is watched: asking a gateway that has to verify the token costs more than revoking it. */
+const WATCHED = 10
+/** A fleet has more than a core: three gateways on one would be measured by how they take turns on it. */
+const ALL_CORES = '0,1'
+const FIRST_CORE = '0'
 const KILLS = 100
 const KILLED_REVOCATIONS = 10_000
 const MILLION = 1_000_000
@@ -33,20 +38,22 @@ export const REVOCATION_NAMES: readonly string[] = [...Object.keys(SCENARIOS), '
 
 /** Measures, prints tables and writes results/revocations.json. */
 export async function benchRevocations(asked: readonly string[], rounds: number, seconds: number): Promise<void> {
-  const loadBefore = loadavg()
-  const tables: Record<string, unknown> = {}
+  const tables: Record<string, object> = {}
   for (const name of Object.keys(SCENARIOS).filter(isName)) {
     if (!asked.includes('revocations') && !asked.includes(name)) continue
-    tables[name] = await SCENARIOS[name](rounds, seconds)
+    const loadBefore = loadavg()
+    const table = await SCENARIOS[name](rounds, seconds)
     console.error(name)
-    console.table(tables[name])
+    console.table(table)
+    const taken = { node: process.version, date: new Date().toISOString(), seconds, rounds, loadBefore }
+    tables[name] = { ...table, taken }
   }
-  saveResults('revocations.json', { setting: { node: process.version, seconds, rounds, loadBefore }, ...tables })
+  saveTables('revocations.json', tables)
 }
 
 /** From the answer to a revocation to its refusal by the last of three gateways. */
 function everywhere(rounds: number, seconds: number) {
-  return inWorld(async (world) => {
+  return inWorld(ALL_CORES, async (world) => {
     const [first, ...others] = [await world.add(), await world.add(), await world.add()] as const
     const results: RevocationLoadResult[] = []
     for (let round = 0; round <= rounds; round += 1) {
@@ -56,6 +63,7 @@ function everywhere(rounds: number, seconds: number) {
         tokens: pairs.map((pair) => pair.access),
         perSecond: REVOCATIONS_PER_SECOND,
         mode: 'watch',
+        watchOneIn: WATCHED,
       }
       const result = await ask<RevocationLoadResult>(1, 'revocation-load.ts', load)
       // Round 0 warms up and is thrown away.
@@ -77,7 +85,7 @@ function everywhere(rounds: number, seconds: number) {
 
 /** Whether a gateway misses a revocation while connections to Redis are cut. */
 function kills() {
-  return inWorld(async (world) => {
+  return inWorld(ALL_CORES, async (world) => {
     const [first, ...others] = [await world.add(), await world.add(), await world.add()] as const
     const pairs = await world.sessions(first, KILLED_REVOCATIONS)
     const load: RevocationLoad = {
@@ -85,6 +93,7 @@ function kills() {
       tokens: pairs.map((pair) => pair.access),
       perSecond: REVOCATIONS_PER_SECOND,
       mode: 'after',
+      watchOneIn: 1,
     }
     const revoking = ask<RevocationLoadResult>(1, 'revocation-load.ts', load)
     let killed = 0
@@ -107,23 +116,26 @@ async function killOne({ redis }: FleetWorld): Promise<number> {
 
 /** Requests a second while Redis is stopped, against the same gateway with Redis well; rounds take turns. */
 function silent(rounds: number, seconds: number) {
-  return inWorld(async (world) => {
+  return inWorld(FIRST_CORE, async (world) => {
     const gateway = await world.add()
     const tokens = (await world.sessions(gateway, TOKENS)).map((pair) => pair.access)
     const load = { url: `${gateway.url}/api/small`, seconds, connections: LOAD_CONNECTIONS, tokens, pid: gateway.pid }
     await measure({ ...load, seconds: 2 })
     const rows = { well: [] as number[], silent: [] as number[] }
     const tails = { well: [] as number[], silent: [] as number[] }
+    const micros = { well: [] as number[], silent: [] as number[] }
     let errors = 0
     for (let round = 0; round < rounds; round += 1) {
       for (const state of ['well', 'silent'] as const) {
         if (state === 'silent') process.kill(world.redis.pid, 'SIGSTOP')
-        // Past the bound on staleness, so that what stale routes do is what is measured.
-        await sleep(state === 'silent' ? 11_000 : 2000)
+        // Past the bound on staleness, so that what stale routes do is what is measured; and as long with Redis well, for a
+        // process that was idle starts colder.
+        await sleep(11_000)
         try {
           const measured = await measure(load)
           rows[state].push(measured.requestsPerSecond)
           tails[state].push(measured.p99Ms)
+          micros[state].push(measured.cpuMicrosPerRequest)
           errors += measured.errors
         } finally {
           process.kill(world.redis.pid, 'SIGCONT')
@@ -136,6 +148,8 @@ function silent(rounds: number, seconds: number) {
       ratio: round2(median(rows.silent) / median(rows.well)),
       wellP99Ms: median(tails.well),
       silentP99Ms: median(tails.silent),
+      wellMicros: median(micros.well),
+      silentMicros: median(micros.silent),
       errors,
       target: 'ratio ≥ 0.95',
     }
@@ -144,7 +158,7 @@ function silent(rounds: number, seconds: number) {
 
 /** A start with a million live revocations in Redis, and what they take in the process. */
 function startMillion() {
-  return inWorld(async (world) => {
+  return inWorld(FIRST_CORE, async (world) => {
     const empty = await world.add()
     const emptyMiB = residentMiB(empty.pid)
     await empty.stop()
@@ -181,8 +195,8 @@ function residentMiB(pid: number): number {
   return Math.round(kib / 1024)
 }
 
-async function inWorld<T>(work: (world: FleetWorld) => Promise<T>): Promise<T> {
-  const world = await startFleetWorld()
+async function inWorld<T>(cores: string, work: (world: FleetWorld) => Promise<T>): Promise<T> {
+  const world = await startFleetWorld(cores)
   try {
     return await work(world)
   } finally {

@@ -1,4 +1,4 @@
-/** Several gateways on one Redis, all of them on the first core. */
+/** Gateways on one Redis. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -28,7 +28,8 @@ export interface FleetWorld {
 export const TENANT = 'fleet'
 const CONNECTIONS = 64
 
-export async function startFleetWorld(): Promise<FleetWorld> {
+/** @param cores - of the gateways, as for {@link pinned}; Redis, the upstream and what asks are on the second one */
+export async function startFleetWorld(cores: string): Promise<FleetWorld> {
   const stops: (() => Promise<void>)[] = []
   const stop = async (): Promise<void> => {
     for (const one of stops.toReversed()) await one()
@@ -43,7 +44,7 @@ export async function startFleetWorld(): Promise<FleetWorld> {
     return {
       redis,
       async add() {
-        const gateway = await startGateway(upstreamPort, redis.url, secrets)
+        const gateway = await startGateway({ upstreamPort, redisUrl: redis.url, cores }, secrets)
         stops.push(gateway.stop)
         return gateway
       },
@@ -62,12 +63,18 @@ export async function startFleetWorld(): Promise<FleetWorld> {
   }
 }
 
-async function startGateway(upstreamPort: number, redisUrl: string, secrets: Record<string, string>): Promise<FleetGateway> {
+interface Setting {
+  readonly upstreamPort: number
+  readonly redisUrl: string
+  readonly cores: string
+}
+
+async function startGateway({ upstreamPort, redisUrl, cores }: Setting, secrets: Record<string, string>): Promise<FleetGateway> {
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-bench-'))
   const [port, adminPort] = [await freePort(), await freePort()]
   writeFileSync(join(folder, 'gateway.yaml'), configuration({ port, adminPort, upstreamPort, redisUrl }))
   const startedMs = performance.now()
-  const child = pinned(0, ['../../src/main.ts', 'start', '--config', join(folder, 'gateway.yaml')], secrets)
+  const child = pinned(cores, ['../../src/main.ts', 'start', '--config', join(folder, 'gateway.yaml')], secrets)
   const url = `http://127.0.0.1:${port}`
   const stop = async (): Promise<void> => {
     await ended(child)

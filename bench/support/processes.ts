@@ -7,13 +7,17 @@ import { join } from 'node:path'
 /** Ticks of `/proc/PID/stat` in a second: the same on every Linux. */
 const TICKS_PER_SECOND = 100
 
-/** `taskset` runs the program in place of itself, so the pid is the program's. Paths of scripts are relative to this folder. */
+/**
+ * `taskset` runs the program in place of itself, so the pid is the program's. Paths of scripts are relative to this folder.
+ *
+ * @param cores - numbers of the cores it may use, as in `0` or `0,1`
+ */
 export function pinned(
-  core: number,
+  cores: number | string,
   [script = '', ...args]: readonly string[],
   environment: Readonly<Record<string, string>> = {},
 ): ChildProcess {
-  return spawn('taskset', ['-c', String(core), process.execPath, join(import.meta.dirname, script), ...args], {
+  return spawn('taskset', ['-c', String(cores), process.execPath, join(import.meta.dirname, script), ...args], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: { ...process.env, ...environment },
   })

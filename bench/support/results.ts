@@ -10,11 +10,20 @@ export function saveResults(name: string, results: unknown): void {
 
 /** Writes rows to bench/results/NAME in place of those of the same scenarios; rows of others stay as they were taken. */
 export function saveRows(name: string, rows: readonly { readonly scenario: string }[], besides: object = {}): void {
-  const path = join(import.meta.dirname, '..', 'results', name)
-  const before = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as object) : {}
+  const before = savedResults(name)
   const old = 'rows' in before && Array.isArray(before.rows) ? before.rows : []
   const merged = new Map([...old, ...rows].map((row) => [row.scenario, row]))
   saveResults(name, { ...before, ...besides, rows: [...merged.values()] })
+}
+
+/** The same for a file that is a table for each scenario. */
+export function saveTables(name: string, tables: Readonly<Record<string, object>>): void {
+  saveResults(name, { ...savedResults(name), ...tables })
+}
+
+function savedResults(name: string): object {
+  const path = join(import.meta.dirname, '..', 'results', name)
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as object) : {}
 }
 
 export function median(values: readonly number[]): number {

@@ -11,8 +11,10 @@ export interface RevocationLoad {
   readonly origins: readonly string[]
   readonly tokens: readonly string[]
   readonly perSecond: number
-  /** `watch`: each token is shown until all refuse it. `after`: all tokens are shown once all are revoked. */
+  /** `watch`: tokens are shown until all refuse them. `after`: all tokens are shown once all are revoked. */
   readonly mode: 'watch' | 'after'
+  /** With `watch`: one in so many is shown. What is shown costs a gateway more than what is revoked. */
+  readonly watchOneIn: number
 }
 
 export interface RevocationLoadResult {
@@ -33,6 +35,8 @@ const PATIENCE_MS = 5000
 const CONNECTIONS = 32
 
 const load = JSON.parse(readFileSync(0, 'utf8')) as RevocationLoad
+const revokers = load.origins.map((origin) => new Pool(origin, { connections: CONNECTIONS, pipelining: 1 }))
+// Connections of their own: what is shown must not wait behind what is revoked.
 const pools = load.origins.map((origin) => new Pool(origin, { connections: CONNECTIONS, pipelining: 1 }))
 const revoking: number[] = []
 const everywhere: number[] = []
@@ -55,7 +59,7 @@ const result: RevocationLoadResult = {
   takenLater,
   missed,
 }
-await Promise.all(pools.map((pool) => pool.close()))
+await Promise.all([...revokers, ...pools].map((pool) => pool.close()))
 process.stdout.write(JSON.stringify(result))
 
 async function work(): Promise<void> {
@@ -66,13 +70,13 @@ async function work(): Promise<void> {
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
     revoking.push(performance.now() - turn.fromMs)
-    if (load.mode === 'watch') shown.push(watch(token))
+    if (load.mode === 'watch' && turn.index % load.watchOneIn === 0) shown.push(watch(token))
   }
 }
 
 function revoke(token: string, index: number): Promise<number> {
   const headers = { 'content-type': 'application/json' }
-  return send(index, { path: '/sessions/revoke', method: 'POST', headers, body: JSON.stringify({ token }) })
+  return send(revokers, index, { path: '/sessions/revoke', method: 'POST', headers, body: JSON.stringify({ token }) })
 }
 
 async function watch(token: string): Promise<void> {
@@ -97,14 +101,14 @@ async function showAll(lane: number): Promise<void> {
 }
 
 function show(token: string, gateway: number): Promise<number> {
-  return send(gateway, { path: '/api/small', method: 'GET', headers: { authorization: `Bearer ${token}` } })
+  return send(pools, gateway, { path: '/api/small', method: 'GET', headers: { authorization: `Bearer ${token}` } })
 }
 
 /** Resolves to the status; 0 for none. */
-function send(index: number, options: Dispatcher.DispatchOptions): Promise<number> {
+function send(among: readonly Pool[], index: number, options: Dispatcher.DispatchOptions): Promise<number> {
   return new Promise((resolve) => {
     let status = 0
-    const pool = pools[index % pools.length]
+    const pool = among[index % among.length]
     pool?.dispatch(options, {
       onRequestStart: () => undefined,
       onResponseStart(_controller, statusCode) {
