@@ -266,7 +266,8 @@ return 1`,
 
 /**
  * The tenant's epoch ends its sessions and has no end of its own: whatever their lives were configured to be, none of them
- * comes back. KEYS ended, the tenant's epoch, feed, live · ARGV now, first part of the fact, expires
+ * comes back. Its tokens are told from those of later logins by their `iat` alone, which a gateway may have stamped whose clock
+ * is as far ahead as is let pass; so for two seconds new ones are refused too. KEYS ended, the tenant's epoch, feed, live · ARGV now, first part of the fact, expires
  */
 export const REVOKE_TENANT = script(
   'free',
@@ -278,7 +279,8 @@ redis.call('SET', KEYS[2], math.max(tonumber(redis.call('GET', KEYS[2]) or 0) + 
 local old = redis.call('GET', KEYS[1])
 if old then expires = math.max(expires, tonumber(redis.call('ZSCORE', KEYS[4], old) or 0)) end
 if expires < now then return 1 end
-local at = old and math.max(now, tonumber(string.match(old, ',(%d+)%]$'))) or now
+local at = now + 2
+if old then at = math.max(at, tonumber(string.match(old, ',(%d+)%]$'))) end
 local fact = ARGV[2] .. ',' .. at .. ']'
 if old and old ~= fact then redis.call('ZREM', KEYS[4], old) end
 redis.call('SET', KEYS[1], fact, 'EXAT', expires)
