@@ -56,9 +56,9 @@ test('any gateway takes any request, and knows the client from what the balancer
 test('gateways are restarted one after the other, and no request fails', async () => {
   const token = await session()
   const statuses: number[] = []
-  let isOver = false
+  const over = new AbortController()
   const clients = Array.from({ length: CLIENTS }, async () => {
-    while (!isOver) statuses.push((await get('/api/x', token)).status)
+    while (!over.signal.aborted) statuses.push((await get('/api/x', token)).status)
   })
   for (const member of members) {
     await member.gateway.end('SIGTERM')
@@ -66,7 +66,7 @@ test('gateways are restarted one after the other, and no request fails', async (
   }
   const count = statuses.length
   await waitFor(() => statuses.length > count + 50)
-  isOver = true
+  over.abort()
   await Promise.all(clients)
   expect(statuses.filter((status) => status !== 200)).toEqual([])
   expect(statuses.length).toBeGreaterThan(50)
