@@ -24,6 +24,8 @@ const HOP_BY_HOP = [
   'upgrade',
   'http2-settings',
 ]
+/** RFC 9440 §2: a certificate that the gateway has verified, and none that a client tells of. */
+const CERTIFICATE = ['client-cert', 'client-cert-chain']
 const PROXY_CREDENTIALS = ['proxy-authorization', 'proxy-authenticate', 'proxy-authentication-info']
 /** Written anew by the forward step from what the parser understood (RFC 9112 §6.3), or answered here (RFC 9110 §10.1.1). */
 const FRAMING = ['content-length', 'host', 'expect']
@@ -57,7 +59,7 @@ export function createHeaderNames(config: IdentityConfig): HeaderNames {
   for (const name of FORWARDING) kinds.set(name, 'forwarding')
   for (const name of CREDENTIALS) kinds.set(name, 'credential')
   for (const name of REWRITTEN) kinds.set(name, 'rewritten')
-  for (const name of [...HOP_BY_HOP, ...PROXY_CREDENTIALS, ...FRAMING]) kinds.set(name, 'ours')
+  for (const name of [...HOP_BY_HOP, ...PROXY_CREDENTIALS, ...CERTIFICATE, ...FRAMING]) kinds.set(name, 'ours')
   for (const name of [...Object.values(config.headers), config.passport.header]) kinds.set(foldHeaderName(name), 'ours')
   const remembered = new Map<string, HeaderKind>()
   return { kindOf }

@@ -49,6 +49,7 @@ export function createIdentity(needs: IdentityNeeds, config: IdentityConfig): Id
     const own = out.length
     forwardingHeaders(exchange, out)
     applyRules(exchange.route.requestHeaders, out, own)
+    if (exchange.route.clientCertificate !== undefined) presentCertificate(exchange, config, out)
     if (exchange.principal.kind === 'identified') present(exchange.principal, audienceOf(exchange), out)
     return out
   }
@@ -84,9 +85,17 @@ export function createIdentity(needs: IdentityNeeds, config: IdentityConfig): Id
   }
 }
 
+/** What the connection proved, for upstreams of routes that ask: its subject, and the certificate itself (RFC 9440). */
+function presentCertificate({ certificate }: Admitted, config: IdentityConfig, out: string[]): void {
+  if (certificate === undefined) return
+  out.push(config.headers.certificate, headerText(certificate.subject), 'client-cert', certificate.field)
+}
+
 function audienceOf(exchange: Admitted): string {
-  const target = exchange.route.target
-  return target.kind === 'upstream' ? target.upstream : target.service
+  const { target, name } = exchange.route
+  if (target.kind === 'upstream') return target.upstream
+  if (target.kind === 'service') return target.service
+  throw new Error(`nobody behind the route ${name} is told who asks`)
 }
 
 function identityFields(principal: Identified, config: IdentityConfig): string[] {

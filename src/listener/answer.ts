@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AnswerMessage, RequestMessage } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
 
 /** The whole answer of something that is not streamed. */
@@ -16,7 +16,7 @@ export interface WholeAnswer {
  *
  * @throws Problem `payload_too_large` past `limit` octets, `invalid_request` when the client breaks off
  */
-export function readBody(req: IncomingMessage, limit: number, record: { bytesIn: number }): Promise<Buffer> {
+export function readBody(req: RequestMessage, limit: number, record: { bytesIn: number }): Promise<Buffer> {
   const chunks: Buffer[] = []
   return new Promise((resolve, reject) => {
     // Nothing more is heard of a connection that is gone.
@@ -48,7 +48,10 @@ export function readBody(req: IncomingMessage, limit: number, record: { bytesIn:
   })
 }
 
-export function writeAnswer(res: ServerResponse, answer: WholeAnswer, requestId: string): void {
+/** Lists (RFC 9110 §5.6.1) that the path and a service may both have something to say in. */
+const LISTS = ['ratelimit', 'ratelimit-policy', 'vary'] as const
+
+export function writeAnswer(res: AnswerMessage, answer: WholeAnswer, requestId: string): void {
   const { body } = answer
   const headers: Record<string, string | string[]> = {
     ...answer.headers,
@@ -58,6 +61,10 @@ export function writeAnswer(res: ServerResponse, answer: WholeAnswer, requestId:
   if (answer.cookies !== undefined) headers['set-cookie'] = [...answer.cookies]
   if (body !== undefined) headers['content-length'] = String(Buffer.byteLength(body))
   else if (answer.status !== 204 && answer.status !== 304) headers['content-length'] = '0'
+  for (const name of LISTS) {
+    const own = headers[name]
+    if (own !== undefined && res.hasHeader(name)) headers[name] = `${String(res.getHeader(name))}, ${String(own)}`
+  }
   res.writeHead(answer.status, headers)
   res.end(body)
 }

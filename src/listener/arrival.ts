@@ -1,6 +1,6 @@
-import type { IncomingMessage } from 'node:http'
+import { METHODS, type IncomingMessage } from 'node:http'
 import type { PublicListenerConfig } from '../config/config.ts'
-import type { Arrived } from '../exchange/exchange.ts'
+import type { Arrived, Connection, RequestMessage } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
 import { createClientAddresses, type ClientAddresses } from './client-address.ts'
 
@@ -8,6 +8,8 @@ export interface ArrivalNeeds {
   /** 128 random bits as text. */
   requestId(): string
   monotonicMs(): number
+  /** Connections on which something ambiguous came: known to the arrivals of the next configuration too. */
+  readonly doubtful?: WeakSet<Connection>
 }
 
 /** A request as it was taken from the socket, and why it cannot be read in one way only, if it cannot. */
@@ -18,7 +20,7 @@ export interface Arrival {
 
 export interface Arrivals {
   /** Reads what arrived; never throws, so that every request has a record. */
-  read(req: IncomingMessage): Arrival
+  read(req: RequestMessage): Arrival
 }
 
 /** A Host (RFC 9110 §7.2): a name, an IPv4 address or a bracketed IPv6 address, and a port. */
@@ -46,11 +48,11 @@ interface Facts {
 }
 
 export function createArrivals(needs: ArrivalNeeds, config: PublicListenerConfig): Arrivals {
-  const addresses = createClientAddresses(config.trustedProxies)
+  const addresses = createClientAddresses(config.trustedProxies, needs.doubtful)
   const hosts = new Map<string, string>()
   return { read }
 
-  function read(req: IncomingMessage): Arrival {
+  function read(req: RequestMessage): Arrival {
     const raw = req.rawHeaders
     const facts = factsOf(raw)
     const connection = addresses.ofSocket(req.socket)
@@ -67,32 +69,42 @@ export function createArrivals(needs: ArrivalNeeds, config: PublicListenerConfig
       peer,
       trusted,
       client: trusted ? clientBehind(raw, peer, addresses) : peer,
-      scheme: 'http',
+      scheme: req.socket.encrypted === true ? 'https' : 'http',
+      certificate: req.socket.clientCertificate,
       upgrade: 'upgrade' in req && req.upgrade === true,
-      bodyLength: facts.codings > 0 ? undefined : Number(facts.length ?? 0),
-      expectsContinue: facts.expect !== undefined && req.httpVersionMinor > 0,
+      bodyLength: bodyLengthOf(req, facts),
+      expectsContinue: facts.expect !== undefined && req.httpVersion !== '1.0',
       startedMs: needs.monotonicMs(),
     }
     const fault = connection.ambiguous ? refused('it came behind one that is') : findFault(req, facts, host)
     // The parser loses what stands behind an upgrade that is ignored, up to the end of the packet.
-    if (fault?.facts.headers === CLOSING || (facts.upgrade && !arrived.upgrade)) connection.ambiguous = true
+    const spreads = fault?.facts.headers === CLOSING || (facts.upgrade && !arrived.upgrade)
+    if (spreads && req.framed === undefined) {
+      connection.ambiguous = true
+      needs.doubtful?.add(req.socket)
+    }
     return { arrived, fault }
   }
 
-  function findFault(req: IncomingMessage, facts: Facts, host: string | undefined): Problem | undefined {
-    if (req.httpVersionMajor !== 1) return refused('the version is neither HTTP/1.0 nor HTTP/1.1')
+  function findFault(req: RequestMessage, facts: Facts, host: string | undefined): Problem | undefined {
+    if (req.framed === undefined && !VERSIONS.has(req.httpVersion)) return refused('the version is neither HTTP/1.0 nor HTTP/1.1')
+    if (req.framed !== undefined && req.framed.headBytes > config.limits.headerBytes) return new Problem('headers_too_large')
     if (req.rawHeaders.length > config.limits.headers * 2) return new Problem('headers_too_large', { headers: CLOSING })
     if ((req.url ?? '').length > config.limits.urlBytes) return new Problem('uri_too_long', { headers: CLOSING })
     if (facts.hosts > 1) return refused('more than one Host field')
-    if (facts.hosts === 0 && req.httpVersionMinor > 0) return refused('no Host field')
+    if (facts.hosts === 0 && req.httpVersion !== '1.0') return refused('no Host field')
     if (host === undefined) return refused('the Host field is not a host')
     if (facts.unreadable) return refused('a header field holds characters outside of visible ASCII')
     if (facts.codings > 1 || (facts.coding !== undefined && facts.coding.toLowerCase() !== 'chunked')) {
       return refused('the only transfer coding is chunked')
     }
-    if (facts.codings > 0 && (facts.lengths > 0 || req.httpVersionMinor === 0)) return refused('ambiguous framing')
+    if (facts.codings > 0 && (facts.lengths > 0 || req.httpVersion === '1.0')) return refused('ambiguous framing')
     if (facts.lengths > 1 || (facts.length !== undefined && !LENGTH.test(facts.length))) return refused('ambiguous length')
-    if (req.method === 'TRACE') return new Problem('method_not_allowed', { headers: { allow: ALLOW } })
+    if (req.framed?.fault !== undefined) return refused(req.framed.fault)
+    // CONNECT of HTTP/1 does not come this way, and methods that its parser does not know neither.
+    if (req.method === 'TRACE' || req.method === 'CONNECT')
+      return new Problem('method_not_allowed', { headers: { allow: ALLOW } })
+    if (req.framed !== undefined && !KNOWN_METHODS.has(req.method ?? '')) return refused('an unknown method')
     if (facts.expect !== undefined && facts.expect.toLowerCase() !== '100-continue') return new Problem('expectation_failed')
     return undefined
   }
@@ -130,7 +142,16 @@ export function unreadable(known: Pick<Arrived, 'id' | 'peer' | 'startedMs'>): A
 
 /** What cannot be read in one way only ends its connection: what follows may be part of it. */
 const CLOSING: Readonly<Record<string, string>> = Object.freeze({ connection: 'close' })
+const VERSIONS: ReadonlySet<string> = new Set(['1.0', '1.1'])
+const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS)
 const ALLOW = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
+
+/** Octets of the body (RFC 9112 §6.3, RFC 9113 §8.1.1); undefined: until it ends. */
+function bodyLengthOf(req: RequestMessage, facts: Facts): number | undefined {
+  if (facts.codings > 0) return undefined
+  if (facts.length !== undefined) return Number(facts.length)
+  return req.framed?.bodyless === false ? undefined : 0
+}
 
 function refused(detail: string): Problem {
   return new Problem('invalid_request', { description: `The request is malformed: ${detail}.`, detail, headers: CLOSING })

@@ -1,4 +1,6 @@
-import { BlockList, isIP, isIPv6, type Socket } from 'node:net'
+import { BlockList, isIP, isIPv6 } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Connection } from '../exchange/exchange.ts'
 
 interface Peer {
   readonly peer: string
@@ -8,13 +10,17 @@ interface Peer {
 }
 
 export interface ClientAddresses {
-  ofSocket(socket: Socket): Peer
+  ofSocket(socket: Connection): Peer
   /** The nearest address of a chain of `X-Forwarded-For` that is not a trusted proxy itself. */
   behind(chain: readonly string[], peer: string): string
 }
 
-/** Whose word about the client is believed; nobody's where `trustedProxies` is empty. */
-export function createClientAddresses(trustedProxies: readonly string[]): ClientAddresses {
+/**
+ * Whose word about the client is believed; nobody's where `trustedProxies` is empty.
+ *
+ * @param doubtful Connections that are known as ambiguous from an earlier configuration.
+ */
+export function createClientAddresses(trustedProxies: readonly string[], doubtful?: WeakSet<Connection>): ClientAddresses {
   const trusted = new BlockList()
   for (const cidr of trustedProxies) {
     const [address = '', bits = ''] = cidr.split('/')
@@ -22,14 +28,14 @@ export function createClientAddresses(trustedProxies: readonly string[]): Client
     if (bits === '') trusted.addAddress(address, family)
     else trusted.addSubnet(address, Number(bits), family)
   }
-  const peers = new WeakMap<Socket, Peer>()
+  const peers = new WeakMap<Connection, Peer>()
   return { ofSocket, behind }
 
-  function ofSocket(socket: Socket): Peer {
+  function ofSocket(socket: Connection): Peer {
     const known = peers.get(socket)
     if (known !== undefined) return known
-    const peer = plain(socket.remoteAddress ?? '')
-    const fresh = { peer, trusted: isTrusted(peer), ambiguous: false }
+    const peer = addressOf(socket)
+    const fresh = { peer, trusted: isTrusted(peer), ambiguous: doubtful?.has(socket) === true }
     peers.set(socket, fresh)
     return fresh
   }
@@ -48,6 +54,18 @@ export function createClientAddresses(trustedProxies: readonly string[]): Client
   function isTrusted(address: string): boolean {
     return trustedProxies.length > 0 && isIP(address) !== 0 && trusted.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
   }
+}
+
+/** Address of the other end: what a trusted proxy said of it, else what the system says. */
+export function addressOf(socket: Connection): string {
+  return plain(socket.proxiedFrom ?? socket.remoteAddress ?? '')
+}
+
+/** The same of a bare socket: after an upgrade, or where the parser gave up. */
+export function socketAddress(socket: Duplex): string {
+  const proxiedFrom = 'proxiedFrom' in socket && typeof socket.proxiedFrom === 'string' ? { proxiedFrom: socket.proxiedFrom } : {}
+  const remoteAddress = 'remoteAddress' in socket && typeof socket.remoteAddress === 'string' ? socket.remoteAddress : undefined
+  return addressOf({ ...proxiedFrom, remoteAddress })
 }
 
 /** An IPv4 address that came over an IPv6 socket is that IPv4 address (RFC 4291 §2.5.5.2). */

@@ -9,28 +9,42 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { Server as TcpServer, type AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { PublicListenerConfig } from '../config/config.ts'
-import { Problem, type ProblemKind } from '../problem/problem.ts'
+import type { AnswerMessage, RequestMessage } from '../exchange/exchange.ts'
+import { Problem } from '../problem/problem.ts'
 import { isWebSocketUpgrade } from './arrival.ts'
+import type { CertificateNeeds } from './certificates.ts'
+import { socketAddress } from './client-address.ts'
+import { createConnectionGate, type TurnedAway } from './connection-gate.ts'
+import { createFront } from './front.ts'
+import { createHttp2Sessions } from './http2-sessions.ts'
+import { problemOf, type ParserError } from './parser-error.ts'
+import { createRedirect } from './redirect.ts'
 import { refuseSocket } from './refusal.ts'
 
 export { readBody, writeAnswer } from './answer.ts'
 export { createArrivals, isHandshake, unreadable } from './arrival.ts'
 export { discardRest, refuse, refuseSocket } from './refusal.ts'
 
-export interface ListenerNeeds {
+export interface ListenerNeeds extends CertificateNeeds {
   /** Answers one request; never rejects. */
-  handle(req: IncomingMessage, res: ServerResponse): Promise<void>
+  handle(req: RequestMessage, res: AnswerMessage): Promise<void>
   /** Answers one WebSocket handshake; never rejects. */
   upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void>
   /** Notes what could not be read as a request. Returns the id for its answer. */
   malformed(problem: Problem, peer: string): string
-  /** Runs once after `delayMs`; returns the way to call it off. */
-  schedule(delayMs: number, run: () => void): () => void
+  /** A connection was closed as soon as it came. */
+  turnedAway?(why: TurnedAway): void
 }
 
 export interface Listener {
   listen(): Promise<AddressInfo>
   connections(): number
+  /** Goes by another configuration from here on. Places to listen at, and whether there is TLS, stay as they are. */
+  use(config: PublicListenerConfig): void
+  /** The certificates that are served now, and whether the files are fit to be. Undefined without TLS. */
+  certificates():
+    | { readonly expiries: readonly (readonly [name: string, expiresAt: number])[]; readonly isWell: boolean }
+    | undefined
   /** Whether {@link drain} was called. */
   isDraining(): boolean
   /**
@@ -53,20 +67,13 @@ const CHECK_INTERVAL_MS = 500
 /** How often a draining listener looks whether anything happens. */
 const SWEEP_MS = 50
 
-/** Why the parser gave up, where it is not simply a bad request. */
-const PARSER_PROBLEMS: ReadonlyMap<string, ProblemKind> = new Map([
-  ['HPE_HEADER_OVERFLOW', 'headers_too_large'],
-  ['ERR_HTTP_REQUEST_TIMEOUT', 'request_timeout'],
-])
 /** The client closed its side within a message. */
 const ENDED_EARLY = 'HPE_INVALID_EOF_STATE'
 
-interface ParserError extends Error {
-  readonly code?: string
-}
-
 export function createListener(needs: ListenerNeeds, config: PublicListenerConfig): Listener {
   const { limits, timeouts } = config
+  let { hsts } = config
+  let { drainMs } = timeouts
   const server = createServer({
     maxHeaderSize: limits.headerBytes,
     headersTimeout: timeouts.headersMs,
@@ -82,7 +89,15 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   })
   // The parser would silently drop what is over its count, so the arrival counts.
   server.maxHeadersCount = 0
-  server.maxConnections = limits.connections
+  const http2 = createHttp2Sessions({ ...needs, handle: (req, res) => needs.handle(req, secured(res)) }, config)
+  const front =
+    config.tls === undefined && !config.proxyProtocol
+      ? undefined
+      : createFront(needs, config, { http1: (socket) => server.emit('connection', socket), http2: http2.open })
+  const redirect = config.redirect === undefined ? undefined : createRedirect(needs, config, config.redirect)
+  /** Listens, and closes with the last connection: the HTTP server itself, where nothing stands before it. */
+  const entrance = front?.server ?? server
+  const gate = createConnectionGate(entrance, config, (why) => needs.turnedAway?.(why))
   /** Every connection, with the latest answer on it. */
   const connected = new Map<Duplex, ServerResponse | undefined>()
   /** Connections on which the parser gave up; it reports each further packet as well. */
@@ -99,7 +114,7 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   server.on('upgrade', onUpgrade)
   server.on('connect', onConnect)
   server.on('clientError', onClientError)
-  return { listen, connections, isDraining, drain, cut }
+  return { listen, connections, use, certificates, isDraining, drain, cut }
 
   function onConnection(socket: Duplex): void {
     connected.set(socket, undefined)
@@ -112,7 +127,13 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
     // Nothing behind an ignored upgrade is believed, see the arrival.
     if (req.headers.upgrade !== undefined) res.shouldKeepAlive = false
     connected.set(req.socket, res)
-    void needs.handle(req, res)
+    void needs.handle(req, secured(res))
+  }
+
+  /** Over TLS browsers are told to stay there. */
+  function secured<A extends AnswerMessage>(res: A): A {
+    if (hsts !== undefined) res.setHeader('strict-transport-security', hsts)
+    return res
   }
 
   function onUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -128,7 +149,7 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
       return
     }
     const problem = new Problem('method_not_allowed', { headers: { allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' } })
-    refuseSocket(socket, problem, needs.malformed(problem, req.socket.remoteAddress ?? ''))
+    refuseSocket(socket, problem, needs.malformed(problem, socketAddress(socket)))
   }
 
   function onClientError(error: ParserError, socket: Duplex): void {
@@ -159,24 +180,45 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   function refuseUnread(error: ParserError, socket: Duplex): void {
     if (!socket.writable) return
     const problem = problemOf(error)
-    refuseSocket(socket, problem, needs.malformed(problem, addressOf(socket)))
+    refuseSocket(socket, problem, needs.malformed(problem, socketAddress(socket)))
   }
 
   async function listen(): Promise<AddressInfo> {
+    await redirect?.listen()
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(config.port, config.host, () => {
-        server.off('error', reject)
+      entrance.once('error', reject)
+      entrance.listen(config.port, config.host, () => {
+        entrance.off('error', reject)
         resolve()
       })
     })
-    const address = server.address()
+    // The clock of its timeouts is set when it listens, which the front does in its place.
+    if (front !== undefined) server.emit('listening')
+    const address = entrance.address()
     if (address === null || typeof address === 'string') throw new Error('the listener has no address')
     return address
   }
 
   function connections(): number {
-    return connected.size
+    return front?.connections() ?? connected.size
+  }
+
+  function use(fresh: PublicListenerConfig): void {
+    front?.use(fresh)
+    hsts = fresh.hsts
+    drainMs = fresh.timeouts.drainMs
+    Object.assign(server, { maxHeaderSize: fresh.limits.headerBytes })
+    server.headersTimeout = fresh.timeouts.headersMs
+    server.requestTimeout = fresh.timeouts.requestMs
+    server.keepAliveTimeout = fresh.timeouts.keepAliveMs
+    gate.use(fresh)
+    http2.use(fresh)
+    redirect?.use(fresh)
+  }
+
+  function certificates(): ReturnType<Listener['certificates']> {
+    const served = front?.certificates
+    return served === undefined ? undefined : { expiries: served.expiries(), isWell: served.isWell() }
   }
 
   function isDraining(): boolean {
@@ -187,15 +229,18 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
     draining = true
     for (const res of connected.values()) if (res?.headersSent === false) res.shouldKeepAlive = false
     endTunnels()
+    http2.end()
+    redirect?.close()
     const closed = new Promise<void>((resolve) => {
-      server.once('close', resolve)
+      entrance.once('close', resolve)
     })
-    const cancel = needs.schedule(timeouts.drainMs, cut)
-    if (connected.size === 0) stopListening()
-    else needs.schedule(Math.min(LAME_DUCK_MS, timeouts.drainMs), stopListening)
+    const cancel = needs.schedule(drainMs, cut)
+    if (connections() === 0) stopListening()
+    else needs.schedule(Math.min(LAME_DUCK_MS, drainMs), stopListening)
     needs.schedule(SWEEP_MS, sweep)
     await closed
     cancel()
+    front?.stop()
     server.close()
     return cutAnswers
   }
@@ -205,11 +250,12 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
     stopped = true
     // The `close` of the HTTP server would also destroy connections whose answer is not yet out of our hands, so it comes
     // last, when all that it still does is to stop its timers.
-    TcpServer.prototype.close.call(server)
+    TcpServer.prototype.close.call(entrance)
+    http2.end()
   }
 
   function sweep(): void {
-    if (stopped && connected.size === 0) return
+    if (stopped && connections() === 0) return
     const isAnswering = [...connected.values()].some((res) => res?.writableFinished === false)
     quietMs = isAnswering ? 0 : quietMs + SWEEP_MS
     if (quietMs >= LAME_DUCK_MS) server.closeIdleConnections()
@@ -222,6 +268,8 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
       if (res?.writableFinished === false) cutAnswers += 1
       socket.destroy()
     }
+    cutAnswers += http2.cut()
+    front?.cut()
   }
 }
 
@@ -235,13 +283,5 @@ function becomesLast(res: ServerResponse, before: ServerResponse | undefined): b
   return true
 }
 
-function problemOf(error: ParserError): Problem {
-  return new Problem(PARSER_PROBLEMS.get(error.code ?? '') ?? 'invalid_request', { detail: error.code ?? error.message })
-}
-
 /** An error of a connection is told by its request or by `clientError`; unheard, it would end the process. */
 function ignore(): void {}
-
-function addressOf(socket: Duplex): string {
-  return 'remoteAddress' in socket && typeof socket.remoteAddress === 'string' ? socket.remoteAddress : ''
-}

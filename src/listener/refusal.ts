@@ -1,14 +1,21 @@
-import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
+import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { AnswerMessage, RequestMessage } from '../exchange/exchange.ts'
 import { describeProblem, type Problem } from '../problem/problem.ts'
+import { asksGrpc, grpcFields } from './grpc-refusal.ts'
 
 /** How much of an unwanted body is read and thrown away before the connection is cut. */
 const DISCARD_BYTES = 1024 * 1024
 
 /** Answers with a problem, unless an answer has begun: that one is cut, so that nobody takes it for whole. */
-export function refuse(res: ServerResponse, problem: Problem, requestId: string): void {
+export function refuse(res: AnswerMessage, problem: Problem, requestId: string): void {
   if (res.headersSent) {
     res.destroy()
+    return
+  }
+  if (asksGrpc(res.req)) {
+    res.writeHead(200, grpcFields(problem, requestId))
+    res.end()
     return
   }
   if (leavesMuch(res.req)) res.setHeader('connection', 'close')
@@ -21,8 +28,8 @@ export function refuse(res: ServerResponse, problem: Problem, requestId: string)
  * Whether reading on is not worth the connection: more is announced than is thrown away, or the client waits for a 100
  * and may never send the body, so that what comes next could be either (RFC 9110 §10.1.1).
  */
-function leavesMuch(req: IncomingMessage): boolean {
-  return req.headers.expect !== undefined || Number(req.headers['content-length'] ?? 0) > DISCARD_BYTES
+function leavesMuch(req: RequestMessage): boolean {
+  return req.headers['expect'] !== undefined || Number(req.headers['content-length'] ?? 0) > DISCARD_BYTES
 }
 
 /** The same on a bare socket: after an upgrade, or where the parser gave up. Ends the socket. */
@@ -37,14 +44,14 @@ export function refuseSocket(socket: Duplex, problem: Problem, requestId: string
 
 /**
  * Reads what is left of a request that was answered before it was whole, and throws it away: a connection that is closed
- * with unread octets is reset, and the client may lose the answer. Past a bound the connection is cut all the same.
+ * with unread octets is reset, and the client may lose the answer. Past a bound it is cut all the same.
  */
-export function discardRest(req: IncomingMessage): void {
+export function discardRest(req: RequestMessage): void {
   if (req.complete || req.destroyed) return
   let discarded = 0
   req.on('data', (chunk: Buffer) => {
     discarded += chunk.length
-    if (discarded > DISCARD_BYTES) req.socket.destroy()
+    if (discarded > DISCARD_BYTES) req.destroy()
   })
   req.on('error', ignore)
   req.resume()

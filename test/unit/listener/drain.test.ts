@@ -1,7 +1,7 @@
 import { once } from 'node:events'
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
+import type { AnswerMessage, RequestMessage } from '../../../src/exchange/exchange.ts'
 import { createListener, type Listener } from '../../../src/listener/listener.ts'
 import { schedule } from '../../../src/world.ts'
 import { testConfig } from '../../support/config.ts'
@@ -28,7 +28,7 @@ it('does not close a connection whose answer was ended but is not sent yet', asy
 })
 
 it('announces the end of a connection with the last of its pipelined answers only', async () => {
-  const waiting: ServerResponse[] = []
+  const waiting: AnswerMessage[] = []
   const { listener, port } = await listen((_, res) => void waiting.push(res))
   const client = await send(port, 'GET /1 HTTP/1.1\r\nhost: a\r\n\r\n')
   await until(() => waiting.length === 1)
@@ -42,13 +42,13 @@ it('announces the end of a connection with the last of its pipelined answers onl
 })
 
 it('does not take up a request that comes behind the announced end', async () => {
-  const waiting: ServerResponse[] = []
+  const waiting: AnswerMessage[] = []
   const { listener, port } = await listen((_, res) => void waiting.push(res))
   const client = await send(port, 'GET /1 HTTP/1.1\r\nhost: a\r\n\r\n')
   await until(() => waiting.length === 1)
   const drained = listener.drain(() => undefined)
   const received = textOf(client)
-  waiting[0]?.write('begin ')
+  waiting[0]?.write(Buffer.from('begin '))
   client.write('GET /2 HTTP/1.1\r\nhost: a\r\n\r\n')
   await pause(100)
   waiting[0]?.end('end')
@@ -68,12 +68,17 @@ it('counts what it cuts when told to wait no longer', async () => {
   expect(await textOf(client)).toBe('')
 })
 
-async function listen(
-  handle: (req: IncomingMessage, res: ServerResponse) => void,
-): Promise<{ listener: Listener; port: number }> {
+async function listen(handle: (req: RequestMessage, res: AnswerMessage) => void): Promise<{ listener: Listener; port: number }> {
   const config = testConfig('listeners: { public: { address: 127.0.0.1:0, origin: http://gateway.test } }')
   const listener = createListener(
-    { handle: async (req, res) => handle(req, res), upgrade: async () => undefined, malformed: () => 'id', schedule },
+    {
+      handle: async (req, res) => handle(req, res),
+      upgrade: async () => undefined,
+      malformed: () => 'id',
+      schedule,
+      readFile: async () => '',
+      certificatesRead: () => undefined,
+    },
     config.listeners.public,
   )
   return { listener, port: (await listener.listen()).port }
