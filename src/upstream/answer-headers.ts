@@ -48,6 +48,28 @@ export function answerFields({ status, headers }: AnswerHead, rules: HeaderRules
   return { fields, length }
 }
 
+/** What the path itself has set already. */
+interface OwnFields {
+  getHeaderNames(): readonly string[]
+  getHeader(name: string): unknown
+  setHeader(name: string, value: string): unknown
+}
+
+/**
+ * Takes what the upstream says under a name that the path itself has set out of `fields`: ours counts, and is there once. What an
+ * answer varies by adds up (RFC 9110 §12.5.5).
+ */
+export function leaveOut(fields: string[], own: OwnFields): void {
+  const names = own.getHeaderNames()
+  if (names.length === 0) return
+  for (let index = fields.length - 2; index >= 0; index -= 2) {
+    const name = (fields[index] ?? '').toLowerCase()
+    if (!names.includes(name)) continue
+    if (name === 'vary') own.setHeader(name, `${fields[index + 1] ?? ''}, ${String(own.getHeader(name))}`)
+    fields.splice(index, 2)
+  }
+}
+
 /** Whether the body is what the parser makes of it: any other transfer coding than chunked would be lost (RFC 9112 §6.1). */
 export function isReadable(headers: ResponseHeaders): boolean {
   const coding = headers['transfer-encoding']

@@ -1,18 +1,24 @@
-import type { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
-import type { Dispatcher } from 'undici'
-import type { Admitted, LiveEnd, LiveExchange } from '../exchange/exchange.ts'
+import type { RetryReason } from '../config/config.ts'
+import type { Admitted, LiveEnd, LiveExchange, RequestMessage } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
-import { answerFields, interimFields, isReadable, trailerFields, type ResponseHeaders } from './answer-headers.ts'
+import { answerFields, interimFields, isReadable, leaveOut, trailerFields, type ResponseHeaders } from './answer-headers.ts'
+import { attempt, type Attempt, type AttemptEvents } from './attempt.ts'
+import { noteLatency } from './destination.ts'
 import { streamBody } from './request-body.ts'
-import { problemOfEnd, problemOfFailure } from './failures.ts'
-import type { Destination, ForwardRecord, HttpIo, UpstreamNeeds } from './upstream.ts'
+import { isOfUpstream, problemOfEnd, problemOfFailure, reasonOfFailure } from './failures.ts'
+import { isRepeatable, reasonOfStatus } from './retries.ts'
+import type { Servers } from './servers.ts'
+import type { ForwardRecord, HttpIo, UpstreamNeeds } from './upstream.ts'
 
-/** One request to an upstream, and its answer to the client. */
+/** Most that is passed on before the final answer: it is written whether the client takes it or not. */
+const MOST_INTERIM_BYTES = 256 * 1024
+
+/** One request to an upstream, in as many attempts as it may have, and its answer to the client. */
 export function exchangeMessages(
   needs: UpstreamNeeds,
-  to: Destination,
+  servers: Servers,
   exchange: Admitted,
   fields: string[],
   io: HttpIo,
@@ -21,16 +27,29 @@ export function exchangeMessages(
   return new Promise((resolve, reject) => {
     const { req, res } = io
     const { route, bodyLength, principal } = exchange
+    servers.admit()
+    let to = servers.pick(exchange, undefined)
+    const { name, timeouts } = to.upstream
+    const retries = servers.retries !== undefined && isRepeatable(exchange.method, bodyLength) ? servers.retries : undefined
+    const responseMs = route.responseTimeoutMs ?? timeouts.responseMs
+    const requestMs = route.requestTimeoutMs ?? timeouts.requestMs
     const startedMs = needs.monotonicMs()
-    let controller: Dispatcher.DispatchController | undefined
+    let sentMs = startedMs
+    let running: Attempt | undefined
+    let attempts = 0
     let started = false
     let ended = false
     let remaining = -1
+    let interimBytes = 0
     let cancelStall: (() => void) | undefined
+    let cancelAgain: (() => void) | undefined
+    let cancelLimit: (() => void) | undefined
     const body = openBody()
     const live: LiveExchange | undefined = principal.kind === 'identified' ? { exchange, principal, end: tokenIsOver } : undefined
+    const told: AttemptEvents = { interim: passInterim, head, data, end, failed }
 
-    if (route.host === 'preserve') fields.push('host', exchange.authority)
+    if (route.hostName !== undefined) fields.push('host', route.hostName)
+    else if (route.host === 'preserve') fields.push('host', exchange.authority)
     res.on('close', clientGone)
     // Nothing more is heard of a connection that went while the steps before had to wait.
     if (res.destroyed) {
@@ -38,16 +57,9 @@ export function exchangeMessages(
       return
     }
     if (live !== undefined) needs.live.enter(live)
-    const request = {
-      path: to.basePath + exchange.forwardPath + exchange.query,
-      method: exchange.method,
-      headers: fields,
-      body: body ?? null,
-      // The same for all: otherwise it is taken from the Host field, and a change of it costs the connection.
-      servername: to.url.hostname,
-      ...(route.responseTimeoutMs === undefined ? {} : { headersTimeout: route.responseTimeoutMs }),
-    }
-    to.pool.dispatch(request, { onRequestStart, onResponseStart, onResponseData, onResponseEnd, onResponseError })
+    if (requestMs !== undefined) cancelLimit = needs.schedule(requestMs, tookTooLong)
+    servers.retries?.deposit()
+    send(responseMs)
     res.on('drain', resume)
 
     function openBody(): Readable | undefined {
@@ -56,29 +68,65 @@ export function exchangeMessages(
       return streamBody(req, route.bodyBytes, record, needs)
     }
 
-    function onRequestStart(given: Dispatcher.DispatchController): void {
-      controller = given
-      if (ended) given.abort(new Error('the client is gone'))
+    function send(headersTimeout: number): void {
+      const request = {
+        path: to.basePath + exchange.forwardPath + exchange.query,
+        method: exchange.method,
+        headers: fields,
+        body: body ?? null,
+        // The same for all: otherwise it is taken from the Host field, and a change of it costs the connection.
+        servername: to.url.hostname,
+        headersTimeout,
+        bodyTimeout: route.idleTimeoutMs ?? timeouts.idleMs,
+      }
+      running = attempt(to, request, told)
     }
 
-    function onResponseStart(given: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
-      if (ended) return
-      if (status < 200) return passInterim(status, headers)
-      if (!isReadable(headers)) return given.abort(new Error('the transfer coding of the answer is not chunked'))
+    function head(status: number, headers: ResponseHeaders): boolean {
+      if (ended) return false
+      if (!isReadable(headers)) {
+        running?.abort(new Error('the transfer coding of the answer is not chunked'))
+        return true
+      }
+      const nowMs = needs.monotonicMs()
+      const failure = reasonOfStatus(status)
+      noteLatency(to, nowMs - sentMs)
+      to.judge?.(to, failure === undefined, nowMs - sentMs)
+      if (failure !== undefined && isTriedAgain(failure, nowMs)) return false
       const answer = answerFields({ status, headers }, route.responseHeaders, exchange.id)
+      leaveOut(answer.fields, res)
       res.writeHead(status, answer.fields)
       started = true
       remaining = answer.length ?? -1
       record.status = status
-      record.upstreamMs = needs.monotonicMs() - startedMs
-      needs.answered(to.upstream.name, record.upstreamMs / 1000)
+      record.upstreamMs = nowMs - startedMs
+      needs.answered(name, record.upstreamMs / 1000)
       // The rest of this packet is parsed before microtasks run: a body that came with the head leaves with it.
       queueMicrotask(flushHead)
+      return true
+    }
+
+    /** Sends it once more, where it may be, to another destination, where there is one. */
+    function isTriedAgain(reason: RetryReason, nowMs: number): boolean {
+      // All attempts together have the time of one.
+      if (retries === undefined || nowMs - startedMs >= responseMs || !retries.spend(reason, attempts)) return false
+      const waitMs = retries.backOffMs(attempts)
+      attempts += 1
+      running = undefined
+      cancelAgain = needs.schedule(waitMs, () => {
+        sentMs = needs.monotonicMs()
+        to = servers.pick(exchange, to)
+        send(Math.max(1, responseMs - (sentMs - startedMs)))
+      })
+      return true
     }
 
     function passInterim(status: number, headers: ResponseHeaders): void {
-      if (req.httpVersionMinor === 0) return
-      if (status === 102 || status === 103) res.writeInformation(status, interimFields(headers, route.responseHeaders))
+      if (ended || req.httpVersion === '1.0') return
+      if (status !== 102 && status !== 103) return
+      const given = interimFields(headers, route.responseHeaders)
+      for (const text of given) interimBytes += text.length
+      if (interimBytes <= MOST_INTERIM_BYTES) res.writeInformation(status, given)
     }
 
     function flushHead(): void {
@@ -86,25 +134,25 @@ export function exchangeMessages(
       if (record.bytesOut === 0 && !ended && !res.destroyed) res.write('', 'latin1')
     }
 
-    function onResponseData(given: Dispatcher.DispatchController, chunk: Buffer): void {
+    function data(chunk: Buffer): boolean {
       record.bytesOut += chunk.length
       needs.moved(chunk.length)
       if (record.bytesOut === remaining) {
         res.end(chunk)
-        return
+        return true
       }
-      if (res.write(chunk)) return
-      given.pause()
+      if (res.write(chunk)) return true
       cancelStall?.()
       cancelStall = needs.schedule(needs.stallMs, () => res.destroy())
+      return false
     }
 
     function resume(): void {
       cancelStall?.()
-      controller?.resume()
+      running?.resume()
     }
 
-    function onResponseEnd(_: Dispatcher.DispatchController, trailers: ResponseHeaders): void {
+    function end(trailers: ResponseHeaders): void {
       if (ended) return
       const fields = trailerFields(trailers, route.responseHeaders)
       if (fields.length > 0 && remaining < 0) res.addTrailers(fields)
@@ -116,19 +164,25 @@ export function exchangeMessages(
 
     function close(): void {
       ended = true
+      cancelAgain?.()
+      cancelLimit?.()
       if (live !== undefined) needs.live.leave(live)
     }
 
-    function onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    function failed(error: Error, wasSent: boolean): void {
       if (ended) return
-      close()
+      const isBroken = req.destroyed && !req.complete
       const problem = error instanceof Problem ? error : problemOfFailure(error)
-      leaveBody(body, req)
-      if (!started) {
-        reject(req.destroyed && !req.complete ? broken() : problem)
-        return
+      if (!isBroken && isOfUpstream(problem)) {
+        const nowMs = needs.monotonicMs()
+        to.judge?.(to, false, nowMs - sentMs)
+        const reason = started ? undefined : reasonOfFailure(error, wasSent)
+        if (reason !== undefined && isTriedAgain(reason, nowMs)) return
       }
-      cut()
+      close()
+      leaveBody(body, req)
+      if (started) cut()
+      else reject(isBroken ? broken() : problem)
     }
 
     function cut(): void {
@@ -136,8 +190,8 @@ export function exchangeMessages(
       cancelStall?.()
       // A length or a last chunk that never comes tells the client that the answer was cut (RFC 9112 §8). An HTTP/1.0
       // client reads until the connection closes, so there only a reset can tell.
-      if (remaining < 0 && req.httpVersionMinor === 0 && req.socket instanceof Socket) req.socket.resetAndDestroy()
-      else res.destroy()
+      if (remaining < 0 && req.httpVersion === '1.0') reset(req.socket)
+      res.destroy()
       resolve()
     }
 
@@ -145,13 +199,22 @@ export function exchangeMessages(
       if (ended || res.writableEnded) return true
       // Whoever asked in time gets the answer: refused now, a change that the upstream makes would be made twice.
       if (reason === 'expired' && !started && (body === undefined || req.complete)) return false
-      close()
       record.ended = reason
-      body?.destroy()
-      controller?.abort(new Error('the token of the request is over'))
-      if (started) cut()
-      else reject(problemOfEnd(reason))
+      breakOff(new Error('the token of the request is over'), problemOfEnd(reason))
       return true
+    }
+
+    function tookTooLong(): void {
+      if (!ended)
+        breakOff(new Error('the exchange took too long'), new Problem('upstream_timeout', { detail: 'timeouts.request' }))
+    }
+
+    function breakOff(error: Error, problem: Problem): void {
+      close()
+      body?.destroy()
+      running?.abort(error)
+      if (started) cut()
+      else reject(problem)
     }
 
     function clientGone(): void {
@@ -160,7 +223,7 @@ export function exchangeMessages(
       close()
       record.aborted = true
       body?.destroy()
-      controller?.abort(new Error('the client is gone'))
+      running?.abort(new Error('the client is gone'))
       resolve()
     }
 
@@ -171,8 +234,13 @@ export function exchangeMessages(
   })
 }
 
+/** Over TLS the missing farewell says the same (RFC 8446 §6.1). */
+function reset(socket: unknown): void {
+  if (socket instanceof Socket && !('encrypted' in socket)) socket.resetAndDestroy()
+}
+
 /** Lets go of a request body that nobody wants any more; what still comes is read and thrown away by the listener. */
-function leaveBody(body: Readable | undefined, req: IncomingMessage): void {
+function leaveBody(body: Readable | undefined, req: RequestMessage): void {
   if (body === undefined || req.complete) return
   body.destroy()
 }

@@ -3,7 +3,8 @@ import type { Socket } from 'node:net'
 import type { ServerOptions } from 'http-proxy-3'
 import type { Admitted } from '../exchange/exchange.ts'
 import { answerFields } from './answer-headers.ts'
-import type { Destination, ForwardRecord } from './upstream.ts'
+import type { Destination } from './destination.ts'
+import type { ForwardRecord } from './upstream.ts'
 
 type OutgoingFields = Record<string, string | string[]>
 
@@ -17,7 +18,7 @@ export function tunnelOptions(to: Destination): ServerOptions {
     target: {
       protocol: url.protocol,
       host: url.host,
-      hostname: url.hostname,
+      hostname: to.address ?? url.hostname,
       port: url.port === '' ? DEFAULT_PORTS[url.protocol === 'https:' ? 'https' : 'http'] : Number(url.port),
       ...(tls.ca === undefined ? {} : { ca: tls.ca }),
       ...(tls.certificate === undefined ? {} : { cert: tls.certificate }),
@@ -35,7 +36,8 @@ export function tunnelOptions(to: Destination): ServerOptions {
 
 export function requestHeaders(fields: readonly string[], to: Destination, exchange: Admitted): OutgoingFields {
   const headers = asObject(fields)
-  headers['host'] = exchange.route.host === 'preserve' ? exchange.authority : to.url.host
+  const { host, hostName } = exchange.route
+  headers['host'] = hostName ?? (host === 'preserve' ? exchange.authority : to.url.host)
   headers['connection'] = 'Upgrade'
   headers['upgrade'] = 'websocket'
   return headers

@@ -1,5 +1,5 @@
-import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
+import type { RequestMessage } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
 import type { UpstreamNeeds } from './upstream.ts'
 
@@ -8,7 +8,7 @@ import type { UpstreamNeeds } from './upstream.ts'
  * answer can still be given. Fails with `payload_too_large` past `limit` octets.
  */
 export function streamBody(
-  req: IncomingMessage,
+  req: RequestMessage,
   limit: number,
   record: { bytesIn: number },
   needs: Pick<UpstreamNeeds, 'moved'>,
@@ -19,6 +19,8 @@ export function streamBody(
   req.on('close', onClose)
   req.on('error', onError)
   req.pause()
+  // Whoever sends it hears of its end; while it waits for a connection nobody does, and that must not end the process.
+  body.on('error', ignore)
   return body
 
   function read(): void {
@@ -49,7 +51,12 @@ export function streamBody(
   }
 
   function destroy(error: Error | null, done: (error: Error | null) => void): void {
-    req.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onError)
+    req.off('data', onData)
+    req.off('end', onEnd)
+    req.off('close', onClose)
+    req.off('error', onError)
     done(error)
   }
 }
+
+function ignore(): void {}

@@ -4,10 +4,13 @@ import type { Duplex } from 'node:stream'
 import type { ProxyServer } from 'http-proxy-3'
 import type { Admitted, LiveEnd, LiveExchange } from '../exchange/exchange.ts'
 import type { Problem } from '../problem/problem.ts'
-import { problemOfFailure } from './failures.ts'
+import { takePlace } from './destination.ts'
+import { isOfUpstream, problemOfFailure } from './failures.ts'
 import { closeFrameForClient, closeFrameForUpstream, createFrameFollower, type CloseReason } from './frames.ts'
 import { cleanAnswer, paceAnswer, requestHeaders, tunnelOptions } from './handshake.ts'
-import type { Destination, ForwardRecord, TunnelIo, UpstreamNeeds } from './upstream.ts'
+import { reasonOfStatus } from './retries.ts'
+import type { Servers } from './servers.ts'
+import type { ForwardRecord, TunnelIo, UpstreamNeeds } from './upstream.ts'
 
 /** A WebSocket that is open: both of its ends. */
 interface LiveTunnel {
@@ -20,7 +23,7 @@ interface Ends {
 }
 
 export interface Tunnels {
-  open(to: Destination, exchange: Admitted, fields: string[], io: TunnelIo, record: ForwardRecord): Promise<void>
+  open(servers: Servers, exchange: Admitted, fields: string[], io: TunnelIo, record: ForwardRecord): Promise<void>
   /** Ends those that are open, and from now on each as soon as it opens. */
   endAll(reason: CloseReason): void
 }
@@ -35,12 +38,21 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
   let library: Promise<{ readonly ProxyServer: typeof ProxyServer }> | undefined
   return { open, endAll }
 
-  async function open(to: Destination, exchange: Admitted, fields: string[], io: TunnelIo, record: ForwardRecord): Promise<void> {
+  async function open(
+    servers: Servers,
+    exchange: Admitted,
+    fields: string[],
+    io: TunnelIo,
+    record: ForwardRecord,
+  ): Promise<void> {
     // Read with the first handshake: a gateway without WebSockets does without its megabytes.
     library ??= import('http-proxy-3')
     const { ProxyServer } = await library
     return new Promise((resolve, reject) => {
       const { req, socket } = io
+      servers.admit()
+      const to = servers.pick(exchange, undefined)
+      const place = takePlace(to)
       let failure: Problem | undefined
       let request: ClientRequest | undefined
       let answered = false
@@ -111,6 +123,8 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
         record.status = status
         record.upstreamMs = needs.monotonicMs() - startedMs
         needs.answered(to.upstream.name, record.upstreamMs / 1000)
+        place.answered()
+        to.judge?.(to, reasonOfStatus(status) === undefined, record.upstreamMs)
       }
 
       function onError(error: Error): void {
@@ -119,12 +133,14 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
           return
         }
         failure = problemOfFailure(error)
+        if (isOfUpstream(failure)) to.judge?.(to, false, needs.monotonicMs() - startedMs)
         // The library ends the socket right after this listener, so the refusal has to be written here and now.
         io.refuse(failure)
         reject(failure)
       }
 
       function settle(): void {
+        place.leave()
         if (failure !== undefined) return
         if (!answered) {
           record.aborted = true

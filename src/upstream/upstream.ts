@@ -6,16 +6,18 @@
  *
  * @module
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { isIP } from 'node:net'
+import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { buildConnector, Pool } from 'undici'
-import type { UpstreamConfig } from '../config/config.ts'
-import type { Admitted, LiveEnd, LiveExchange } from '../exchange/exchange.ts'
+import { isSame, type UpstreamConfig } from '../config/config.ts'
+import type { Admitted, AnswerMessage, LiveEnd, LiveExchange, RequestMessage } from '../exchange/exchange.ts'
 import type { Problem } from '../problem/problem.ts'
 import { exchangeMessages } from './forward.ts'
+import { createServers, type Servers, type ServersNeeds } from './servers.ts'
+import type { ServersState, TargetHealth } from './state.ts'
 import { createTunnels } from './tunnel.ts'
-import { dropUnaskedContinue } from './unasked-continue.ts'
+
+export { systemNames } from './names.ts'
+export type { ServersState } from './state.ts'
 
 /** What the forward step notes of a request as it goes. */
 export interface ForwardRecord {
@@ -32,10 +34,7 @@ export interface ForwardRecord {
   ended: LiveEnd | undefined
 }
 
-export interface UpstreamNeeds {
-  monotonicMs(): number
-  /** Runs once after `delayMs`; returns the way to call it off. */
-  schedule(delayMs: number, run: () => void): () => void
+export interface UpstreamNeeds extends ServersNeeds {
   readonly live: LiveExchanges
   answered(upstream: string, seconds: number): void
   /** So many octets of a body were passed on, either way. */
@@ -67,14 +66,29 @@ export interface Upstreams {
    * @throws Problem before the upstream's 101
    */
   tunnel(exchange: Admitted, fields: string[], io: TunnelIo, record: ForwardRecord): Promise<void>
+  /** Begins to ask targets how they are, and where. Resolves when each was asked once, or did not answer soon. */
+  start(): Promise<void>
+  /** How each upstream is. */
+  describe(): readonly ServersState[]
+  /** Whether each target of each upstream takes requests. */
+  targets(): readonly TargetHealth[]
   /** Ends all WebSockets with 1001 (RFC 6455 §7.4.1), those too that are just being opened. */
   endTunnels(): void
-  close(): Promise<void>
+  /** What `others` go on with stays open. */
+  close(others?: readonly Upstreams[]): Promise<void>
+  /** By name, for the upstreams of the next configuration. */
+  readonly opened: ReadonlyMap<string, Opened>
+}
+
+/** The servers of an upstream with what they were made of. */
+interface Opened {
+  readonly of: UpstreamConfig
+  readonly servers: Servers
 }
 
 export interface HttpIo {
-  readonly req: IncomingMessage
-  readonly res: ServerResponse
+  readonly req: RequestMessage
+  readonly res: AnswerMessage
 }
 
 export interface TunnelIo {
@@ -86,89 +100,61 @@ export interface TunnelIo {
   refuse(problem: Problem): void
 }
 
-/** One address of an upstream. */
-export interface Destination {
-  readonly url: URL
-  /** Path of the URL, without a slash at its end. */
-  readonly basePath: string
-  readonly pool: Pool
-  /** Name that the upstream's certificate must be for, sent as SNI; empty where that is an IP address (RFC 6066 §3). */
-  readonly tlsName: string
-  readonly upstream: UpstreamConfig
-}
-
-export function createUpstreams(needs: UpstreamNeeds, configs: Iterable<UpstreamConfig>): Upstreams {
-  const upstreams = new Map<string, () => Destination>()
-  const pools: Pool[] = []
-  for (const config of configs) {
-    const destinations = config.targets.map((url) => openDestination(url, config))
-    for (const { pool } of destinations) pools.push(pool)
-    upstreams.set(config.name, roundRobin(destinations))
+/**
+ * @param before Those of the configuration before: what is configured alike goes over, with its connections and what is known
+ * of its health.
+ */
+export function createUpstreams(needs: UpstreamNeeds, configs: Iterable<UpstreamConfig>, before?: Upstreams): Upstreams {
+  const opened = new Map<string, Opened>()
+  const upstreams = new Map<string, Servers>()
+  const made: Servers[] = []
+  for (const of of configs) {
+    const known = before?.opened.get(of.name)
+    const isKept = known !== undefined && isSame(known.of, of)
+    const servers = isKept ? known.servers : createServers(needs, of)
+    if (!isKept) made.push(servers)
+    opened.set(of.name, { of, servers })
+    upstreams.set(of.name, servers)
   }
   const tunnels = createTunnels(needs)
-  return { forward, tunnel, endTunnels, close }
+  return { forward, tunnel, start, describe, targets, endTunnels, close, opened }
 
   function forward(exchange: Admitted, fields: string[], io: HttpIo, record: ForwardRecord): Promise<void> {
-    return exchangeMessages(needs, pick(exchange, record), exchange, fields, io, record)
+    return exchangeMessages(needs, serversOf(exchange, record), exchange, fields, io, record)
   }
 
   function tunnel(exchange: Admitted, fields: string[], io: TunnelIo, record: ForwardRecord): Promise<void> {
-    return tunnels.open(pick(exchange, record), exchange, fields, io, record)
+    return tunnels.open(serversOf(exchange, record), exchange, fields, io, record)
   }
 
-  function pick(exchange: Admitted, record: ForwardRecord): Destination {
+  function serversOf(exchange: Admitted, record: ForwardRecord): Servers {
     const { target } = exchange.route
-    const next = target.kind === 'upstream' ? upstreams.get(target.upstream) : undefined
-    if (next === undefined) throw new Error(`route ${exchange.route.name} names no upstream`)
-    const destination = next()
-    record.upstream = destination.upstream.name
-    return destination
+    const servers = target.kind === 'upstream' ? upstreams.get(target.upstream) : undefined
+    if (servers === undefined) throw new Error(`route ${exchange.route.name} names no upstream`)
+    record.upstream = servers.name
+    return servers
+  }
+
+  async function start(): Promise<void> {
+    await Promise.all(made.map((servers) => servers.start()))
+  }
+
+  function describe(): readonly ServersState[] {
+    return [...upstreams.values()].map((servers) => servers.describe())
+  }
+
+  function targets(): readonly TargetHealth[] {
+    return [...upstreams.values()].flatMap((servers) => servers.targets())
   }
 
   function endTunnels(): void {
     tunnels.endAll('goingAway')
   }
 
-  async function close(): Promise<void> {
+  async function close(others: readonly Upstreams[] = []): Promise<void> {
     endTunnels()
-    await Promise.all(pools.map((pool) => pool.destroy()))
-  }
-}
-
-function openDestination(url: URL, upstream: UpstreamConfig): Destination {
-  const { tls, timeouts } = upstream
-  const hostname = url.hostname.startsWith('[') ? url.hostname.slice(1, -1) : url.hostname
-  const tlsName = tls.serverName ?? (isIP(hostname) === 0 ? hostname : '')
-  const connect = buildConnector({
-    allowH2: false,
-    timeout: timeouts.connectMs,
-    rejectUnauthorized: tls.verify,
-    ...(tls.ca === undefined ? {} : { ca: tls.ca }),
-    ...(tls.certificate === undefined ? {} : { cert: tls.certificate }),
-    ...(tls.key === undefined ? {} : { key: tls.key }),
-  })
-  const pool = new Pool(url.origin, {
-    connections: upstream.connections,
-    pipelining: 1,
-    allowH2: false,
-    headersTimeout: timeouts.responseMs,
-    bodyTimeout: timeouts.idleMs,
-    // The library would take the name from the Host field, which is the client's under `host: preserve`.
-    connect: (options, done) =>
-      connect({ ...options, servername: tlsName }, (error, socket) => {
-        if (error !== null) done(error, null)
-        else done(null, dropUnaskedContinue(socket))
-      }),
-  })
-  return { url, basePath: url.pathname.replace(/\/+$/, ''), pool, tlsName, upstream }
-}
-
-function roundRobin(destinations: readonly Destination[]): () => Destination {
-  let turn = 0
-  return function next() {
-    const destination = destinations[turn % destinations.length]
-    turn += 1
-    if (destination === undefined) throw new Error('an upstream has at least one target')
-    return destination
+    const isKept = (servers: Servers) => others.some((other) => other.opened.get(servers.name)?.servers === servers)
+    const left = [...upstreams.values()].filter((servers) => !isKept(servers))
+    await Promise.all(left.map((servers) => servers.close()))
   }
 }
