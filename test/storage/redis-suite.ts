@@ -11,6 +11,7 @@ import type { RedisServer } from '../support/redis.ts'
 import { aSession, keyStoreContract, sid, withBackend } from './contract.ts'
 import type { Clock } from './contract.ts'
 import { revocationLogContract } from './log-contract.ts'
+import { rateCountsContract } from './rate-counts-contract.ts'
 import { sessionStoreContract } from './session-contract.ts'
 import { usedTokensContract } from './used-contract.ts'
 import { snapshotOf } from '../support/log.ts'
@@ -55,6 +56,7 @@ export function redisContract(servers: () => Servers): void {
     revocationLogContract(open)
     keyStoreContract(open)
     usedTokensContract(open)
+    rateCountsContract(open)
   })
 
   describe('in Redis', () => {
@@ -118,6 +120,19 @@ export function redisContract(servers: () => Servers): void {
       const { bucket: b } = await begin(sid('a'))
       await backend().sessions.endAll(USER, ending())
       await expectLife(`tenant:acme:refresh:{${b}}:${sid('a')}`, clock.now + 902)
+    })
+
+    test('the end of a tenant takes in tokens of a gateway whose clock is ahead by the two seconds that are let pass', async () => {
+      await backend().sessions.revoke({ kind: 'tenant', tenant: 'acme' }, ending())
+      const facts = [...(await keysIn(servers().nodes))].filter(([key]) => key.startsWith('tenant:acme:ended:'))
+      expect(facts).not.toEqual([])
+      for (const [key, redis] of facts) {
+        const fact: unknown = JSON.parse((await redis.get(key)) ?? '')
+        expect(fact).toEqual([expect.any(String), 'acme', expect.any(Number)])
+        if (!Array.isArray(fact)) throw new Error('no fact')
+        expect(fact[2] - clock.now).toBeGreaterThanOrEqual(2)
+        expect(fact[2] - clock.now).toBeLessThanOrEqual(2 + 60)
+      }
     })
 
     test('revocations that expired leave the set of live ones', async () => {

@@ -13,6 +13,8 @@ export const BUCKETS_KEY = 'storage:buckets'
 export interface Layout {
   readonly buckets: number
   bucketOf(user: { readonly tenant: string; readonly user: string }): number
+  /** The bucket of what belongs to no user. */
+  bucketOfText(text: string): number
   /** Hash: a session and the generation of its refresh token. */
   session(tenant: string, bucket: number, id: string): string
   /** Sorted set: ids of a user's sessions by the second at which each ends unless it is used. */
@@ -25,6 +27,8 @@ export interface Layout {
   ended(tenant: string, bucket: number, user?: string): string
   /** That a token was used on a route that takes each one once, for as long as it lives. Issuer names have no colon. */
   used(tenant: string, bucket: number, issuer: string, id: string): string
+  /** Number: until when a caller of a rate limit is in debt. Only the name of the route may hold anything; policies have no colon. */
+  limit(bucket: number, route: string, policy: string, caller: string): string
   /** Stream: the ordered feed of revocations. */
   feed(bucket: number): string
   /** Sorted set: the facts of all live revocations by expiry. */
@@ -40,12 +44,15 @@ export function createLayout(isCluster: boolean): Layout {
   return {
     buckets,
     bucketOf: ({ tenant, user }) => (buckets === 1 ? 0 : hash(`${tenant}\0${user}`) % buckets),
+    bucketOfText: (text) => (buckets === 1 ? 0 : hash(text) % buckets),
     session: (tenant, bucket, id) => `tenant:${tenant}:refresh:{${bucket}}:${id}`,
     index: (tenant, bucket, user) => `tenant:${tenant}:sessions:{${bucket}}:${userInKey(user)}`,
     epoch: (tenant, bucket, user) => `tenant:${tenant}:epoch:{${bucket}}${endOf(user)}`,
     revoked: (tenant, bucket, id) => `tenant:${tenant}:revoked:{${bucket}}:${id}`,
     ended: (tenant, bucket, user) => `tenant:${tenant}:ended:{${bucket}}${endOf(user)}`,
     used: (tenant, bucket, issuer, id) => `tenant:${tenant}:used:{${bucket}}:${issuer}:${id}`,
+    // Encoded, since a route without a name is called by its match: `:` and `{` would be read as ours.
+    limit: (bucket, route, policy, caller) => `limit:{${bucket}}:${encodeURIComponent(route)}:${policy}:${caller}`,
     feed: (bucket) => `revocations:{${bucket}}`,
     live: (bucket) => `revocations:live:{${bucket}}`,
     mark: (bucket) => `storage:mark:{${bucket}}`,

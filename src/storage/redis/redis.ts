@@ -8,6 +8,7 @@
  *
  * @module
  */
+import type { SharedCounts } from '../../quota/quota.ts'
 import type { UsedTokens } from '../../replay/replay.ts'
 import type { RevocationLog, RevocationLookup } from '../../revocation/revocation.ts'
 import type { SessionStore } from '../../services/sessions/sessions.ts'
@@ -25,6 +26,7 @@ import { BUCKETS_KEY, createLayout } from './layout.ts'
 import type { Layout } from './layout.ts'
 import { createNear } from './near.ts'
 import type { Near } from './near.ts'
+import { createRateCounts } from './rate-counts.ts'
 import { createReplication } from './replication.ts'
 import type { ReplicationNeeds } from './replication.ts'
 import { createRevocationLog } from './revocation-log.ts'
@@ -57,6 +59,7 @@ export interface RedisStorage {
   readonly sessions: SessionStore
   readonly log: RevocationLog & RevocationLookup
   readonly used: UsedTokens
+  readonly counts: SharedCounts
   /** What gateways tell each other of usernames, for so long. */
   names(cacheSeconds: number): NameCache
   /** Resolves when Redis answers. */
@@ -162,6 +165,7 @@ async function assemble({ needs, config, layout, connection, returns }: Opened):
       ...createRevocationLookup({ connection, layout, nowSeconds }),
     },
     used: createUsedTokens({ connection, layout, replication }),
+    counts: createRateCounts({ connection, layout }),
     names: (seconds) => createUsernameCache({ connection, random, isCluster: config.kind === 'cluster' }, seconds),
     ping: async () => void (await connection.send('PING')),
     unconfirmed: replication.unconfirmed,
