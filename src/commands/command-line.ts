@@ -7,16 +7,17 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { openBreachedFile } from '../breached-file.ts'
-import { ConfigError, loadConfig, type Config } from '../config/config.ts'
-import { findRouteFaultsOf } from '../gateway.ts'
+import { ConfigError, type Config } from '../config/config.ts'
 import { verifyAudit } from './audit.ts'
-import { check } from './check.ts'
+import { check, checkFaults } from './check.ts'
 import { createClient } from './clients.ts'
 import { keys } from './keys.ts'
 import { migrate } from './migrate.ts'
 import { routes } from './routes.ts'
-import { UsageError } from './usage.ts'
+import type { StartSource } from './reloading.ts'
+import { readSource } from './source.ts'
 import { start, type Surroundings } from './start.ts'
+import { UsageError } from './usage.ts'
 
 /** The process, as far as commands need it. What they print goes where log lines go. */
 export interface CommandProcess extends Surroundings {
@@ -26,8 +27,10 @@ export interface CommandProcess extends Surroundings {
 const USAGE = `gatehouse COMMAND [--config FILE]
 
   start                                runs the gateway (the default)
-  check                                reads the configuration and reports every fault
+  check                                reads the configuration and reports every fault and warning (--strict: a warning is a fault)
+  diff OLD NEW                         shows what changes in access from one configuration to the other; exit code 1: it is wider
   routes                               lists each route and who may use it
+  explain METHOD URL                   what would become of a request, and why (--token T, --header "NAME: VALUE", --ip ADDRESS)
   keys list --tenant T                 shows the signing keys of a tenant
   keys rotate --tenant T               makes the next key sign, or publishes one that will
   keys retire --tenant T --kid K       ends a key at once, and every token that it signed (--reason TEXT)
@@ -52,12 +55,12 @@ interface Command {
   readonly takesJson?: false
   readonly needs?: readonly Option[]
   readonly takes?: readonly Option[]
-  run(config: Config, values: Values, around: CommandProcess): number | Promise<number>
+  run(config: Config, values: Values, around: CommandProcess, source: StartSource): number | Promise<number>
 }
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
-  ['start', { takesJson: false, run: (config, _, around) => start(config, around) }],
-  ['check', { run: runCheck }],
+  ['start', { takesJson: false, run: (config, _, around, source) => start(config, source, around) }],
+  ['check', { takes: ['strict'], run: runCheck }],
   ['routes', { run: (config, { json }, around) => print(routes(config, json), around) }],
   ['keys list', { needs: ['tenant'], run: runKeys('list') }],
   ['keys rotate', { needs: ['tenant'], takes: ['reason'], run: runKeys('rotate') }],
@@ -69,7 +72,6 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['migrate down', { takes: ['to'], run: runMigrate('down') }],
   ['doctor', { run: runDoctor }],
 ])
-const LATER: ReadonlySet<string> = new Set(['explain', 'diff'])
 /** First words of commands that have two. */
 const GROUPS: ReadonlySet<string> = new Set(
   [...COMMANDS.keys()].flatMap((name) => (name.includes(' ') ? name.split(' ', 1) : [])),
@@ -86,15 +88,14 @@ export async function runCommand(args: readonly string[], around: CommandProcess
   try {
     parsed = parse(args)
   } catch (error) {
-    // Commands of later releases have options of their own, which are no fault of the user's.
-    const later = args.find((one) => LATER.has(one))
-    return refuseUsage(later === undefined ? faultOfArguments(error) : notYet(later), around)
+    return refuseUsage(faultOfArguments(error), around)
   }
   const { values, positionals } = parsed
   if (values.help) return print(USAGE, around)
   if (values.version) return print(`${version()}\n`, around)
   const [first = 'start', second, ...more] = positionals
-  if (LATER.has(first)) return refuseUsage(notYet(first), around)
+  if (first === 'diff') return runDiff(positionals.slice(1), values, around)
+  if (first === 'explain') return runExplain(positionals.slice(1), values, around)
   const name = GROUPS.has(first) && second !== undefined ? `${first} ${second}` : first
   const rest = name === first && second !== undefined ? [second, ...more] : more
   const command = COMMANDS.get(name)
@@ -103,8 +104,13 @@ export async function runCommand(args: readonly string[], around: CommandProcess
   if (rest.length > 0) return refuseUsage(`${name} takes no argument: ${rest.join(' ')}`, around)
   const fault = faultOfOptions(name, command, values)
   if (fault !== undefined) return refuseUsage(fault, around)
-  const file = values.config ?? (around.environment['GATEHOUSE_CONFIG'] || './gateway.yaml')
-  return withConfig(file, around, (config) => command.run(config, values, around))
+  const file = fileIn(values, around)
+  const tell = name === 'check' && values.json ? 'faults as JSON' : undefined
+  return withConfig(file, around, (config, source) => command.run(config, values, around, source), tell)
+}
+
+function fileIn({ config }: Values, { environment }: CommandProcess): string {
+  return config ?? (environment['GATEHOUSE_CONFIG'] || './gateway.yaml')
 }
 
 function inGroup(group: string): string {
@@ -115,7 +121,11 @@ function parse(args: readonly string[]) {
   return parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS })
 }
 
-function faultOfOptions(name: string, { takesJson, needs = [], takes = [] }: Command, values: Values): string | undefined {
+function faultOfOptions(
+  name: string,
+  { takesJson, needs = [], takes = [] }: Omit<Command, 'run'>,
+  values: Values,
+): string | undefined {
   if (values.json && takesJson === false) return `${name} takes no --json`
   if (values.config === '') return '--config needs the name of a file'
   const missing = needs.find((option) => values[option] === undefined || values[option] === '')
@@ -127,9 +137,39 @@ function faultOfOptions(name: string, { takesJson, needs = [], takes = [] }: Com
 }
 
 /** The file of breached passwords is too large to be read with the configuration. */
-async function runCheck(config: Config, { json }: Values, around: CommandProcess): Promise<number> {
+async function runCheck(config: Config, { json, strict }: Values, around: CommandProcess): Promise<number> {
   await openBreachedFile(config.accounts)
-  return print(check(config, json), around)
+  print(check(config, json), around)
+  return strict === true && config.warnings !== undefined ? 2 : 0
+}
+
+/** Two configurations in place of one. */
+function runDiff(files: readonly string[], values: Values, around: CommandProcess): number | Promise<number> {
+  const [old = '', now = '', ...more] = files
+  if (now === '' || more.length > 0) return refuseUsage('diff needs two configurations: write diff OLD NEW', around)
+  const fault = faultOfOptions('diff', {}, values) ?? (values.config === undefined ? undefined : 'diff takes no --config')
+  if (fault !== undefined) return refuseUsage(fault, around)
+  return withConfig(old, around, (before) =>
+    withConfig(now, around, async (after) => {
+      const { diff } = await import('./diff.ts')
+      const { text, code } = diff(before, after, values.json)
+      print(text, around)
+      return code
+    }),
+  )
+}
+
+/** A request in place of options. */
+function runExplain(request: readonly string[], values: Values, around: CommandProcess): number | Promise<number> {
+  const [method = '', url = '', ...more] = request
+  if (url === '' || more.length > 0) return refuseUsage('explain needs a method and a URL: write explain GET URL', around)
+  const fault = faultOfOptions('explain', { takes: ['token', 'header', 'ip'] }, values)
+  if (fault !== undefined) return refuseUsage(fault, around)
+  const { token, header: headers = [], ip, json } = values
+  return withConfig(fileIn(values, around), around, async (config) => {
+    const { explain } = await import('./explain.ts')
+    return print(await explain(config, { method, url, token, headers, ip, json }), around)
+  })
 }
 
 function runKeys(action: 'list' | 'rotate' | 'retire'): Command['run'] {
@@ -171,25 +211,45 @@ const OPTIONS = {
   id: { type: 'string' },
   head: { type: 'string' },
   to: { type: 'string' },
+  token: { type: 'string' },
+  header: { type: 'string', multiple: true },
+  ip: { type: 'string' },
+  strict: { type: 'boolean' },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
   version: { type: 'boolean', default: false },
 } as const
 
-const COMMAND_OPTIONS: readonly Option[] = ['tenant', 'kid', 'reason', 'scopes', 'id', 'head', 'to']
+const COMMAND_OPTIONS: readonly Option[] = [
+  'tenant',
+  'kid',
+  'reason',
+  'scopes',
+  'id',
+  'head',
+  'to',
+  'strict',
+  'token',
+  'header',
+  'ip',
+]
 
 /** A faulty configuration is wrong usage: all its faults, and exit code 2. */
 async function withConfig(
   file: string,
   around: CommandProcess,
-  run: (config: Config) => number | Promise<number>,
+  run: (config: Config, source: StartSource) => number | Promise<number>,
+  tell?: 'faults as JSON',
 ): Promise<number> {
+  const source = { file, environment: around.environment }
   try {
-    const readFile = (path: string): string => readFileSync(path, 'utf8')
-    return await run(loadConfig(file, { environment: around.environment, readFile, inspect: findRouteFaultsOf }))
+    const first = readSource(source, { text: around.member?.configuration })
+    if (first.config === undefined) throw first.fault
+    return await run(first.config, { ...source, first })
   } catch (error) {
     if (error instanceof ConfigError) {
       around.say(`${error.message}\n`)
+      if (tell === 'faults as JSON') around.write(checkFaults(error.faults))
       return 2
     }
     if (error instanceof UsageError) return refuseUsage(error.message, around)
@@ -212,10 +272,6 @@ function print(text: string, around: CommandProcess): number {
 function refuseUsage(fault: string, around: CommandProcess): number {
   around.say(`gatehouse: ${fault}\n\n${USAGE}`)
   return 2
-}
-
-function notYet(command: string): string {
-  return `${command}: not supported yet`
 }
 
 /** The first sentence: what follows tells how to write a value that starts with a dash. */

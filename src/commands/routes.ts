@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts'
-import type { Route } from '../exchange/exchange.ts'
+import type { RateLimit, Route } from '../exchange/exchange.ts'
 import { callerOf, routesOf } from '../gateway.ts'
 import type { EndpointCaller } from '../gateway.ts'
 import { table } from './table.ts'
@@ -8,10 +8,15 @@ import { table } from './table.ts'
 export function routes(config: Config, json: boolean): string {
   const rows = routesOf(config).map(describe)
   if (json) return `${JSON.stringify(rows, null, 2)}\n`
+  if (rows.every((row) => row.limits === undefined)) return table(HEADINGS, rows.map(cells))
   return table(
-    HEADINGS,
-    rows.map((row) => [row.mark, row.name, row.match, row.authentication, row.target]),
+    [...HEADINGS, 'LIMITS'],
+    rows.map((row) => [...cells(row), row.limits ?? '']),
   )
+}
+
+function cells(row: Row): string[] {
+  return [row.mark, row.name, row.match, row.authentication, row.target]
 }
 
 /** Whether anyone may use a route, without a proof to the router or to the endpoint itself. */
@@ -27,10 +32,12 @@ interface Row {
   readonly match: string
   readonly authentication: string
   readonly target: string
+  /** Absent: none. */
+  readonly limits?: string
 }
 
 function describe(route: Route): Row {
-  const { match, target } = route
+  const { match } = route
   const methods = match.methods.length === 0 ? 'any method' : match.methods.join(',')
   const hosts = match.hosts.length === 0 ? '' : `${match.hosts.join(',')} `
   const headers = [...match.headers].map(([name, value]) => ` [${name}: ${value}]`).join('')
@@ -39,13 +46,42 @@ function describe(route: Route): Row {
     name: route.name,
     match: `${methods} ${hosts}${match.path}${headers}`,
     authentication: authentication(route),
-    target: target.kind === 'upstream' ? `upstream ${target.upstream}` : `service ${target.service}`,
+    target: targetOf(route),
+    ...(route.rateLimit !== undefined && { limits: route.rateLimit.limits.map(limitInWords).join(', ') }),
   }
+}
+
+function limitInWords({ requests, perSeconds, by, burst }: RateLimit): string {
+  return `${requests} per ${inWords(perSeconds)} by ${by}${burst === requests ? '' : `, ${burst} at once`}`
+}
+
+function inWords(seconds: number): string {
+  const unit = UNITS.find(([, size]) => seconds % size === 0)
+  return unit === undefined ? `${seconds}s` : `${seconds / unit[1]}${unit[0]}`
+}
+
+const UNITS = [
+  ['d', 86_400],
+  ['h', 3_600],
+  ['m', 60],
+] as const
+
+function targetOf({ target }: Route): string {
+  if (target.kind === 'service') return `service ${target.service}`
+  if (target.kind === 'preflight') return 'the gateway'
+  if (target.kind === 'upstream') return `upstream ${target.upstream}`
+  const whole = target.sides.reduce((sum, { weight }) => sum + weight, 0)
+  return target.sides.map(({ upstream, weight }) => `${percent(weight / whole)} upstream ${upstream}`).join(', ')
+}
+
+/** With two places behind the point at most: `5%`, `0.01%`. */
+function percent(share: number): string {
+  return `${Number((share * 100).toFixed(2))}%`
 }
 
 function authentication(route: Route): string {
   const caller = callerOf(route)
-  if (route.auth === 'public') return caller === undefined ? 'none: anyone' : CALLERS[caller]
+  if (route.auth === 'public') return `${caller === undefined ? 'none: anyone' : CALLERS[caller]}${networks(route)}`
   const conditions = [
     route.issuers === undefined ? '' : `from ${list(route.issuers)}`,
     route.tenants === undefined ? '' : `of tenant ${list(route.tenants)}`,
@@ -55,7 +91,14 @@ function authentication(route: Route): string {
     route.replay === 'once' ? 'that was not used before' : '',
     staleness(route),
   ]
-  return [whoOf(route, caller), ...conditions.filter((condition) => condition !== '')].join(' ')
+  return `${[whoOf(route, caller), ...conditions.filter((condition) => condition !== '')].join(' ')}${networks(route)}`
+}
+
+/** `, in 10.0.0.0/8, not in 10.9.0.0/16`. */
+function networks({ ip }: Route): string {
+  if (ip === undefined) return ''
+  const allowed = ip.allow.length === 0 ? '' : `, in ${list(ip.allow)}`
+  return ip.deny.length === 0 ? allowed : `${allowed}, not in ${list(ip.deny)}`
 }
 
 /** In words; the endpoint asks for the proof, and refuses whoever brings none. */

@@ -1,5 +1,8 @@
 import type { Config } from '../config/config.ts'
+import { openCrew } from '../crew.ts'
 import { openGateway, type Address, type Gateway } from '../gateway.ts'
+import type { Member } from '../member.ts'
+import { createReloading, takeOn, type Reloadable, type Reloading, type StartSource } from './reloading.ts'
 
 /** The process, as far as a running gateway needs it. */
 export interface Surroundings {
@@ -9,9 +12,16 @@ export interface Surroundings {
   say(text: string): void
   /** `stop`: finish what is in flight; `cut`: do not wait for it. */
   onStop(stop: () => void, cut: () => void): void
+  /** Somebody wants the configuration to be read again. */
+  onReload?(reload: () => void): void
   /** Faults of ours that nobody caught. */
   onFault(note: (error: unknown) => void): void
+  /** Where this process is one of several that another one has started: its way to that one. */
+  readonly member?: Member
 }
+
+/** One process or several. */
+type Running = Reloadable & Pick<Gateway, 'listen' | 'close' | 'cut'> & { readonly lost?: Promise<never> }
 
 /**
  * Runs the gateway until it is told to stop.
@@ -19,34 +29,73 @@ export interface Surroundings {
  * @returns 0, also when something had to be cut: the log tells how much
  * @throws Error when it cannot start; nothing is left open then
  */
-export async function start(config: Config, around: Surroundings): Promise<number> {
+export async function start(config: Config, source: StartSource, around: Surroundings): Promise<number> {
   const told = Promise.withResolvers<undefined>()
-  let gateway: Gateway | undefined
+  let gateway: Running | undefined
   around.onStop(
     () => told.resolve(undefined),
     () => gateway?.cut(),
   )
-  gateway = await openGateway(config, { write: around.write })
+  const reloading = createReloading(source, config, () => gateway)
+  around.onReload?.(() => void reloading.now())
+  gateway = await open(config, source, around, reloading)
   const { log } = gateway
-  tellOfEnvironment(config, log)
+  if (around.member === undefined) tellOfEnvironment(config, log)
   // A fault outside of any request is a bug of ours. The state it leaves is unknown, but those who are being served did
   // not cause it: it is logged in full and the gateway goes on.
   around.onFault((error) => log.error('fault outside of a request', { cause: error }))
   const addresses = await listen(gateway, config, told.promise)
   if (addresses !== undefined) {
-    log.info('started', { version: config.version, port: addresses.public.port, admin_port: addresses.admin.port })
-    around.say(greeting(config, addresses))
-    await told.promise
+    log.info('started', facts(config, addresses, around))
+    if (around.member === undefined) around.say(greeting(config, addresses))
+    else around.member.ready(addresses.public)
+    if (around.member === undefined) reloading.start()
+    await untilTold(gateway, told.promise)
   }
   log.info('stopping')
+  void reloading.stop()
   const cut = await gateway.close()
   if (cut > 0) log.warn('cut what was still in flight', { requests: cut })
   log.info('stopped')
+  await around.member?.leave(cut)
   return 0
 }
 
+async function open(
+  config: Config,
+  source: StartSource,
+  { write, member }: Surroundings,
+  { now: reload }: Reloading,
+): Promise<Running> {
+  if (member !== undefined) {
+    const gateway = await openGateway(config, { write, member })
+    member.onReload((text) => takeOn(source, text, gateway))
+    return gateway
+  }
+  if (config.workers === 1) return openGateway(config, { write, reload })
+  return openCrew(config, { write, reload, configuration: source.first.text })
+}
+
+function facts({ version, workers }: Config, addresses: Addresses, { member }: Surroundings): Readonly<Record<string, unknown>> {
+  const { port } = addresses.public
+  if (member !== undefined) return { version, port }
+  return { version, port, admin_port: addresses.admin.port, ...(workers > 1 && { workers }) }
+}
+
+/** @throws Error when there is nobody left to tell: whoever watches over this process has to start it again */
+async function untilTold({ lost, log, close }: Running, told: Promise<undefined>): Promise<void> {
+  try {
+    await Promise.race([told, ...(lost === undefined ? [] : [lost])])
+  } catch (error) {
+    log.error('no worker is left, and none can be started', { cause: error })
+    await close()
+    throw error
+  }
+}
+
 /** What the file does not say must not go unseen: it decides whose tokens are taken. */
-function tellOfEnvironment({ fromEnvironment = [], masterKeys, storage }: Config, log: Gateway['log']): void {
+function tellOfEnvironment({ fromEnvironment = [], masterKeys, storage, warnings = [] }: Config, log: Gateway['log']): void {
+  for (const { line, path, message } of warnings) log.warn('the configuration is odd', { setting: path, line, why: message })
   for (const { variable, key } of fromEnvironment) log.info('taken from the environment', { variable, stands_for: key })
   if (masterKeys.length === 0 && storage.sessions.kind !== 'embedded') log.warn(OWN_MASTER_KEY, { directory: storage.directory })
 }
@@ -55,7 +104,7 @@ const OWN_MASTER_KEY =
   'the master key is one of this gateway alone: keep its directory, and set GATEHOUSE_MASTER_KEY to the same for every gateway before there is a second one'
 
 /** Undefined when it is told to stop before it is ready: what it waits for, such as Redis, may never come. */
-async function listen(gateway: Gateway, config: Config, stopped: Promise<undefined>): Promise<Addresses | undefined> {
+async function listen(gateway: Running, config: Config, stopped: Promise<undefined>): Promise<Addresses | undefined> {
   try {
     return await Promise.race([gateway.listen(), stopped])
   } catch (error) {

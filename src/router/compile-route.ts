@@ -2,7 +2,7 @@
  * From a route as written to the routes that are matched: one for an upstream, one for each endpoint of a service.
  */
 import type { RouteConfig, ServiceName } from '../config/config.ts'
-import type { Auth, Route, Target } from '../exchange/exchange.ts'
+import type { Auth, EndpointCaller, HeaderRules, Route, Target } from '../exchange/exchange.ts'
 import type { Endpoint } from './router.ts'
 
 /**
@@ -12,7 +12,7 @@ import type { Endpoint } from './router.ts'
 export function compileRoute(written: RouteConfig, endpointsOf: (service: ServiceName) => readonly Endpoint[]): readonly Route[] {
   const { target } = written
   // A route that does not say who may use it needs a token; the configuration refuses it before it comes to this.
-  if (target.kind === 'upstream') return [freezeRoute(written, { auth: written.auth ?? 'required', target })]
+  if (target.kind !== 'service') return [freezeRoute(written, { auth: written.auth ?? 'required', target })]
   const { service } = target
   return endpointsOf(service).flatMap((endpoint) => {
     const path = mountedPath(written.match.path, endpoint)
@@ -25,6 +25,7 @@ export function compileRoute(written: RouteConfig, endpointsOf: (service: Servic
       methods,
       auth,
       bodyBytes: Math.min(endpoint.bodyBytes ?? written.bodyBytes, written.bodyBytes),
+      ...(endpoint.caller !== undefined && { caller: endpoint.caller }),
       target: { kind: 'service', service, endpoint: endpoint.name },
     })
   })
@@ -53,6 +54,7 @@ interface Own {
   readonly methods?: readonly string[]
   readonly auth: Auth
   readonly bodyBytes?: number
+  readonly caller?: EndpointCaller
   readonly target: Target
 }
 
@@ -64,5 +66,23 @@ function freezeRoute(written: RouteConfig, own: Own): Route {
     path: path ?? written.match.path,
     methods: Object.freeze([...(methods ?? written.match.methods)]),
   })
-  return Object.freeze({ ...written, ...facts, name: name ?? written.name, match, target: Object.freeze(own.target) })
+  const responseHeaders = written.cors === undefined ? written.responseHeaders : withoutSharing(written.responseHeaders)
+  const target = Object.freeze(own.target)
+  return Object.freeze({ ...written, ...facts, name: name ?? written.name, match, responseHeaders, target })
 }
+
+/** Where the gateway says which pages may read, an upstream does not say it too. */
+function withoutSharing({ set, remove }: HeaderRules): HeaderRules {
+  return { set, remove: new Set([...remove, ...SHARING]) }
+}
+
+/** Fetch Standard §3.3.3. */
+const SHARING = [
+  'access-control-allow-origin',
+  'access-control-allow-credentials',
+  'access-control-allow-methods',
+  'access-control-allow-headers',
+  'access-control-max-age',
+  'access-control-expose-headers',
+  'access-control-allow-private-network',
+]

@@ -3,6 +3,7 @@
  */
 import { foldHeaderName, type Route } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
+import { ANY_VALUE, preflightRoute } from './preflight.ts'
 
 /** A route as the table keeps it, everything it is asked for at hand. */
 export interface Candidate {
@@ -16,6 +17,8 @@ export interface Candidate {
   readonly headerValues: readonly string[]
   /** Names of its `{name}` segments, by the number of the segment; undefined where there are none. */
   readonly params: ReadonlyMap<number, string> | undefined
+  /** What answers the preflights of its requests; undefined where it has no `cors`. */
+  readonly preflight: Route | undefined
 }
 
 export interface Place {
@@ -24,7 +27,7 @@ export interface Place {
 }
 
 /** Part of a request that candidates are compared with. */
-interface Asked {
+export interface Asked {
   readonly method: string
   readonly rawHeaders: readonly string[]
 }
@@ -38,6 +41,7 @@ export function createCandidate(route: Route, index: number): Candidate {
     headerNames: names.map(foldHeaderName),
     headerValues: [...route.match.headers.values()],
     params: paramsOf(route.match.path),
+    preflight: preflightRoute(route),
   }
 }
 
@@ -61,11 +65,18 @@ export function isOpenTo(place: Place, rawHeaders: readonly string[]): boolean {
  * @throws {Problem} `method_not_allowed`: a method that does not fit never leads to a less specific path, which might be public.
  */
 export function chooseCandidate(place: Place, asked: Asked): Candidate {
+  const candidate = fittingCandidate(place, asked)
+  if (candidate !== undefined) return candidate
+  throw new Problem('method_not_allowed', { headers: { allow: allowedMethods(place, asked.rawHeaders) } })
+}
+
+/** The same; undefined where no method fits. */
+export function fittingCandidate(place: Place, asked: Asked): Candidate | undefined {
   for (const candidate of place.candidates) {
     if (!headersHold(candidate, asked.rawHeaders)) continue
     if (candidate.methods === undefined || candidate.methods.has(asked.method)) return candidate
   }
-  throw new Problem('method_not_allowed', { headers: { allow: allowedMethods(place, asked.rawHeaders) } })
+  return undefined
 }
 
 function allowedMethods(place: Place, rawHeaders: readonly string[]): string {
@@ -86,7 +97,7 @@ function headerHolds(folded: string, value: string, rawHeaders: readonly string[
   let found = false
   for (let at = 0; at < rawHeaders.length; at += 2) {
     if (!hasFoldedName(rawHeaders[at] ?? '', folded)) continue
-    if (found || rawHeaders[at + 1] !== value) return false
+    if (found || (rawHeaders[at + 1] !== value && rawHeaders[at + 1] !== ANY_VALUE)) return false
     found = true
   }
   return found
@@ -97,7 +108,8 @@ function hasFoldedName(name: string, folded: string): boolean {
   return name.length === folded.length && (name === folded || foldHeaderName(name) === folded)
 }
 
-function methodsOf(route: Route): ReadonlySet<string> | undefined {
+/** What a route takes, HEAD included where GET is; undefined: every method. */
+export function methodsOf(route: Route): ReadonlySet<string> | undefined {
   const { methods } = route.match
   if (methods.length === 0) return undefined
   // RFC 9110 §9.3.2: HEAD is GET without the content.

@@ -8,16 +8,18 @@
  * @module
  */
 import type { RouteConfig, ServiceName } from '../config/config.ts'
-import type { Arrived, Auth, Route, Routed } from '../exchange/exchange.ts'
+import type { Arrived, Auth, EndpointCaller, Route, Routed } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
 import { canonicalPath, looseReading, stripPrefix } from './canonical-path.ts'
 import { compileRoute } from './compile-route.ts'
-import { type Candidate, chooseCandidate, createCandidate } from './place.ts'
+import { type Candidate, chooseCandidate, createCandidate, fittingCandidate } from './place.ts'
+import { askedBy } from './preflight.ts'
 import { originForm, queryFrom } from './request-target.ts'
 import { findRouteFaults } from './route-faults.ts'
 import { createRouteTable, enter, findPlace, type RouteTable } from './route-table.ts'
 
 export { findRouteFaults }
+export { findRouteWarnings } from './route-warnings.ts'
 
 /** Something that a built-in service answers, as the service declares it. */
 export interface Endpoint {
@@ -35,6 +37,8 @@ export interface Endpoint {
   readonly auth: Auth | 'route'
   /** Largest body, where it is smaller than the route's. */
   readonly bodyBytes?: number
+  /** Who proves itself to it. */
+  readonly caller?: EndpointCaller
 }
 
 export type EndpointsOf = (service: ServiceName) => readonly Endpoint[]
@@ -73,6 +77,7 @@ export function createRouter(routes: readonly RouteConfig[], endpointsOf: Endpoi
     compileRoute(written, endpointsOf).map((route) => createCandidate(route, index)),
   )
   for (const candidate of candidates) enter(table, candidate)
+  const hasPreflights = candidates.some(({ preflight }) => preflight !== undefined)
   return { match, routes: Object.freeze(candidates.map((candidate) => candidate.route)) }
 
   function match(arrived: Arrived): Routed {
@@ -80,17 +85,35 @@ export function createRouter(routes: readonly RouteConfig[], endpointsOf: Endpoi
     const mark = target.indexOf('?')
     const path = canonicalPath(mark < 0 ? target : target.slice(0, mark))
     const query = mark < 0 ? '' : queryFrom(target, mark)
+    const preflight = hasPreflights ? findPreflight(table, path, arrived) : undefined
+    if (preflight !== undefined) return { ...arrived, route: preflight, path, forwardPath: path, query, params: NO_PARAMS }
     const candidate = path.includes('%') ? findEncoded(table, path, arrived) : find(table, path, arrived)
     const { route } = candidate
     return {
       ...arrived,
       route,
       path,
-      forwardPath: route.stripPrefix === undefined ? path : stripPrefix(path, route.stripPrefix),
+      forwardPath: forwardPathOf(route, path),
       query,
       params: candidate.params === undefined ? NO_PARAMS : readParams(candidate.params, path),
     }
   }
+}
+
+/** Undefined for all but a preflight, and where the route that it asks for leaves preflights to its upstream. */
+function findPreflight(table: RouteTable, path: string, arrived: Arrived): Route | undefined {
+  const asked = askedBy(arrived)
+  if (asked === undefined) return undefined
+  const place = findPlace(table, arrived.host, path, asked.rawHeaders)
+  const preflight = place && fittingCandidate(place, asked)?.preflight
+  // Where two readers of the path would take two routes, neither answers.
+  return preflight !== undefined && path.includes('%') ? findEncoded(table, path, { ...arrived, ...asked }).preflight : preflight
+}
+
+/** Both prefixes are whole segments of a canonical path, so what comes of them is canonical too. */
+function forwardPathOf({ stripPrefix: off, addPrefix }: Route, path: string): string {
+  const rest = off === undefined ? path : stripPrefix(path, off)
+  return addPrefix === undefined ? rest : addPrefix + rest
 }
 
 function find(table: RouteTable, path: string, arrived: Arrived): Candidate {

@@ -39,4 +39,43 @@ describe('the list of routes', () => {
     expect(listed()['maybe.root']).toBe('|a token, or anonymous')
     expect((JSON.parse(check(CONFIG, true)) as { public: string[] }).public).toEqual(open)
   })
+
+  it('says where clients must be, and which upstreams share the users', () => {
+    const config = testConfig(`
+upstreams: { a: { targets: [http://127.0.0.1:1] }, b: { targets: [http://127.0.0.1:2] } }
+routes:
+  - { name: near, match: { path: /near }, auth: required, upstream: a, ip: { allow: [10.0.0.0/8, 192.0.2.7], deny: [10.9.0.0/16] } }
+  - { name: not, match: { path: /not }, auth: public, upstream: a, ip: { deny: [10.9.0.0/16] } }
+  - { name: shared, match: { path: /shared }, auth: public, split: [{ upstream: a, weight: 999 }, { upstream: b, weight: 1 }] }
+`)
+    const rows = JSON.parse(routes(config, true)) as { readonly authentication: string; readonly target: string }[]
+    expect(rows.map(({ authentication, target }) => [authentication, target])).toEqual([
+      ['a token, in 10.0.0.0/8 or 192.0.2.7, not in 10.9.0.0/16', 'upstream a'],
+      ['none: anyone, not in 10.9.0.0/16', 'upstream a'],
+      ['none: anyone', '99.9% upstream a, 0.1% upstream b'],
+    ])
+  })
+
+  it('says the rate limits, where there are any', () => {
+    const limited = testConfig(`
+routes:
+  - { name: one, match: { path: /one }, auth: public, service: echo, rateLimit: { requests: 100, per: 90s, by: ip } }
+  - name: two
+    match: { path: /two }
+    auth: required
+    service: echo
+    rateLimit: [{ requests: 10, per: 1m, by: user, burst: 20 }, { requests: 5000, per: 1d, by: tenant }]
+  - { name: none, match: { path: /none }, auth: public, service: echo }
+`)
+    const rows = JSON.parse(routes(limited, true)) as { readonly name: string; readonly limits?: string }[]
+    expect(Object.fromEntries(rows.map(({ name, limits }) => [name, limits]))).toMatchObject({
+      'one.root': '100 per 90s by ip',
+      'two.root': '10 per 1m by user, 20 at once, 5000 per 1d by tenant',
+      'none.root': undefined,
+    })
+    const [heading = '', ...lines] = routes(limited, false).split('\n')
+    expect(heading).toMatch(/TARGET +LIMITS$/)
+    expect(lines.find((line) => line.includes(' one.root '))).toMatch(/ 100 per 90s by ip$/)
+    expect(routes(CONFIG, false).split('\n')[0]).toMatch(/TARGET$/)
+  })
 })

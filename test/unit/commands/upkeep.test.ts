@@ -238,7 +238,7 @@ describe('wrong usage', () => {
     [['check', '--tenant', 'acme'], 'check takes no --tenant'],
     [['check', 'it'], 'check takes no argument: it'],
     [['start', '--json'], 'start takes no --json'],
-    [['explain'], 'explain: not supported yet'],
+    [['explain'], 'explain needs a method and a URL: write explain GET URL'],
     [['doctor', '--tenant', 'acme'], 'doctor takes no --tenant'],
     [['burn'], 'unknown command: burn'],
   ])('is told by name: %j', async (args, fault) => {
