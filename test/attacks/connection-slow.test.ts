@@ -120,6 +120,26 @@ test('fifty slow connections do not slow down good traffic', async () => {
   expect(clients.map((client) => client.answers().map(statusCode).join())).toEqual(clients.map(() => '408'))
 })
 
+test('a thousand slow connections cost nobody else an answer, and are all cut in time', async () => {
+  await open(['timeouts: { headers: 3s, request: 4s }'])
+  const slow = await Promise.all(Array.from({ length: 1000 }, connect))
+  const stops = slow.map((client, index) => {
+    if (index % 2 === 0) client.send(head('POST / HTTP/1.1', 'Content-Length: 100000'))
+    return drip(client, index % 2 === 0 ? 'a'.repeat(1000) : `GET / HTTP/1.1\r\nHost: a\r\nX-A: ${'a'.repeat(1000)}`, 500)
+  })
+  let good = 0
+  while (slow.some((client) => !client.isClosed())) {
+    const got = await talk(gateway.port, head('GET / HTTP/1.1'))
+    expect(readAnswers(got.octets).messages.map(statusCode)).toEqual([200])
+    good += 1
+  }
+  for (const stop of stops) stop()
+  expect(good).toBeGreaterThan(20)
+  expect(new Set(slow.map((client) => client.answers().map(statusCode).join()))).toEqual(new Set(['408']))
+  // Nothing was refused because of them: they take up sockets and no time.
+  expect(gateway.log()).not.toContain('overloaded')
+})
+
 test('more connections than limits.connections are turned away, and taken again when others go', async () => {
   await open(['limits: { connections: 3 }'])
   for (let index = 0; index < 3; index += 1) (await connect()).send(head('GET / HTTP/1.1'))

@@ -1,0 +1,104 @@
+/**
+ * Floods: tokens with wrong signatures, and a tenant that asks for more than can be done, each with and without what is done
+ * about it; and what a refusal costs beside an answer.
+ *
+ * Run by `npm run bench -- overload`. Writes bench/results/overload.json.
+ */
+import { loadavg } from 'node:os'
+import type { FloodLoad, FloodResult, Stream } from './support/flood-load.ts'
+import { startFloodWorld, type FloodWorld } from './support/flood-world.ts'
+import { ask, cpuSeconds } from './support/processes.ts'
+import { round2, saveResults } from './support/results.ts'
+
+export const OVERLOAD_NAME = 'overload'
+
+const SECONDS = 5
+const WARM_UP_SECONDS = 4
+const GOOD_PER_SECOND = 500
+const GARBAGE_PER_SECOND = 5000
+const FLOOD_PER_SECOND = 40_000
+const FLOOD_CONNECTIONS = 2000
+/** So that nobody ever reaches it. */
+const NO_BUDGET = 'badSignatures: 999999/s'
+
+/** Measures, prints tables and writes results/overload.json. */
+export async function benchOverload(): Promise<void> {
+  const loadBefore = loadavg()
+  const rows = {
+    healthy: await inWorld('{}', (world) => flooded(world)),
+    'garbage, no budget': await inWorld(`{ ${NO_BUDGET} }`, (world) => flooded(world, garbage(world))),
+    garbage: await inWorld('{}', (world) => flooded(world, garbage(world))),
+    'tenant, not enabled': await inWorld('{ enabled: false }', (world) => flooded(world, tenant(world))),
+    tenant: await inWorld('{}', (world) => flooded(world, tenant(world))),
+  }
+  const cost = await inWorld('{ maxRequests: 20 }', costs)
+  console.error(OVERLOAD_NAME)
+  console.table(rows)
+  console.table(cost)
+  const setting = { node: process.version, seconds: SECONDS, goodPerSecond: GOOD_PER_SECOND, loadBefore }
+  saveResults('overload.json', { setting, floods: rows, cpuMicros: cost })
+}
+
+async function inWorld<T>(overload: string, run: (world: FloodWorld) => Promise<T>): Promise<T> {
+  const world = await startFloodWorld(overload)
+  try {
+    return await run(world)
+  } finally {
+    await world.stop()
+  }
+}
+
+function garbage(world: FloodWorld): Stream {
+  return { path: '/echo/small', perSecond: GARBAGE_PER_SECOND, tokens: world.forged(2000), connections: 64 }
+}
+
+function tenant(world: FloodWorld): Stream {
+  const tokens = world.tokens('globex', 50)
+  return { path: '/echo/small', perSecond: FLOOD_PER_SECOND, tokens, connections: FLOOD_CONNECTIONS }
+}
+
+async function flooded(world: FloodWorld, flood?: Stream) {
+  const good = { path: '/echo/small', perSecond: GOOD_PER_SECOND, tokens: world.tokens('acme', 100), connections: 64 }
+  const load: FloodLoad = { origin: world.url, seconds: SECONDS, good, ...(flood === undefined ? {} : { flood }) }
+  const before = cpuSeconds(world.pid)
+  await world.lagP99Ms()
+  const result = await ask<FloodResult>(1, 'flood-load.ts', load)
+  return {
+    goodP50Ms: round2(result.good.p50Ms),
+    goodP99Ms: round2(result.good.p99Ms),
+    goodMaxMs: round2(result.good.maxMs),
+    ...perSecond('good', result.goodStatuses),
+    ...perSecond('flood', result.floodStatuses),
+    lagP99Ms: round2(await world.lagP99Ms()),
+    gatewayCores: round2((cpuSeconds(world.pid) - before) / (SECONDS + WARM_UP_SECONDS)),
+  }
+}
+
+function perSecond(whose: string, statuses: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  return Object.fromEntries(
+    Object.entries(statuses).map(([status, count]) => [`${whose} ${status}/s`, Math.round(count / SECONDS)]),
+  )
+}
+
+/** CPU time of a request that is answered, and of one that is refused because all places are taken. */
+async function costs(world: FloodWorld) {
+  const load = { url: `${world.url}/front/small`, seconds: 3, connections: 12, tokens: [] }
+  const answered = await cpuOf(world, load)
+  const [token = ''] = world.tokens('acme', 1)
+  const gone = new AbortController()
+  const held = Array.from({ length: 18 }, () =>
+    fetch(`${world.url}/mute/`, { headers: { authorization: `Bearer ${token}` }, signal: gone.signal }).catch(() => undefined),
+  )
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  const refused = await cpuOf(world, load)
+  gone.abort()
+  await Promise.all(held)
+  return { answered, refused }
+}
+
+async function cpuOf(world: FloodWorld, load: object) {
+  const before = cpuSeconds(world.pid)
+  const { requests, errors } = await ask<{ requests: number; errors: number }>(1, 'cannon.ts', load)
+  const micros = ((cpuSeconds(world.pid) - before) * 1e6) / (requests + errors)
+  return { cpuMicros: round2(micros), answered: requests, refused: errors }
+}
