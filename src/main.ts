@@ -27,13 +27,29 @@ const FLAG = '--expose-gc'
 
 const environment = { ...SETTINGS, ...process.env }
 if (!process.execArgv.includes(FLAG) || Object.keys(environment).length > Object.keys(process.env).length) startAgain()
+const { joinPrimary } = await import('./member.ts')
+const { createWholeLines } = await import('./workers/workers.ts')
+const member = await joinPrimary()
 const { runCommand } = await import('./commands/command-line.ts')
 
 const surroundings: CommandProcess = {
   environment,
-  write: (text) => void process.stdout.write(text),
-  say: (text) => void process.stderr.write(text),
+  // Workers share the output.
+  write:
+    member === undefined
+      ? (text) => void process.stdout.write(text)
+      : createWholeLines((lines, done) => void process.stdout.write(lines, () => done())),
+  // The primary says it, once for all.
+  say: (text) => (member === undefined ? void process.stderr.write(text) : member.refuse(text)),
+  ...(member !== undefined && { member }),
   onStop(stop, cut) {
+    if (member !== undefined) {
+      member.onStop(stop, cut)
+      process.on('SIGTERM', stop)
+      // A terminal sends it to all at once; the primary knows what to do.
+      process.on('SIGINT', ignore)
+      return
+    }
     let firstMs: number | undefined
     process.on('SIGTERM', () => {
       firstMs ??= performance.now()
@@ -44,6 +60,10 @@ const surroundings: CommandProcess = {
       if (performance.now() - firstMs > SAME_INTERRUPT_MS) cut()
       stop()
     })
+  },
+  onReload(reload) {
+    // To workers the primary tells it.
+    process.on('SIGHUP', member === undefined ? reload : ignore)
   },
   onFault(note) {
     process.on('unhandledRejection', note)

@@ -1,0 +1,171 @@
+/**
+ * What a second worker brings on a machine of two cores, and what workers cost: throughput, memory, time of a start.
+ *
+ *     node bench/workers.ts [--seconds 4 --rounds 3]
+ *
+ * The load generator has the second core to itself beside one process; beside two workers it shares it with them, and its
+ * own share of that core is told. Rounds are interleaved, figures are medians. Writes bench/results/workers.json.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { Measured } from './support/measure.ts'
+import { answers, ask, cpuSeconds, ended, freePort, pinned } from './support/processes.ts'
+import { median, round2, saveResults } from './support/results.ts'
+
+interface Gateway {
+  readonly workers: number
+  readonly url: string
+  readonly tokens: readonly string[]
+  readonly startMs: number
+  /** Of all its processes. */
+  pids(): readonly number[]
+  stop(): Promise<void>
+}
+
+interface Round extends Omit<Measured, 'cpuMicrosPerRequest'> {
+  readonly cpuMicrosPerRequest: number
+  /** Of a core, by the load generator. */
+  readonly ownShare: number
+}
+
+const SESSIONS = 40
+const CONNECTIONS = 64
+const { values } = parseArgs({
+  options: { seconds: { type: 'string', default: '4' }, rounds: { type: 'string', default: '3' } },
+})
+
+const gateways: Gateway[] = []
+try {
+  const rounds = new Map<number, Round[]>()
+  const idle = new Map<number, readonly number[]>()
+  for (const workers of [1, 2]) {
+    const gateway = await startGateway(workers)
+    gateways.push(gateway)
+    rounds.set(workers, [])
+    idle.set(workers, memories(gateway))
+  }
+  for (let round = 0; round <= Number(values.rounds); round += 1) {
+    for (const gateway of gateways) {
+      const measured = await run(gateway, round === 0 ? 2 : Number(values.seconds))
+      if (round > 0) rounds.get(gateway.workers)?.push(measured)
+    }
+  }
+  const rows = gateways.map((gateway) => summarise(gateway, rounds.get(gateway.workers) ?? [], idle.get(gateway.workers) ?? []))
+  console.table(
+    rows.map(({ idleMiB, loadedMiB, ...row }) => ({ ...row, idle: idleMiB.join(' + '), loaded: loadedMiB.join(' + ') })),
+  )
+  saveResults('workers.json', {
+    setting: {
+      node: process.version,
+      cores: 2,
+      load: 'GET of service echo with a token, on the second core',
+      connections: CONNECTIONS,
+      ...values,
+    },
+    rows,
+  })
+} finally {
+  for (const gateway of gateways) await gateway.stop()
+}
+
+async function run(gateway: Gateway, seconds: number): Promise<Round> {
+  const before = cpuOf(gateway)
+  const load = { url: `${gateway.url}/echo/small`, seconds, connections: CONNECTIONS, tokens: gateway.tokens, pid: 0 }
+  const result = await ask<Omit<Round, 'cpuMicrosPerRequest'>>(1, 'cannon.ts', load)
+  return { ...result, cpuMicrosPerRequest: ((cpuOf(gateway) - before) * 1e6) / result.requests }
+}
+
+function summarise(gateway: Gateway, rounds: readonly Round[], idleMiB: readonly number[]) {
+  const of = (read: (round: Round) => number): number => median(rounds.map(read))
+  return {
+    workers: gateway.workers,
+    requestsPerSecond: Math.round(of((round) => round.requestsPerSecond)),
+    p50Ms: round2(of((round) => round.p50Ms)),
+    p99Ms: round2(of((round) => round.p99Ms)),
+    cpuMicrosPerRequest: round2(of((round) => round.cpuMicrosPerRequest)),
+    loadGeneratorShare: round2(of((round) => round.ownShare)),
+    errors: rounds.reduce((sum, round) => sum + round.errors, 0),
+    startMs: Math.round(gateway.startMs),
+    idleMiB,
+    loadedMiB: memories(gateway),
+  }
+}
+
+/** One process on the first core; two workers and their primary on both. */
+async function startGateway(workers: number): Promise<Gateway> {
+  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-bench-'))
+  const [port, adminPort] = [await freePort(), await freePort()]
+  writeFileSync(join(folder, 'gateway.yaml'), configuration(workers, port, adminPort))
+  const startedMs = performance.now()
+  const child = pinned(workers === 1 ? 0 : '0,1', ['../../src/main.ts', 'start', '--config', join(folder, 'gateway.yaml')])
+  const stop = async (): Promise<void> => {
+    await ended(child)
+    rmSync(folder, { recursive: true, force: true })
+  }
+  try {
+    await answers(`http://127.0.0.1:${adminPort}/readyz`)
+    const startMs = performance.now() - startedMs
+    const url = `http://127.0.0.1:${port}`
+    const tokens = await logIn(url)
+    return { workers, url, tokens, startMs, pids: () => family(child.pid ?? 0), stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+function configuration(workers: number, port: number, adminPort: number): string {
+  return `
+listeners:
+  public: { address: 127.0.0.1:${port} }
+  admin: { address: 127.0.0.1:${adminPort} }
+workers: ${workers}
+tenants: { default: { accessToken: { lifetime: 1h } } }
+routes:
+  - { name: accounts, match: { path: /auth/* }, service: accounts }
+  - { name: echo, match: { path: /echo/* }, auth: required, service: echo }
+`
+}
+
+async function logIn(url: string): Promise<string[]> {
+  const account = { email: 'bench@example.com', password: 'correct horse battery staple' }
+  await post(`${url}/auth/register`, account)
+  const tokens: string[] = []
+  while (tokens.length < SESSIONS) tokens.push(String((await post(`${url}/auth/login`, account))['access_token']))
+  return tokens
+}
+
+async function post(url: string, body: unknown): Promise<Record<string, unknown>> {
+  const headers = { 'content-type': 'application/json' }
+  const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })
+  if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`)
+  return (await response.json()) as Record<string, unknown>
+}
+
+/** The process and its children. */
+function family(pid: number): number[] {
+  const children = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && parentOf(name) === pid)
+  return [pid, ...children.map(Number)]
+}
+
+function parentOf(pid: string): number {
+  try {
+    return Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
+  } catch {
+    // It has ended meanwhile.
+    return 0
+  }
+}
+
+function cpuOf(gateway: Gateway): number {
+  return gateway.pids().reduce((sum, pid) => sum + cpuSeconds(pid), 0)
+}
+
+/** Resident memory of each process, the primary first. */
+function memories(gateway: Gateway): number[] {
+  return gateway
+    .pids()
+    .map((pid) => Math.round(Number(/VmRSS:\s*(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024))
+}
