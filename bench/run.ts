@@ -11,9 +11,11 @@ import { parseArgs } from 'node:util'
 import { measure, type Measured } from './support/measure.ts'
 import { startPeople, type People } from './support/people.ts'
 import { median, round2, saveResults } from './support/results.ts'
+import { benchOverload, OVERLOAD_NAME } from './overload.ts'
 import { benchReplica, REPLICA_NAME } from './replica.ts'
 import { benchRevocations, REVOCATION_NAMES } from './revocations.ts'
 import { benchSessions, SESSION_NAMES } from './sessions.ts'
+import { benchSlowClients, SLOW_CLIENTS_NAME } from './slow-clients.ts'
 import { benchUsernames, USERNAME_NAMES } from './usernames.ts'
 
 interface Scenario {
@@ -82,7 +84,7 @@ const names = positionals.length === 0 ? Object.keys(SCENARIOS).filter(isName) :
 const ofSessions = positionals.length === 0 ? ['sessions'] : positionals.filter((name) => SESSION_NAMES.includes(name))
 const ofRevocations = positionals.length === 0 ? ['revocations'] : positionals.filter((name) => REVOCATION_NAMES.includes(name))
 const ofUsernames = positionals.length === 0 ? ['usernames'] : positionals.filter((name) => USERNAME_NAMES.includes(name))
-const groups = [...SESSION_NAMES, ...REVOCATION_NAMES, REPLICA_NAME, ...USERNAME_NAMES]
+const groups = [...SESSION_NAMES, ...REVOCATION_NAMES, REPLICA_NAME, ...USERNAME_NAMES, OVERLOAD_NAME, SLOW_CLIENTS_NAME]
 const unknown = positionals.filter((name) => !isName(name) && !groups.includes(name))
 if (unknown.length > 0) {
   const known = [...Object.keys(SCENARIOS), ...groups]
@@ -92,6 +94,8 @@ if (unknown.length > 0) {
   if (names.length > 0) await main()
   if (ofSessions.length > 0) await benchSessions(ofSessions, Number(values.rounds), seconds)
   if (positionals.length === 0 || positionals.includes(REPLICA_NAME)) await benchReplica()
+  if (positionals.length === 0 || positionals.includes(OVERLOAD_NAME)) await benchOverload()
+  if (positionals.length === 0 || positionals.includes(SLOW_CLIENTS_NAME)) await benchSlowClients()
   if (ofRevocations.length > 0) await benchRevocations(ofRevocations, Number(values.rounds), seconds)
   if (ofUsernames.length > 0) await benchUsernames(ofUsernames, values.seconds === undefined ? undefined : seconds)
 }

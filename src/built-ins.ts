@@ -4,21 +4,14 @@
  * @module
  */
 import { randomBytes } from 'node:crypto'
-import { availableParallelism } from 'node:os'
 import { createJwtVerifier, type Authenticator } from './authenticator/authenticator.ts'
 import type { Config } from './config/config.ts'
 import type { Admitted, Identified } from './exchange/exchange.ts'
+import type { Quota } from './quota/quota.ts'
 import type { RevocationRoom } from './revocation/revocation.ts'
-import {
-  argon2id,
-  createAccounts,
-  createPasswordRules,
-  createPasswords,
-  createProfiles,
-  createUserDirectory,
-} from './services/accounts/accounts.ts'
-import type { AccountEvent, BreachedPasswords, UserDirectory } from './services/accounts/accounts.ts'
-import { createClients } from './services/clients/clients.ts'
+import { createAccounts, createPasswordRules, createProfiles, createUserDirectory } from './services/accounts/accounts.ts'
+import type { AccountEvent, BreachedPasswords, LoginThrottle, Passwords, UserDirectory } from './services/accounts/accounts.ts'
+import { createClients, type Failures } from './services/clients/clients.ts'
 import { createDiscovery } from './services/discovery/discovery.ts'
 import { createEcho } from './services/echo/echo.ts'
 import { createGraphql, type Graphql } from './services/graphql/graphql.ts'
@@ -39,6 +32,10 @@ export interface BuiltInNeeds {
   readonly revocation: RevocationRoom
   readonly telemetry: Telemetry
   readonly usernames: Usernames
+  readonly passwords: Passwords
+  readonly loginThrottle: LoginThrottle
+  readonly clientFailures: Failures
+  readonly quota: Pick<Quota, 'proved'>
   /** Absent: passwords are not looked up. */
   readonly breached?: BreachedPasswords | undefined
   /** Takes what is for the audit record. */
@@ -78,7 +75,17 @@ export function openBuiltIns(needs: BuiltInNeeds, config: Config): BuiltIns {
     },
     config,
   )
-  const clients = createClients({ nowSeconds, nowMs: monotonicMs, verifier: createJwtVerifier, used: stores.used }, config)
+  const clients = createClients(
+    {
+      nowSeconds,
+      nowMs: monotonicMs,
+      verifier: createJwtVerifier,
+      used: stores.used,
+      failures: needs.clientFailures,
+      proved: needs.quota.proved,
+    },
+    config,
+  )
   const tokens = { ...tokenChecks(needs), ...(needs.tokenEnded !== undefined && { tokenEnded: needs.tokenEnded }) }
   const profiles = createProfiles({ accounts: stores.accounts, names: needs.usernames, nowSeconds, record: needs.record }, config)
   const graphql = createGraphql({ names: needs.usernames, profiles }, config)
@@ -91,12 +98,14 @@ export function openBuiltIns(needs: BuiltInNeeds, config: Config): BuiltIns {
           profiles,
           rules: createPasswordRules(needs.breached),
           devices: tenants.deviceTokens,
-          passwords: createPasswords({ derive: argon2id, randomBytes, cores: availableParallelism() }),
+          passwords: needs.passwords,
+          throttle: needs.loginThrottle,
           nowSeconds,
           nowMs: monotonicMs,
           randomBytes,
           record: needs.record,
           checkOrigin: needs.authenticator.checkOrigin,
+          areSessionsAway: () => stores.redis() === 'down',
           callerEnded: (admitted) => {
             const token = needs.tokenEnded === undefined ? undefined : needs.authenticator.tokenOf(admitted)
             if (token !== undefined) needs.tokenEnded?.(token)
@@ -124,7 +133,7 @@ export function openBuiltIns(needs: BuiltInNeeds, config: Config): BuiltIns {
 /** What the path does to a token in a header, for tokens in bodies. */
 function tokenChecks({ authenticator, revocation }: BuiltInNeeds) {
   return {
-    verify: async (token: string): Promise<Identified> => authenticator.verify(token),
+    verify: async (token: string, by?: Admitted): Promise<Identified> => authenticator.verify(token, by),
     async check(admitted: Admitted, principal: Identified): Promise<void> {
       await revocation.check({ ...admitted, principal })
     },

@@ -1,44 +1,39 @@
 /**
- * Opens every room and hands each what it needs: the wiring, and nothing else.
+ * The gateway as a whole: its two listeners, what lasts, and the arrangement that is in force.
+ *
+ * What lasts as long as the process is opened in `foundation.ts`, what a configuration makes in `arrangement.ts`; here they are
+ * joined to the sockets, and one arrangement is put in the place of another.
  *
  * @module
  */
 import { randomUUID } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { createAdmin } from './admin/admin.ts'
-import { audited, expiries } from './audited.ts'
-import { createAuthenticator } from './authenticator/authenticator.ts'
-import { openBreachedFile } from './breached-file.ts'
-import { openBuiltIns } from './built-ins.ts'
-import { describeConfig, describeRoutes, type Config } from './config/config.ts'
+import { createAdmin, type Admin, type AdminNeeds, type ReloadReport } from './admin/admin.ts'
+import { arrange, type Arrangement } from './arrangement.ts'
+import { describeConfig, describeRoutes, listenerOfProcess, type Config } from './config/config.ts'
 import type { Route } from './exchange/exchange.ts'
-import { createIdentity } from './identity/identity.ts'
-import { createLegacyService } from './legacy-service.ts'
-import { createArrivals, createListener, discardRest, refuse, refuseSocket } from './listener/listener.ts'
-import { noteAudit, noteCopy, noteKeys, noteMalformed, noteUnpublished } from './notes.ts'
-import { createPipeline } from './pipeline.ts'
-import { createPolicy } from './policy/policy.ts'
-import { createReplay } from './replay/replay.ts'
-import { createRevocation } from './revocation/revocation.ts'
-import { createRouter, findRouteFaults, type RouteFault } from './router/router.ts'
+import type { Explanation, Question } from './explain.ts'
+import { openFoundation, type Foundation } from './foundation.ts'
+import { createListener, type Listener } from './listener/listener.ts'
+import { noteCertificates, noteMalformed } from './notes.ts'
+import type { Membership } from './member.ts'
+import { createRouter, findRouteFaults, findRouteWarnings, type RouteFault } from './router/router.ts'
 import { SDL } from './services/graphql/graphql.ts'
 import { openApiDocument } from './services/openapi/openapi.ts'
 import { endpointsOf, type EndpointCaller } from './services/services.ts'
-import { openAudit, type AuditRecord } from './storage/audit/audit.ts'
-import { enforced, openStores, type Stores } from './stores.ts'
-import { createTargets } from './targets.ts'
-import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts'
-import { createTenantCalls, openKeys } from './upkeep.ts'
-import { createUpstreams } from './upstream/upstream.ts'
-import { openUsernames } from './usernames.ts'
-import { openLive } from './what-lasts.ts'
-import { createLitterCount, monotonicMs, tidyUp, WORLD, type World } from './world.ts'
+import { createSuccession, type Succession } from './succession.ts'
+import type { Telemetry } from './telemetry/telemetry.ts'
+import { createTenantCalls } from './upkeep.ts'
+import { monotonicMs, tidyUp, WORLD, type World } from './world.ts'
 
 export interface GatewayNeeds {
   /** Takes whole log lines. */
   write(lines: string): void
   /** Default: that of this machine. */
   readonly world?: World
+  /** Reads the configuration again, where an operator asks for it; resolves with what came of it. Absent: nobody can ask. */
+  reload?(): Promise<ReloadReport>
+  /** What this process takes from the primary where it is one of several. */
+  readonly member?: Membership
 }
 
 export interface Gateway {
@@ -46,6 +41,19 @@ export interface Gateway {
   listen(): Promise<{ readonly public: Address; readonly admin: Address }>
   /** Every route as it is enforced. */
   readonly routes: readonly Route[]
+  /** The configuration in force. */
+  readonly config: Config
+  /**
+   * Puts another configuration in force, while requests go on: from one to the next everything is as it says. What is under way
+   * ends as it began. {@link restartRemarks} says what a running gateway cannot take on; of that, nothing changes.
+   *
+   * @throws Error that says why it is not in force; nothing has changed then
+   */
+  reload(config: Config): Promise<void>
+  /** What would become of a request, and why; nothing is spent for it. */
+  explain(question: Question): Promise<Explanation>
+  /** Notes that there is a new configuration and it is none that could be tried. */
+  reloadFailed(): void
   /**
    * Stops: not ready any more, finishes what is in flight, cuts at `timeouts.drain`.
    *
@@ -62,203 +70,186 @@ export interface Address {
   readonly port: number
 }
 
+/** Counts the clients: the sockets are opened after what wants to know it. */
+interface Clients {
+  connections: () => number
+}
+
 /** @throws Error when storage, keys or key files cannot be opened; nothing is left open then */
 export async function openGateway(config: Config, needs: GatewayNeeds): Promise<Gateway> {
-  const startedMs = monotonicMs()
-  const { nowMs, nowSeconds, random, schedule } = needs.world ?? WORLD
-  const telemetry = createTelemetry({ write: needs.write, nowMs, monotonicMs, random, schedule }, config)
-  const stores = await openStores(
-    {
-      ...telemetry.events.redis,
-      ...telemetry.events.database,
-      nowSeconds,
-      copyKept: (state, cause) => noteCopy(telemetry, state, cause),
-      up: (isUp) => telemetry.log.warn(isUp ? 'Redis is there again' : 'Redis is away'),
-    },
-    config.storage,
-  )
+  let succession: Succession | undefined
+  const clients: Clients = { connections: () => 0 }
+  const world = needs.world ?? WORLD
+  const { member } = needs
+  const foundation = await openFoundation(config, {
+    write: needs.write,
+    world,
+    inForce: () => succession?.current(),
+    connections: () => clients.connections(),
+    ...(member !== undefined && { member }),
+  })
   try {
-    const audit = openAudit({ nowMs, schedule, writable: (state, cause) => noteAudit(telemetry, state, cause) }, config.storage)
-    try {
-      return await assemble(config, { telemetry, stores, audit, startedMs, world: needs.world ?? WORLD })
-    } catch (error) {
-      audit.close()
-      throw error
-    }
+    succession = createSuccession(foundation, await arrange(foundation, config))
+    return assemble(foundation, succession, clients, needs)
   } catch (error) {
-    await stores.close()
+    await foundation.close()
     throw error
   }
 }
 
-interface Opened {
-  readonly telemetry: Telemetry
-  readonly stores: Stores
-  readonly audit: AuditRecord
-  readonly startedMs: number
-  readonly world: World
-}
-
-async function assemble(config: Config, { telemetry, stores, audit, startedMs, world }: Opened): Promise<Gateway> {
-  const { nowMs, nowSeconds, random, schedule } = world
-  const revocation = createRevocation(
-    { ...world, monotonicMs, log: stores.log, lookup: stores.log, copy: stores.copy, events: telemetry.events.revocation },
-    config.revocation,
-  )
-  const silent = enforced(audited(stores.sessions, audit.record), revocation.synced)
-  const legacy = createLegacyService(
-    { sessions: silent, verify: (token) => authenticator.verify(token), isRevoked: revocation.lists, telemetry, world },
-    config,
-  )
-  const sessions = legacy.announced(silent)
-  const told = { record: audit.record, reachable: (state: 'up' | 'down', cause?: unknown) => noteKeys(telemetry, state, cause) }
-  const tenants = await openKeys(config, { keys: stores.keys, sessions }, told, world)
-  const authenticator = createAuthenticator(
-    {
-      fetch: globalThis.fetch,
-      nowMs,
-      monotonicMs,
-      random,
-      schedule,
-      readFile: (path) => readFile(path, 'utf8'),
-      ownKeys: tenants.publicKeys,
-      reloadOwnKeys: tenants.reload,
-      events: telemetry.events.authenticator,
-    },
-    config,
-  )
-  const publish = (tenant: string): void => {
-    stores.publish(`tenant:${tenant}`, tenants.jwks(tenant)).catch((cause: unknown) => noteUnpublished(telemetry, cause))
-  }
-  for (const tenant of config.tenants.keys()) publish(tenant)
-  tenants.onKeysChanged((tenant) => {
-    authenticator.keysChanged(tenant)
-    publish(tenant)
-  })
-  // Before a gateway that starts now makes sets of its own where Redis has lost them.
-  stores.onReturn(() => void tenants.reload())
-  // A key that was revoked elsewhere is refused already; here it leaves the published set and the verifiers too.
-  revocation.onRevoked((one) => void (one.kind === 'key' && tenants.reload(one.tenant)))
-  const breached = await openBreachedFile(config.accounts)
-  const usernames = await openUsernames({ stores, telemetry, record: audit.record, world }, config)
-  const { services, users, graphql } = openBuiltIns(
-    {
-      stores: { ...stores, sessions },
-      usernames,
-      tenants,
-      authenticator,
-      revocation,
-      telemetry,
-      record: audit.record,
-      expired: expiries(audit.record),
-      startedMs,
-      world,
-      tokenEnded: legacy.tokenEnded,
-      breached,
-    },
-    config,
-  )
-  const router = createRouter(config.routes, endpointsOf)
-  const live = openLive({ revocation, sessions, telemetry, world })
-  const upstreams = createUpstreams(
-    {
-      monotonicMs,
-      schedule,
-      stallMs: config.listeners.public.timeouts.requestMs,
-      live,
-      answered: telemetry.events.upstream.answered,
-      moved: createLitterCount(),
-    },
-    config.upstreams.values(),
-  )
-  const identity = createIdentity(
-    { signPassport: tenants.passport.sign, tokenId: randomUUID, nowSeconds, origin: config.listeners.public.origin },
-    config.identity,
-  )
-  const arrivals = createArrivals({ requestId: randomUUID, monotonicMs }, config.listeners.public)
-  const pipeline = createPipeline({
-    listener: { read: arrivals.read, refuse, refuseSocket, discardRest },
-    router,
-    authenticator,
-    revocation,
-    policy: createPolicy(tenantOfHost(config), () => nowMs() / 1000),
-    replay: createReplay(stores.used, () => nowMs() / 1000),
-    targets: createTargets({ identity, upstreams, services }),
-    telemetry,
-  })
+function assemble(
+  foundation: Foundation,
+  succession: Succession,
+  clients: Clients,
+  { member, reload: ask }: GatewayNeeds,
+): Gateway {
+  const { telemetry, revocation, world } = foundation
+  const inForce = succession.current
+  const { listeners } = inForce().config
   const listener = createListener(
     {
-      handle: pipeline.handle,
-      upgrade: pipeline.upgrade,
+      handle: (req, res) => inForce().pipeline.handle(req, res),
+      upgrade: (req, socket, head) => inForce().pipeline.upgrade(req, socket, head),
       malformed: (problem, peer) => noteMalformed(telemetry, { id: randomUUID(), peer, startedMs: monotonicMs() }, problem),
-      schedule,
+      turnedAway: telemetry.events.overload.turnedAway,
+      schedule: world.schedule,
+      readFile: foundation.keySources.readFile,
+      certificatesRead: (result, cause) => noteCertificates(telemetry, result, cause),
     },
-    config.listeners.public,
+    listenerOfProcess(inForce().config),
   )
-  const admin = createAdmin(
-    {
-      readiness,
-      failed: (cause) => telemetry.log.error('the admin listener failed', { cause }),
-      scrape: telemetry.scrape,
-      routes: () => describeRoutes(router.routes),
-      config: () => describeConfig(config),
-      isUnconfirmed: () => stores.unconfirmed() > 0,
-      tenants: createTenantCalls({ tenants, users, sessions, record: audit.record, world }, config),
-      graphql: { sdl: SDL, ask: graphql.ask },
-      usernames: usernames.analytics,
-      openApi: () => openApiDocument(router.routes, config.listeners.public.origin),
-    },
-    config.listeners.admin,
-  )
-  telemetry.observe({
-    ...(stores.redis() === 'embedded' ? {} : { redisUp: () => stores.redis() === 'up', redisUnconfirmed: stores.unconfirmed }),
-    ...(stores.database() === 'embedded' ? {} : { databaseUp: () => stores.database() === 'up' }),
-    connections: listener.connections,
-    liveConnections: live.count,
-    revocationEntries: revocation.entries,
-    revocationStalenessMs: revocation.stalenessMs,
-    jwksAgesSeconds: () => authenticator.jwksAgeSeconds().map(({ issuer, seconds }) => [issuer, seconds] as const),
-  })
+  clients.connections = listener.connections
   let isStarted = false
-  return { listen, routes: router.routes, close, cut: listener.cut, log: telemetry.log }
+  let lastReload: 'ok' | 'failed' | undefined
+  const own = openAdmin(foundation, inForce, { readiness, ...(ask !== undefined && { reload: ask }) })
+  const admin = member?.admin(own.answer, (cause) => telemetry.log.error('a question of an operator failed', { cause })) ?? own
+  member?.observed(telemetry.snapshot)
+  if (member === undefined) telemetry.observe({ workers: () => 1 })
+  observe(foundation, inForce, listener)
+  return {
+    listen,
+    get routes() {
+      return inForce().router.routes
+    },
+    get config() {
+      return inForce().config
+    },
+    reload,
+    explain: (question) => inForce().explain(question),
+    reloadFailed,
+    close,
+    cut: listener.cut,
+    log: telemetry.log,
+  }
 
   function readiness() {
     const facts = {
       revocation_staleness_seconds: revocation.stalenessMs() / 1000,
-      uptime_seconds: (monotonicMs() - startedMs) / 1000,
+      uptime_seconds: (monotonicMs() - foundation.startedMs) / 1000,
+      overloaded: foundation.overload.isOverloaded(),
+      config_version: inForce().config.version,
+      ...(lastReload !== undefined && { last_reload: lastReload }),
     }
     if (listener.isDraining()) return { status: 'draining', ...facts } as const
     if (!isStarted || !revocation.isReady()) return { status: 'starting', ...facts } as const
-    const stale = revocation.stalenessMs() > config.revocation.maxStalenessMs
-    return { status: stale ? 'degraded' : 'ready', ...facts } as const
+    const stale = revocation.stalenessMs() > inForce().config.revocation.maxStalenessMs
+    return { status: stale || facts.overloaded ? 'degraded' : 'ready', ...facts } as const
   }
 
   async function listen(): Promise<{ readonly public: Address; readonly admin: Address }> {
     const adminAddress = await admin.listen()
-    await Promise.all([authenticator.start(), revocation.start(), usernames.start()])
+    await Promise.all([inForce().start(), foundation.load()])
     if (listener.isDraining()) throw new Error('the gateway was closed before it was ready')
-    tenants.start()
-    await legacy.start()
+    await foundation.start()
     tidyUp()
     const { port } = await listener.listen()
     isStarted = true
-    return { public: { host: config.listeners.public.host, port }, admin: adminAddress }
+    return { public: { host: listeners.public.host, port }, admin: adminAddress }
+  }
+
+  async function reload(config: Config): Promise<void> {
+    if (!isStarted || listener.isDraining()) throw new Error('the gateway is not running')
+    try {
+      await succession.replace(config, (next) => listener.use(listenerOfProcess(next.config)))
+    } catch (error) {
+      reloadFailed()
+      throw error
+    }
+    noteReload('ok')
+  }
+
+  function reloadFailed(): void {
+    noteReload('failed')
+  }
+
+  function noteReload(outcome: 'ok' | 'failed'): void {
+    lastReload = outcome
+    // Of several processes the primary counts.
+    if (member === undefined) telemetry.reloaded(outcome)
   }
 
   async function close(): Promise<number> {
-    const cutAnswers = await listener.drain(upstreams.endTunnels)
-    usernames.stop()
-    legacy.stop()
-    tenants.stop()
-    authenticator.stop()
-    await revocation.stop()
-    live.stop()
-    await Promise.all([upstreams.close(), admin.close()])
-    audit.close()
-    await stores.close()
-    telemetry.stop()
+    const cutAnswers = await listener.drain(succession.endTunnels)
+    await Promise.all([succession.close(), admin.close()])
+    await foundation.close()
     return cutAnswers
   }
+}
+
+/** The admin listener shows and changes what is in force at the time. */
+function openAdmin(foundation: Foundation, inForce: () => Arrangement, gateway: Pick<AdminNeeds, 'readiness' | 'reload'>): Admin {
+  const { telemetry, stores, tenants, sessions, record, world } = foundation
+  return createAdmin(
+    {
+      ...gateway,
+      failed: (cause) => telemetry.log.error('the admin listener failed', { cause }),
+      scrape: telemetry.scrape,
+      routes: () => describeRoutes(inForce().router.routes),
+      config: () => describeConfig(inForce().config),
+      explain: (question) => inForce().explain(question),
+      upstreams: () => inForce().upstreams.describe(),
+      isUnconfirmed: () => stores.unconfirmed() > 0,
+      tenants: createTenantCalls(
+        {
+          tenants,
+          users: { setStatus: (...change) => inForce().builtIns.users.setStatus(...change) },
+          sessions,
+          record,
+          world,
+        },
+        () => inForce().config,
+      ),
+      graphql: { sdl: SDL, ask: (body, tenant) => inForce().builtIns.graphql.ask(body, tenant) },
+      usernames: () => inForce().usernames.analytics(),
+      openApi: () => openApiDocument(inForce().router.routes, inForce().config.listeners.public.origin),
+    },
+    inForce().config.listeners.admin,
+  )
+}
+
+function observe(
+  { telemetry, stores, live, overload, revocation }: Foundation,
+  inForce: () => Arrangement,
+  listener: Listener,
+): void {
+  telemetry.observe({
+    ...(stores.redis() === 'embedded' ? {} : { redisUp: () => stores.redis() === 'up', redisUnconfirmed: stores.unconfirmed }),
+    ...(stores.database() === 'embedded' ? {} : { databaseUp: () => stores.database() === 'up' }),
+    connections: listener.connections,
+    certificates: listener.certificates,
+    liveConnections: live.count,
+    requestsInFlight: overload.inFlight,
+    shedShare: overload.share,
+    revocationEntries: revocation.entries,
+    revocationStalenessMs: revocation.stalenessMs,
+    jwksAgesSeconds: () =>
+      inForce()
+        .authenticator.jwksAgeSeconds()
+        .map(({ issuer, seconds }) => [issuer, seconds] as const),
+    usernameFilterAgeMs: () => inForce().usernames.filterAgeMs(),
+    usernameFilterNames: () => inForce().usernames.filterNames(),
+    upstreamTargets: () => inForce().upstreams.targets(),
+  })
 }
 
 /** Every route of a configuration as it would be enforced. */
@@ -279,8 +270,7 @@ export function findRouteFaultsOf(config: Config): readonly RouteFault[] {
   return findRouteFaults(config.routes, endpointsOf)
 }
 
-function tenantOfHost(config: Config): ReadonlyMap<string, string> {
-  const tenants = new Map<string, string>()
-  for (const tenant of config.tenants.values()) for (const host of tenant.hosts) tenants.set(host, tenant.id)
-  return tenants
+/** What it finds odd about one that has no faults. */
+export function findRouteWarningsOf(config: Config): readonly RouteFault[] {
+  return findRouteWarnings(config.routes, endpointsOf)
 }

@@ -26,6 +26,11 @@ export function noteKeys({ log }: Telemetry, state: 'up' | 'down', cause?: unkno
   else log.error('the stored signing keys cannot be read, those that are known go on', { cause })
 }
 
+export function noteCertificates({ log }: Telemetry, result: 'taken' | 'refused', cause?: unknown): void {
+  if (result === 'taken') log.info('the certificates of the listener were read again')
+  else log.error('the certificates of the listener cannot be used, those before serve on', { cause })
+}
+
 /** What could not be read as a request ends like one: with a record and an id. */
 export function noteMalformed(telemetry: Telemetry, arrival: Parameters<typeof unreadable>[0], problem: Problem): string {
   const record = telemetry.open(unreadable(arrival))

@@ -6,51 +6,78 @@
  *
  * @module
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Admitted, Arrived, Authenticated, Permitted, Routed, Unrevoked } from './exchange/exchange.ts'
+import type { AnswerMessage, RequestMessage } from './exchange/exchange.ts'
+import type {
+  Admitted,
+  Arrived,
+  Authenticated,
+  Counted,
+  Entered,
+  Paced,
+  Permitted,
+  Routed,
+  Unrevoked,
+} from './exchange/exchange.ts'
+import type { Place } from './overload/overload.ts'
 import { Problem } from './problem/problem.ts'
 import type { RequestRecord } from './telemetry/telemetry.ts'
 
 /** What the pipeline asks of the rooms. */
 export interface Rooms {
   readonly listener: {
-    read(req: IncomingMessage): { readonly arrived: Arrived; readonly fault: Problem | undefined }
-    refuse(res: ServerResponse, problem: Problem, requestId: string): void
+    read(req: RequestMessage): { readonly arrived: Arrived; readonly fault: Problem | undefined }
+    refuse(res: AnswerMessage, problem: Problem, requestId: string): void
     refuseSocket(socket: Duplex, problem: Problem, requestId: string): void
-    discardRest(req: IncomingMessage): void
+    discardRest(req: RequestMessage): void
   }
   readonly router: { match(exchange: Arrived): Routed }
-  readonly authenticator: { authenticate(exchange: Routed): Authenticated | Promise<Authenticated> }
+  readonly cors: { announce(exchange: Routed, res: AnswerMessage): void }
+  readonly networks: { admit(exchange: Routed): Entered }
+  readonly overload: {
+    place(): Place
+    enter(place: Place, exchange: Routed): void
+    claim(place: Place, exchange: Authenticated): void
+    leave(place: Place): void
+  }
+  readonly quota: {
+    arrive(exchange: Entered, res?: AnswerMessage): Paced | Promise<Paced>
+    spend(exchange: Permitted, res?: AnswerMessage): Counted | Promise<Counted>
+  }
+  readonly authenticator: { authenticate(exchange: Paced): Authenticated | Promise<Authenticated> }
   readonly revocation: { check(exchange: Authenticated): Unrevoked | Promise<Unrevoked> }
   readonly policy: { admit(exchange: Unrevoked): Permitted }
-  readonly replay: { spend(exchange: Permitted): Admitted | Promise<Admitted> }
+  readonly replay: { spend(exchange: Counted): Admitted | Promise<Admitted> }
   readonly targets: {
-    serve(exchange: Admitted, req: IncomingMessage, res: ServerResponse, record: RequestRecord): Promise<void>
+    serve(exchange: Admitted, req: RequestMessage, res: AnswerMessage, record: RequestRecord): Promise<void>
     tunnel(exchange: Admitted, req: IncomingMessage, socket: Duplex, head: Buffer, record: RequestRecord): Promise<void>
   }
   readonly telemetry: { open(arrived: Arrived): RequestRecord; close(record: RequestRecord): void }
 }
 
 export interface Pipeline {
-  handle(req: IncomingMessage, res: ServerResponse): Promise<void>
+  handle(req: RequestMessage, res: AnswerMessage): Promise<void>
   upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void>
 }
 
 export function createPipeline(rooms: Rooms): Pipeline {
-  const { listener, router, authenticator, revocation, policy, replay, targets, telemetry } = rooms
+  const { listener, overload, targets, telemetry } = rooms
+  const walk = createWalk(rooms)
   return { handle, upgrade }
 
-  async function handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
+  async function handle(req: RequestMessage, res: AnswerMessage): Promise<void> {
     const { arrived, fault } = listener.read(req)
     const record = telemetry.open(arrived)
+    const place = overload.place()
     try {
       if (fault !== undefined) throw fault
-      await targets.serve(await walk(arrived, record), req, res, record)
+      await targets.serve(await walk(arrived, record, place, res), req, res, record)
     } catch (error) {
       listener.refuse(res, note(error, record), arrived.id)
     } finally {
       listener.discardRest(req)
+      overload.leave(place)
       telemetry.close(record) // Every request ends here, once.
     }
   }
@@ -58,28 +85,18 @@ export function createPipeline(rooms: Rooms): Pipeline {
   async function upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const { arrived, fault } = listener.read(req)
     const record = telemetry.open(arrived)
+    const place = overload.place()
     try {
       if (fault !== undefined) throw fault
-      await targets.tunnel(await walk(arrived, record), req, socket, head, record)
+      const admitted = await walk(arrived, record, place)
+      overload.leave(place) // What a WebSocket takes up from here on is its connection.
+      await targets.tunnel(admitted, req, socket, head, record)
     } catch (error) {
       listener.refuseSocket(socket, note(error, record), arrived.id)
     } finally {
+      overload.leave(place)
       telemetry.close(record)
     }
-  }
-
-  async function walk(arrived: Arrived, record: RequestRecord): Promise<Admitted> {
-    const routed = router.match(arrived)
-    record.exchange = routed
-    const authenticated = await authenticator.authenticate(routed)
-    record.exchange = authenticated
-    const unrevoked = await revocation.check(authenticated)
-    record.exchange = unrevoked
-    const permitted = policy.admit(unrevoked)
-    record.exchange = permitted
-    const admitted = await replay.spend(permitted)
-    record.exchange = admitted
-    return admitted
   }
 
   function note(error: unknown, record: RequestRecord): Problem {
@@ -87,5 +104,40 @@ export function createPipeline(rooms: Rooms): Pipeline {
     record.problem = problem
     record.status = problem.status
     return problem
+  }
+}
+
+/** The steps between the listener and the targets. */
+export type Steps = Omit<Rooms, 'listener' | 'targets' | 'telemetry'>
+
+/** @throws Problem of the step that refuses; `record.exchange` is how far it got */
+export type Walk = (
+  arrived: Arrived,
+  record: Pick<RequestRecord, 'exchange'>,
+  place: Place,
+  res?: AnswerMessage,
+) => Promise<Admitted>
+
+/** What every request walks, in this order. */
+export function createWalk(steps: Steps): Walk {
+  const { router, cors, networks, overload, quota, authenticator, revocation, policy, replay } = steps
+  return async function walk(arrived, record, place, res) {
+    const routed = router.match(arrived)
+    record.exchange = routed
+    if (res !== undefined) cors.announce(routed, res)
+    overload.enter(place, routed)
+    const entered = networks.admit(routed)
+    const paced = await quota.arrive(entered, res)
+    const authenticated = await authenticator.authenticate(paced)
+    record.exchange = authenticated
+    overload.claim(place, authenticated)
+    const unrevoked = await revocation.check(authenticated)
+    record.exchange = unrevoked
+    const permitted = policy.admit(unrevoked)
+    record.exchange = permitted
+    const counted = await quota.spend(permitted, res)
+    const admitted = await replay.spend(counted)
+    record.exchange = admitted
+    return admitted
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Config } from './config/config.ts'
+import type { SharedCounts } from './quota/quota.ts'
 import type { UsedTokens } from './replay/replay.ts'
 import type { RevocationCopy, RevocationLog, RevocationLookup } from './revocation/revocation.ts'
 import type { AccountStore } from './services/accounts/accounts.ts'
@@ -37,6 +38,8 @@ export interface StoresNeeds {
    * can be again. Absent: a start without Redis is an error.
    */
   copyKept?(state: 'up' | 'down', cause?: unknown): void
+  /** Another process of the same gateway keeps it: this one uses what it finds. */
+  readonly copyReadsOnly?: boolean
   /** Told once when a Redis that was away at the start turns out to be none for this gateway. */
   unfit?(cause: unknown): void
 }
@@ -50,6 +53,8 @@ export interface Stores {
   readonly accounts: AccountStore
   readonly usernames: UsernameStore
   readonly used: UsedTokens
+  /** Counts of rate limits that gateways share; absent without Redis. */
+  readonly counts?: SharedCounts
   /** What gateways tell each other of usernames, for so long; undefined without Redis. */
   names(cacheSeconds: number): NameCache | undefined
   redis(): 'up' | 'down' | 'embedded'
@@ -129,7 +134,7 @@ async function openRemote(needs: StoresNeeds, config: RemoteConfig): Promise<Ses
   const published = new Map<string, string>()
   const returns = new Set<() => void>()
   const { nowSeconds, copyKept } = needs
-  const copy = copyKept && createDiskCopy({ nowSeconds, schedule, keysKept: copyKept }, config.directory)
+  const copy = copyKept && createDiskCopy({ nowSeconds, schedule, keysKept: copyKept, readsOnly: needs.copyReadsOnly === true }, config.directory)
   const away = (await copy?.isUsable()) === true ? 'wait' : 'refuse'
   // Read when it is asked for: its client takes 20 MB.
   const { openRedis } = await import('./storage/redis/redis.ts')
@@ -159,6 +164,7 @@ async function openRemote(needs: StoresNeeds, config: RemoteConfig): Promise<Ses
     log: redis.log,
     ...(copy !== undefined && { copy: copy.revocations }),
     used: redis.used,
+    counts: redis.counts,
     names: redis.names,
     redis: () => (isUp ? 'up' : 'down'),
     unconfirmed: redis.unconfirmed,

@@ -3,16 +3,20 @@
  *
  * @module
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Admitted } from './exchange/exchange.ts'
+import type { Cors } from './cors/cors.ts'
+import type { Admitted, AnswerMessage, RequestMessage } from './exchange/exchange.ts'
 import type { Identity } from './identity/identity.ts'
 import { isHandshake, readBody, refuseSocket, writeAnswer } from './listener/listener.ts'
 import { Problem } from './problem/problem.ts'
 import type { Services } from './services/services.ts'
+import type { Split } from './split/split.ts'
 import type { ForwardRecord, Upstreams } from './upstream/upstream.ts'
 
 export interface TargetRooms {
+  readonly cors: Pick<Cors, 'preflight'>
+  readonly split: Split
   readonly identity: Identity
   readonly upstreams: Upstreams
   readonly services: Services
@@ -20,22 +24,29 @@ export interface TargetRooms {
 
 export interface Targets {
   /** @throws Problem while nothing was answered */
-  serve(exchange: Admitted, req: IncomingMessage, res: ServerResponse, record: ForwardRecord): Promise<void>
+  serve(exchange: Admitted, req: RequestMessage, res: AnswerMessage, record: ForwardRecord): Promise<void>
   /** @throws Problem before the handshake is answered */
   tunnel(exchange: Admitted, req: IncomingMessage, socket: Duplex, head: Buffer, record: ForwardRecord): Promise<void>
 }
 
 const NO_BODY = Promise.resolve(Buffer.alloc(0))
 
-export function createTargets({ identity, upstreams, services }: TargetRooms): Targets {
+export function createTargets({ cors, split, identity, upstreams, services }: TargetRooms): Targets {
   return { serve, tunnel }
 
-  async function serve(exchange: Admitted, req: IncomingMessage, res: ServerResponse, record: ForwardRecord): Promise<void> {
+  async function serve(admitted: Admitted, req: RequestMessage, res: AnswerMessage, record: ForwardRecord): Promise<void> {
+    const exchange = split.choose(admitted)
     const { route, bodyLength } = exchange
     if (bodyLength !== undefined && bodyLength > route.bodyBytes) throw new Problem('payload_too_large')
     if (exchange.expectsContinue && bodyLength !== 0) res.writeContinue()
     if (route.target.kind === 'upstream') {
       await upstreams.forward(exchange, identity.outgoing(exchange), { req, res }, record)
+      return
+    }
+    if (route.target.kind === 'preflight') {
+      const permissions = cors.preflight(exchange)
+      record.status = permissions.status
+      writeAnswer(res, permissions, exchange.id)
       return
     }
     const answer = await services.serve(exchange, {
@@ -48,12 +59,13 @@ export function createTargets({ identity, upstreams, services }: TargetRooms): T
   }
 
   async function tunnel(
-    exchange: Admitted,
+    admitted: Admitted,
     req: IncomingMessage,
     socket: Duplex,
     head: Buffer,
     record: ForwardRecord,
   ): Promise<void> {
+    const exchange = split.choose(admitted)
     const { route } = exchange
     if (!route.websocket || route.target.kind !== 'upstream' || exchange.bodyLength !== 0) {
       throw new Problem('invalid_request', { description: 'This resource takes no WebSocket.' })

@@ -68,18 +68,18 @@ export function onMigrations<T>(config: Config, work: (migrations: Migrations) =
 
 export interface TenantCallNeeds {
   readonly tenants: Pick<Tenants, 'keys'>
-  readonly users: UserDirectory
+  readonly users: Pick<UserDirectory, 'setStatus'>
   readonly sessions: Pick<SessionStore, 'revoke'>
   record(event: AuditEvent): void
   readonly world?: Pick<World, 'nowSeconds'>
 }
 
-/** What the admin listener does to tenants, each of its acts recorded. */
-export function createTenantCalls(needs: TenantCallNeeds, config: Pick<Config, 'tenants' | 'issuers'>): TenantCalls {
+/** What the admin listener does to tenants of the configuration in force, each of its acts recorded. */
+export function createTenantCalls(needs: TenantCallNeeds, inForce: () => Pick<Config, 'tenants' | 'issuers'>): TenantCalls {
   return { keys: needs.tenants.keys, users: { setStatus }, revokeTenant }
 
   async function setStatus(tenant: string, user: string, status: 'active' | 'disabled', act: Act): Promise<boolean> {
-    if (!config.tenants.has(tenant)) throw new Problem('tenant_not_found')
+    if (!inForce().tenants.has(tenant)) throw new Problem('tenant_not_found')
     const exists = await needs.users.setStatus(tenant, user, status, byOf(act))
     if (exists) needs.record({ ...act, event: status === 'disabled' ? 'user_disabled' : 'user_enabled', tenant, user })
     return exists
@@ -96,9 +96,10 @@ export function createTenantCalls(needs: TenantCallNeeds, config: Pick<Config, '
    * the skew, and is taken behind by it.
    */
   function longestLife(id: string): number {
-    const tenant = config.tenants.get(id)
+    const { tenants, issuers } = inForce()
+    const tenant = tenants.get(id)
     if (tenant === undefined) throw new Problem('tenant_not_found')
-    const foreign = [...config.issuers.values()].filter((issuer) => issuer.tenant === id)
+    const foreign = [...issuers.values()].filter((issuer) => issuer.tenant === id)
     const lives = foreign.map((issuer) => issuer.maxLifetimeSeconds + 2 * issuer.clockSkewSeconds)
     return Math.ceil(Math.max(LONGEST_ACCESS_TOKEN_SECONDS + tenant.clockSkewSeconds, ...lives))
   }

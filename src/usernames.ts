@@ -7,6 +7,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Config } from './config/config.ts'
+import type { Quota } from './quota/quota.ts'
 import { createUsernames, parseReserved, type UsernameRecord, type Usernames } from './services/usernames/usernames.ts'
 import type { Stores } from './stores.ts'
 import type { Telemetry } from './telemetry/telemetry.ts'
@@ -17,6 +18,7 @@ const RESERVED = new URL('../config/reserved-usernames.txt', import.meta.url)
 export interface OpenUsernamesNeeds {
   readonly stores: Pick<Stores, 'usernames' | 'names'>
   readonly telemetry: Telemetry
+  readonly counts: Pick<Quota, 'take'>
   readonly world: World
   /** Takes what is for the audit record. */
   record(event: UsernameRecord): void
@@ -24,12 +26,13 @@ export interface OpenUsernamesNeeds {
 
 /** @throws Error when the list of reserved words is missing or wrong */
 export async function openUsernames(needs: OpenUsernamesNeeds, config: Config): Promise<Usernames> {
-  const { stores, telemetry, world, record } = needs
+  const { stores, telemetry, counts, world, record } = needs
   const cache = stores.names(config.usernames.cacheSeconds)
-  const usernames = createUsernames(
+  return createUsernames(
     {
       store: stores.usernames,
       ...(cache !== undefined && { cache }),
+      counts,
       reserved: parseReserved(await readFile(RESERVED, 'utf8')),
       nowSeconds: world.nowSeconds,
       random: world.random,
@@ -41,6 +44,4 @@ export async function openUsernames(needs: OpenUsernamesNeeds, config: Config): 
     },
     config,
   )
-  telemetry.observe({ usernameFilterAgeMs: usernames.filterAgeMs, usernameFilterNames: usernames.filterNames })
-  return usernames
 }

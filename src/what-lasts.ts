@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Identified } from './exchange/exchange.ts'
 import { createLive, type Live } from './live/live.ts'
 import type { RevocationRoom } from './revocation/revocation.ts'
 import type { SessionStore } from './services/sessions/sessions.ts'
@@ -14,13 +15,15 @@ export interface WhatLastsNeeds {
   readonly sessions: SessionStore
   readonly telemetry: Telemetry
   readonly world: World
+  /** Whether the configuration in force still takes tokens of the issuer of this one. */
+  knows(principal: Identified): boolean
 }
 
-export function openLive({ revocation, sessions, telemetry, world }: WhatLastsNeeds): Live {
+export function openLive({ revocation, sessions, telemetry, world, knows }: WhatLastsNeeds): Live {
   const live = createLive({
     nowMs: world.nowMs,
     schedule: world.schedule,
-    isRevoked: revocation.lists,
+    isRevoked: (principal) => revocation.lists(principal) || !knows(principal),
     stalenessMs: revocation.stalenessMs,
     check: revocation.check,
     findSession: async ({ tenant, user, session }) =>

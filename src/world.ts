@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { constrainedMemory, memoryUsage } from 'node:process'
+import { getHeapStatistics } from 'node:v8'
 
 /** Wall clock, milliseconds since 1970. */
 export function nowMs(): number {
@@ -56,6 +58,20 @@ export interface World {
 }
 
 export const WORLD: World = Object.freeze({ nowMs, nowSeconds, random, schedule })
+
+/** What the container is given; read once, because it takes half a millisecond. */
+const GIVEN_BYTES = constrainedMemory()
+
+/**
+ * Share in use of the memory that this process may have, 0 to 1: of V8's heap, or of what its container is given.
+ *
+ * @param processes that live in the container, each as large as this one
+ */
+export function memoryShare(processes = 1): number {
+  const heap = getHeapStatistics()
+  const ofHeap = heap.used_heap_size / heap.heap_size_limit
+  return GIVEN_BYTES > 0 ? Math.max(ofHeap, (memoryUsage.rss() * processes) / GIVEN_BYTES) : ofHeap
+}
 
 /** Octets of passed-on bodies after which their remains are collected. */
 const LITTER_BYTES = 16 * 1024 * 1024

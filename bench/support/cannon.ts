@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs'
 import type { Load } from './measure.ts'
 
 const load = JSON.parse(readFileSync(0, 'utf8')) as Load
+const startedMs = performance.now()
+const before = process.cpuUsage()
 const result = await autocannon({
   url: load.url,
   ...(load.requests === undefined ? { duration: load.seconds } : { amount: load.requests }),
@@ -12,6 +14,7 @@ const result = await autocannon({
     ? {}
     : { requests: load.tokens.map((token) => ({ headers: { authorization: `Bearer ${token}` } })) }),
 })
+const { user, system } = process.cpuUsage(before)
 process.stdout.write(
   JSON.stringify({
     requests: result['2xx'],
@@ -19,5 +22,7 @@ process.stdout.write(
     p50Ms: result.latency.p50,
     p99Ms: result.latency.p99,
     errors: result.errors + result.timeouts + result.non2xx,
+    // Of one core, by the load itself.
+    ownShare: (user + system) / 1000 / (performance.now() - startedMs),
   }),
 )

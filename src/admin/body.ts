@@ -1,15 +1,16 @@
 import type { IncomingMessage } from 'node:http'
 import { Problem } from '../problem/problem.ts'
 import type { FieldFault } from '../problem/problem.ts'
+import type { AdminQuestion } from './question.ts'
 
 const MAX_BYTES = 64 * 1024
 const MAX_REASON = 256
 
 /** Why somebody changes something: `{"reason": "…"}`, or no body at all. */
-export async function readReason(req: IncomingMessage): Promise<string | undefined> {
-  const bytes = await readBytes(req)
+export async function readReason(question: AdminQuestion): Promise<string | undefined> {
+  const bytes = await question.readBytes()
   if (bytes.length === 0) return undefined
-  const body = parseJson(req, bytes)
+  const body = parseJson(question, bytes)
   const faults = Object.entries(body).flatMap(([field, value]) => faultOf(field, value))
   if (faults.length > 0) throw new Problem('invalid_request', { fields: faults })
   const reason = body['reason']
@@ -17,16 +18,17 @@ export async function readReason(req: IncomingMessage): Promise<string | undefin
 }
 
 /** A body that is a JSON object. */
-export async function readObject(req: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
-  return parseJson(req, await readBytes(req))
+export async function readObject(question: AdminQuestion): Promise<Readonly<Record<string, unknown>>> {
+  return parseJson(question, await question.readBytes())
 }
 
-function parseJson(req: IncomingMessage, bytes: Buffer): Readonly<Record<string, unknown>> {
-  if (!/^application\/json\s*(;|$)/i.test(req.headers['content-type'] ?? '')) throw new Problem('unsupported_media_type')
+function parseJson({ contentType }: AdminQuestion, bytes: Buffer): Readonly<Record<string, unknown>> {
+  if (!/^application\/json\s*(;|$)/i.test(contentType)) throw new Problem('unsupported_media_type')
   return parse(bytes)
 }
 
-async function readBytes(req: IncomingMessage): Promise<Buffer> {
+/** @throws Problem `payload_too_large` */
+export async function readBytes(req: IncomingMessage): Promise<Buffer> {
   if (Number(req.headers['content-length'] ?? 0) > MAX_BYTES) throw new Problem('payload_too_large')
   const chunks: Buffer[] = []
   let size = 0

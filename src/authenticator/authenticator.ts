@@ -18,61 +18,20 @@ import { areWellTyped, identify, judgeClaims } from './claims.ts'
 import { createCsrf } from './csrf.ts'
 import type { CsrfConfig } from './csrf.ts'
 import { NO_AUTHORIZATION, REPEATED_AUTHORIZATION, bearerToken, findAuthorization } from './extractor.ts'
+import { inherit, type Heritage } from './heritage.ts'
 import type { JsonObject } from './json.ts'
 import type { VerificationKey } from './keys.ts'
+import type { AuthenticatorNeeds } from './needs.ts'
 import { problemOf } from './refusals.ts'
 import type { Refusal } from './refusals.ts'
-import { cacheKey, createTokenCache, digestId } from './token-cache.ts'
+import { cacheKey, digestId } from './token-cache.ts'
 import { MAX_TOKEN_LENGTH, readClaims, readCompact } from './token.ts'
 import type { CompactToken } from './token.ts'
-import { createTrust } from './trust.ts'
 import type { TrustedIssuer } from './trust.ts'
 import { findSigner } from './verifier.ts'
 
 export { createJwtVerifier } from './jwt-verifier.ts'
-
-/** A public key of a tenant of the gateway, as it is published (RFC 7517 §4), with the members of its type besides. */
-export interface PublicJwk {
-  readonly kty: string
-  readonly kid: string
-  readonly alg: string
-  readonly use?: string
-}
-
-/** What is told as it happens, for metrics. Every string is from a short fixed list or from the configuration. */
-export interface AuthenticatorEvents {
-  /** Once for each request. `reason` is `ok`, `public`, `no_token` or why a token was refused. */
-  decided(tenant: string | undefined, result: 'accepted' | 'refused' | 'anonymous', reason: string): void
-  cache(result: 'hit' | 'miss'): void
-  /** A signature was verified; not told for a cached token. */
-  validated(tokenType: string, algorithm: string): void
-  /** Time that a token which was not in the cache took, waiting for keys included. */
-  validationSeconds(seconds: number): void
-  /** `cause`: why it failed. */
-  jwksFetched(issuer: string, result: 'ok' | 'error', cause?: unknown): void
-  keyDropped(issuer: string, reason: string): void
-}
-
-export interface AuthenticatorNeeds {
-  readonly fetch: typeof globalThis.fetch
-  /** Wall clock, milliseconds since 1970. */
-  nowMs(): number
-  /** A clock that is never set back, milliseconds, for delays and ages; default: `nowMs`. */
-  monotonicMs?(): number
-  /** 0 to 1. */
-  random(): number
-  /** Runs `run` once after `delayMs` without keeping the process alive; returns the way to cancel it. */
-  schedule(delayMs: number, run: () => void): () => void
-  readFile(path: string): Promise<string>
-  /** Keys of a tenant that verify now. Read by `start` and after `keysChanged`. */
-  ownKeys(tenant: string): readonly PublicJwk[]
-  /**
-   * Reads the keys of a tenant again, and calls `keysChanged` before it resolves where they are others now. Asked once a
-   * second at most for each tenant, when a token names a key that is unknown. Never rejects; absent: there is nothing to read.
-   */
-  reloadOwnKeys?(tenant: string): Promise<void>
-  readonly events: AuthenticatorEvents
-}
+export type { AuthenticatorEvents, AuthenticatorNeeds, PublicJwk, VerificationEffort } from './needs.ts'
 
 export interface Authenticator {
   /**
@@ -80,8 +39,12 @@ export interface Authenticator {
    * refusals; throws or rejects with a {@link Problem}.
    */
   authenticate(exchange: Routed): Authenticated | Promise<Authenticated>
-  /** The same for a token that stands elsewhere than in a header. Throws or rejects with a {@link Problem}. */
-  verify(token: string): Identified | Promise<Identified>
+  /**
+   * The same for a token that stands elsewhere than in a header. Throws or rejects with a {@link Problem}.
+   *
+   * @param by The request that it came with; absent: the gateway asks for itself.
+   */
+  verify(token: string, by?: Routed): Identified | Promise<Identified>
   /** The text of the token that {@link authenticate} took: of the one header, else of the one cookie. It is a secret. */
   tokenOf(exchange: Arrived): string | undefined
   /**
@@ -89,14 +52,18 @@ export interface Authenticator {
    *
    * @throws Problem `cross_site_request`
    */
-  checkOrigin(exchange: Arrived): void
+  checkOrigin(exchange: Routed): void
   /**
    * Loads every key. Waits for the first attempt at each issuer, at most its timeout, and goes on without those that
    * fail; rejects when the key file of an issuer cannot be used.
    */
   start(): Promise<void>
-  /** Fetches no more. */
-  stop(): void
+  /** The authenticator is the one in force now: what `start` read for it counts from here on. */
+  enter(): void
+  /** Fetches no more, but for what `others` go on with. */
+  stop(others?: readonly Authenticator[]): void
+  /** What the authenticator of the next configuration takes over, where that says the same. */
+  readonly heritage: Heritage
   /** The keys of a tenant of the gateway are others now: tokens of a key that left are refused from here on. */
   keysChanged(tenant: string): void
   /** Age of the key set of each issuer that publishes one; infinite while none was fetched. */
@@ -109,6 +76,7 @@ interface Attempt {
   readonly token: CompactToken
   readonly claims: JsonObject
   readonly issuer: TrustedIssuer
+  readonly by: Routed | undefined
   readonly startedMs: number
 }
 
@@ -116,15 +84,24 @@ const NO_KEYS: readonly VerificationKey[] = Object.freeze([])
 
 export type AuthenticatorConfig = Pick<Config, 'tenants' | 'issuers' | 'tokenCache'> & CsrfConfig
 
-/** Throws when the issuers contradict each other or a secret is too short. */
-export function createAuthenticator(needs: AuthenticatorNeeds, config: AuthenticatorConfig): Authenticator {
-  const { events } = needs
+/**
+ * Throws when the issuers contradict each other or a secret is too short.
+ *
+ * @param before The one of the configuration before: the keys and the verified tokens of issuers that are configured alike go over.
+ */
+export function createAuthenticator(
+  needs: AuthenticatorNeeds,
+  config: AuthenticatorConfig,
+  before?: Authenticator,
+): Authenticator {
+  const { events, effort } = needs
   const monotonicMs = needs.monotonicMs?.bind(needs) ?? needs.nowMs.bind(needs)
-  const reloadOwnKeys = needs.reloadOwnKeys?.bind(needs) ?? (() => Promise.resolve())
-  const trust = createTrust({ ...needs, monotonicMs, reloadOwnKeys }, config)
-  const cache = createTokenCache(config.tokenCache, monotonicMs)
+  // What is made here outlives the one before, and must not hold it.
+  const isFirst = before === undefined
+  const heritage = inherit(needs, config, before?.heritage)
+  const { trust, cache } = heritage
   const csrf = createCsrf(config)
-  return { authenticate, verify, tokenOf, checkOrigin, start, stop, keysChanged, jwksAgeSeconds }
+  return { authenticate, verify, tokenOf, checkOrigin, start, enter, stop, keysChanged, jwksAgeSeconds, heritage }
 
   function authenticate(exchange: Routed): Authenticated | Promise<Authenticated> {
     if (exchange.route.auth === 'public') return anonymous(exchange, 'public')
@@ -133,7 +110,7 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Authentic
     if (found === NO_AUTHORIZATION) return fromCookie(exchange)
     const token = bearerToken(exchange.rawHeaders[found] ?? '')
     if (token === undefined) return withoutToken(exchange)
-    const principal = verify(token)
+    const principal = verify(token, exchange)
     if (principal instanceof Promise) return principal.then((verified) => ({ ...exchange, principal: verified }))
     return { ...exchange, principal }
   }
@@ -144,7 +121,7 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Authentic
     if (token === undefined) return withoutToken(exchange)
     if (cookies.length > 1) throw refused(undefined, 'repeated_cookie')
     if (!csrf.admits(exchange)) throw refused(undefined, 'cross_site')
-    const principal = verify(token)
+    const principal = verify(token, exchange)
     if (principal instanceof Promise) {
       return principal.then((verified) => ({ ...exchange, principal: verified, byCookie: true }))
     }
@@ -163,15 +140,15 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Authentic
     return cookies.length === 1 ? cookies[0] : undefined
   }
 
-  function checkOrigin(exchange: Arrived): void {
+  function checkOrigin(exchange: Routed): void {
     // Not counted: what was decided about the request was told when it came.
     if (!csrf.isOwnPage(exchange)) throw problemOf('cross_site')
   }
 
-  function verify(token: string): Identified | Promise<Identified> {
+  function verify(token: string, by?: Routed): Identified | Promise<Identified> {
     if (token.length > MAX_TOKEN_LENGTH) throw refused(undefined, 'too_large')
     const key = cacheKey(token)
-    return fromCache(key) ?? judge(token, key)
+    return fromCache(key) ?? judge(token, key, by)
   }
 
   function anonymous(exchange: Routed, reason: string): Authenticated {
@@ -181,7 +158,7 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Authentic
 
   function fromCache(key: string): Identified | undefined {
     const known = cache.get(key)
-    if (known !== undefined && known.issuer.keys.holds(known.key)) {
+    if (known !== undefined && trust.trusted.has(known.issuer) && known.issuer.keys.holds(known.key)) {
       const { principal } = known
       events.cache('hit')
       if (principal.expiresAt + principal.skewSeconds > needs.nowMs() / 1000) return accepted(principal)
@@ -193,7 +170,7 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Authentic
     return undefined
   }
 
-  function judge(text: string, key: string): Identified | Promise<Identified> {
+  function judge(text: string, key: string, by: Routed | undefined): Identified | Promise<Identified> {
     const startedMs = monotonicMs()
     const token = readCompact(text)
     if (typeof token === 'string') throw refused(undefined, token)
@@ -206,13 +183,14 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Authentic
     if (!issuer.algorithms.has(token.algorithm)) throw refused(issuer.tenant, 'algorithm')
     const refusal = judgeClaims(token, claims, issuer, needs.nowMs() / 1000)
     if (refusal !== undefined) throw refused(issuer.tenant, refusal)
-    return verifySignature({ cacheKey: key, token, claims, issuer, startedMs })
+    return verifySignature({ cacheKey: key, token, claims, issuer, by, startedMs })
   }
 
   function verifySignature(attempt: Attempt): Identified | Promise<Identified> {
     const { token, issuer } = attempt
     const candidates = issuer.keys.candidates(token.kid, token.algorithm)
     if (candidates === undefined) return withNewerKeys(attempt, NO_KEYS)
+    checkEffort(attempt)
     const signer = tryKeys(attempt, candidates)
     if (signer instanceof Promise) return signer.then((key) => concludeOrRenew(attempt, candidates, key))
     return concludeOrRenew(attempt, candidates, signer)
@@ -246,6 +224,14 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Authentic
     throw refused(attempt.issuer.tenant, 'unknown_key')
   }
 
+  function checkEffort({ by, claims, issuer }: Attempt): void {
+    if (by === undefined || effort === undefined) return
+    const problem = effort.refuse(by, whoIn(claims))
+    if (problem === undefined) return
+    events.decided(issuer.tenant, 'refused', problem.error)
+    throw problem
+  }
+
   function tryKeys(
     attempt: Attempt,
     keys: readonly VerificationKey[],
@@ -255,8 +241,9 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Authentic
   }
 
   function conclude(attempt: Attempt, key: VerificationKey | undefined): Identified {
-    const { token, claims, issuer } = attempt
+    const { token, claims, issuer, by } = attempt
     events.validationSeconds(Math.max(0, monotonicMs() - attempt.startedMs) / 1000)
+    if (by !== undefined) effort?.[key === undefined ? 'failed' : 'held'](by, whoIn(claims))
     if (key === undefined) throw refused(issuer.tenant, 'signature')
     const principal = identify(token, claims, issuer, () => digestId(attempt.cacheKey))
     if (typeof principal === 'string') throw refused(issuer.tenant, principal)
@@ -276,12 +263,21 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Authentic
   }
 
   async function start(): Promise<void> {
-    for (const tenant of trust.own.keys()) keysChanged(tenant)
-    await Promise.all([...trust.issuers.values()].map((issuer) => issuer.keys.start()))
+    if (isFirst) takeOwnKeys()
+    await trust.start()
   }
 
-  function stop(): void {
-    for (const issuer of trust.issuers.values()) issuer.keys.stop()
+  function enter(): void {
+    takeOwnKeys()
+    trust.enter()
+  }
+
+  function takeOwnKeys(): void {
+    for (const tenant of trust.own.keys()) keysChanged(tenant)
+  }
+
+  function stop(others: readonly Authenticator[] = []): void {
+    trust.stop(others.map((other) => other.heritage.trust))
   }
 
   function keysChanged(tenant: string): void {
@@ -289,6 +285,13 @@ export function createAuthenticator(needs: AuthenticatorNeeds, config: Authentic
   }
 
   function jwksAgeSeconds(): readonly { readonly issuer: string; readonly seconds: number }[] {
-    return [...trust.remote].map(([issuer, ring]) => ({ issuer, seconds: ring.ageSeconds() }))
+    return [...trust.foreign].flatMap(([issuer, { remote }]) =>
+      remote === undefined ? [] : [{ issuer, seconds: remote.ageSeconds() }],
+    )
   }
+}
+
+/** Whom a token names, before it is known whether it is right. */
+function whoIn(claims: JsonObject): string {
+  return `${String(claims['iss'])} ${String(claims['sub'])}`
 }

@@ -1,5 +1,5 @@
 import type { Config, PublicListenerConfig } from '../config/config.ts'
-import type { Arrived } from '../exchange/exchange.ts'
+import { isOriginAllowed, type Routed } from '../exchange/exchange.ts'
 
 /**
  * Whether a request that carries a cookie was meant by whoever owns the cookie. A browser sends cookies along whoever made
@@ -7,9 +7,9 @@ import type { Arrived } from '../exchange/exchange.ts'
  */
 export interface Csrf {
   /** For a cookie that says who asks: safe methods pass, all else must come from a page of ours. */
-  admits(exchange: Arrived): boolean
+  admits(exchange: Routed): boolean
   /** For what sets or renews a cookie: whether a page of ours sends it. */
-  isOwnPage(exchange: Arrived): boolean
+  isOwnPage(exchange: Routed): boolean
 }
 
 export interface CsrfConfig extends Pick<Config, 'tenants'> {
@@ -30,12 +30,12 @@ export function createCsrf({ tenants, listeners }: CsrfConfig): Csrf {
   }
   return { admits, isOwnPage }
 
-  function admits(exchange: Arrived): boolean {
+  function admits(exchange: Routed): boolean {
     // A WebSocket is a GET that may do anything, and no same-origin policy keeps its answer from the page that opened it.
     return (SAFE.has(exchange.method) && !exchange.upgrade) || isOwnPage(exchange)
   }
 
-  function isOwnPage(exchange: Arrived): boolean {
+  function isOwnPage(exchange: Routed): boolean {
     switch (fieldOf(exchange.rawHeaders, 'sec-fetch-site')) {
       case 'same-origin':
         return true
@@ -51,9 +51,12 @@ export function createCsrf({ tenants, listeners }: CsrfConfig): Csrf {
     }
   }
 
-  function isAllowed(exchange: Arrived): boolean {
+  function isAllowed(exchange: Routed): boolean {
     const origin = fieldOf(exchange.rawHeaders, 'origin')
     if (origin === undefined) return false
+    const { cors } = exchange.route
+    // The operator has said that pages of that origin act with the cookies of their users here.
+    if (cors?.credentials === true && isOriginAllowed(cors, origin)) return true
     const allowed = ofHost.get(exchange.host) ?? ofGateway
     return allowed.has(origin) || origin === `${own.protocol}//${exchange.authority}`
   }

@@ -1,6 +1,7 @@
 import { fetchKeySet } from './fetcher.ts'
 import type { FetcherNeeds } from './fetcher.ts'
 import type { KeyRing, OnDropped } from './key-ring.ts'
+import type { KeySet } from './key-set.ts'
 import { EMPTY_KEY_SET, KeySetFault, MAX_UNNAMED, createKeySet } from './key-set.ts'
 
 export interface RemoteKeyNeeds extends FetcherNeeds {
@@ -24,8 +25,11 @@ export interface RemoteKeyConfig {
 export interface RemoteKeyRing extends KeyRing {
   /** Since the keys were last fetched; infinite while they never were. */
   ageSeconds(): number
+  /** What was fetched last, and when. */
+  state(): { readonly keys: KeySet; readonly fetchedAtMs: number }
 }
 
+const NOTHING = Object.freeze({ keys: EMPTY_KEY_SET, fetchedAtMs: Number.NEGATIVE_INFINITY })
 /** Fetches that unknown keys may cause at once; each comes back after `minIntervalMs`. */
 const BUCKET = 2
 const FIRST_RETRY_MS = 1000
@@ -38,10 +42,11 @@ const JITTER = 0.1
  * The published keys of one issuer: refreshed ahead of need, one fetch at a time, kept through an outage for
  * `staleForMs`, replaced whole. Only tokens that no known key signed go through the bucket, and they
  * never wait for it.
+ *
+ * @param before A ring of the same issuer and address, whose keys serve on: nobody waits for the first fetch then.
  */
-export function createRemoteKeyRing(needs: RemoteKeyNeeds, config: RemoteKeyConfig): RemoteKeyRing {
-  let keys = EMPTY_KEY_SET
-  let fetchedAtMs = Number.NEGATIVE_INFINITY
+export function createRemoteKeyRing(needs: RemoteKeyNeeds, config: RemoteKeyConfig, before?: RemoteKeyRing): RemoteKeyRing {
+  let { keys, fetchedAtMs } = before?.state() ?? NOTHING
   let inFlight: Promise<void> | undefined
   let failures = 0
   let cancelTimer: (() => void) | undefined
@@ -52,9 +57,15 @@ export function createRemoteKeyRing(needs: RemoteKeyNeeds, config: RemoteKeyConf
     candidates: (kid, algorithm) => (isServed() ? keys.candidates(kid, algorithm) : undefined),
     holds: (key) => keys.has(key) && isServed(),
     refresh,
-    start: () => fetchOnce(),
+    start,
     stop,
     ageSeconds: () => ageMs() / 1000,
+    state: () => ({ keys, fetchedAtMs }),
+  }
+
+  async function start(): Promise<void> {
+    const fetching = fetchOnce()
+    if (!isServed()) await fetching
   }
 
   function ageMs(): number {

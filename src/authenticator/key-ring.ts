@@ -98,17 +98,28 @@ export function createSecretKeyRing(
   }
 }
 
-/** The keys of a file, read once at the start. */
+/** A ring whose keys change when its file is read again. */
+export interface FileKeyRing extends KeyRing {
+  /**
+   * Reads the file.
+   *
+   * @returns puts what was read in force
+   * @throws Error when the file cannot be used
+   */
+  read(): Promise<() => void>
+}
+
+/** The keys of a file, in force from the start on. */
 export function createFileKeyRing(
   issuer: string,
   file: string,
   readFile: (path: string) => Promise<string>,
   onDropped: OnDropped,
-): KeyRing {
+): FileKeyRing {
   const held = createHeldKeyRing(onDropped)
-  return { ...held, start }
+  return { ...held, read, start: async () => (await read())() }
 
-  async function start(): Promise<void> {
+  async function read(): Promise<() => void> {
     try {
       const jwks = readKeySet(Buffer.from(await readFile(file), 'utf8'))
       const usable = createKeySet(jwks, EMPTY_KEY_SET, {
@@ -117,7 +128,7 @@ export function createFileKeyRing(
         onDropped: () => undefined,
       })
       if (usable.size === 0) throw new KeySetFault('the key set has no usable key')
-      held.replace(jwks)
+      return () => held.replace(jwks)
     } catch (cause) {
       const why = cause instanceof KeySetFault ? cause.message : 'the file cannot be read'
       throw new Error(`issuers.${issuer}.jwks.file: ${why}`, { cause })

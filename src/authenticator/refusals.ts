@@ -37,6 +37,9 @@ export const REFUSALS = {
   unknown_key: 'invalid_token',
   key_mismatch: 'invalid_token',
   signature: 'invalid_signature',
+  // Not looked at: there is no time for it.
+  rate_limited: 'rate_limited',
+  overloaded: 'overloaded',
 } as const satisfies Record<string, ProblemKind>
 
 export type Refusal = keyof typeof REFUSALS

@@ -8,10 +8,11 @@
  */
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
 import { createAuthenticator } from '../authenticator/authenticator.ts'
 import { adviceOnRedis, checkChannel } from './redis.ts'
-import { checkDirectory, checkIssuer, checkTarget, checkTls } from './surroundings.ts'
+import { checkCertificates, checkDirectory, checkIssuer, checkTarget, checkTls } from './surroundings.ts'
 import type { Config } from '../config/config.ts'
 import { Problem } from '../problem/problem.ts'
 import { createRevocation } from '../revocation/revocation.ts'
@@ -47,6 +48,7 @@ const OVERDUE_SECONDS = 60
 /** Never rejects: what cannot be looked at is a finding. */
 export async function checkUp(config: Config, tell: Tell): Promise<void> {
   tell(masterKeyOf(config))
+  if (config.workers > 1) tell(workersOf(config, availableParallelism()))
   await attempt('directory', tell, () => checkDirectory(config.storage.directory))
   await attempt('audit record', tell, async () => {
     openAudit({ nowMs, schedule }, config.storage).close()
@@ -56,6 +58,7 @@ export async function checkUp(config: Config, tell: Tell): Promise<void> {
   await attempt('redis', tell, () => adviceOnRedis(config.storage.sessions))
   await attempt('channel', tell, () => checkChannel(config))
   await attempt('storage', tell, () => checkStorage(config, tell))
+  for (const finding of checkCertificates(config.listeners.public)) tell(finding)
   for (const issuer of config.issuers.values()) {
     await attempt(`issuer ${issuer.name}`, tell, () => checkIssuer(issuer))
   }
@@ -99,6 +102,19 @@ function masterKeyOf(config: Config): Finding {
     check,
     what: 'sessions are in Redis, and the master key is master.key of this directory',
     advice: 'with more than one gateway set masterKey, the same for all',
+  }
+}
+
+/** Told of where there are several: a single process needs no advice. */
+function workersOf({ workers }: Config, cores: number): Finding {
+  const check = 'workers'
+  const what = `${workers} workers, ${cores} ${cores === 1 ? 'core' : 'cores'}`
+  if (workers <= cores) return { level: 'ok', check, what }
+  return {
+    level: 'warn',
+    check,
+    what,
+    advice: 'they wait for each other and take memory: write auto, or no more than there are cores',
   }
 }
 

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { X509Certificate } from 'node:crypto'
 import { accessSync, constants, mkdirSync, statfsSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { ConnectionOptions } from 'node:tls'
 import type { Finding } from './check-up.ts'
-import type { IssuerConfig, SessionStorageConfig, UpstreamConfig } from '../config/config.ts'
+import type { IssuerConfig, PublicListenerConfig, SessionStorageConfig, UpstreamConfig } from '../config/config.ts'
 import { nowMs } from '../world.ts'
 
 const CONNECT_MS = 2_000
@@ -68,7 +69,7 @@ function countKeys(text: string): number {
 export async function checkTarget({ name, targets, tls }: UpstreamConfig): Promise<readonly Finding[]> {
   const check = `upstream ${name}`
   const findings: Finding[] = []
-  for (const url of targets) {
+  for (const { url } of targets) {
     const isTls = url.protocol === 'https:'
     const port = Number(url.port === '' ? (isTls ? 443 : 80) : url.port)
     const address = { host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port }
@@ -89,6 +90,13 @@ export async function checkTarget({ name, targets, tls }: UpstreamConfig): Promi
     }
   }
   return findings
+}
+
+/** The certificates of the public listener, as they stand in their files. */
+export function checkCertificates({ tls }: PublicListenerConfig): readonly Finding[] {
+  return (tls?.certificates ?? []).map(({ certificate, certificateFile }) =>
+    validity('certificate', certificateFile, Date.parse(new X509Certificate(certificate).validTo)),
+  )
 }
 
 /** The certificates of Redis. */

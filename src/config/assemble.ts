@@ -1,13 +1,16 @@
 import type { Build } from './build.ts'
 import { readSecret } from './build.ts'
 import { buildClients } from './build-clients.ts'
+import { buildFront, withRedirectHosts } from './build-front.ts'
 import { buildIdentity } from './build-identity.ts'
 import { buildIssuers } from './build-issuers.ts'
+import { buildOverload } from './build-overload.ts'
 import { buildRoutes } from './build-routes.ts'
 import { buildAccountStorage, buildLegacyChannel, buildMasterKeys, buildSessionStorage } from './build-storage.ts'
 import { buildTenants } from './build-tenants.ts'
 import { buildUpstreams } from './build-upstreams.ts'
 import type { AdminListenerConfig, Config, PublicListenerConfig, RouteConfig } from './config.ts'
+import { refuseInsecure } from './insecure.ts'
 import { isLoopback } from './names.ts'
 import { gatewaySchema } from './schema.ts'
 import type { Draft } from './schema.ts'
@@ -32,12 +35,14 @@ export function assemble(draft: Draft, file: string, build: Build): Assembly {
   const accounts = buildAccountStorage(draft.storage.accounts, build)
   const routes = buildRoutes(
     draft.routes,
-    { tenants, issuers, upstreams, owned: identity.owned, bodyBytes: publicListener.limits.bodyBytes, revocation },
+    { tenants, issuers, upstreams, owned: identity.owned, bodyBytes: publicListener.limits.bodyBytes, tls: publicListener.tls, revocation },
     build,
   )
   const config = {
     file,
-    listeners: { public: publicListener, admin: buildAdminListener(draft.listeners.admin, build) },
+    listeners: { public: withRedirectHosts(publicListener, hostsOf(tenants, routes)), admin: buildAdminListener(draft.listeners.admin, build) },
+    workers: draft.workers === 'auto' ? build.cores : draft.workers,
+    reload: { watch: draft.reload.watch, intervalMs: draft.reload.interval },
     storage: { ...draft.storage, sessions, accounts, directory: build.resolve(draft.storage.directory) },
     masterKeys: buildMasterKeys(draft.masterKey, sessions, build),
     tenants,
@@ -51,11 +56,17 @@ export function assemble(draft: Draft, file: string, build: Build): Assembly {
     accounts: buildAccounts(draft.accounts, build),
     usernames: { cacheSeconds: draft.usernames.cache },
     tokenCache: { entries: draft.tokenCache.entries, lifetimeMs: draft.tokenCache.lifetime },
+    rateLimits: { entries: draft.rateLimits.entries, timeoutMs: draft.rateLimits.timeout },
     identity: identity.config,
     upstreams,
     telemetry: { accessLog: draft.telemetry.accessLog },
+    insecure: refuseInsecure(draft, build),
   }
   return { config, routes }
+}
+
+function hostsOf(tenants: Config['tenants'], routes: readonly Item<RouteConfig>[]): readonly string[] {
+  return [...[...tenants.values()].flatMap(({ hosts }) => hosts), ...routes.flatMap(({ value }) => value.match.hosts)]
 }
 
 function buildAccounts({ breachedPasswords }: Draft['accounts'], build: Build): Config['accounts'] {
@@ -70,6 +81,7 @@ function buildAccounts({ breachedPasswords }: Draft['accounts'], build: Build): 
 
 function buildPublicListener(draft: Draft['listeners']['public'], build: Build): PublicListenerConfig {
   const { headers, request, keepAlive, drain } = draft.timeouts
+  const { connectionsPerClient, ...limits } = draft.limits
   const path = ['listeners', 'public', 'timeouts']
   if (headers > request) {
     const key = build.isWritten([...path, 'headers']) ? 'headers' : 'request'
@@ -78,9 +90,11 @@ function buildPublicListener(draft: Draft['listeners']['public'], build: Build):
   return {
     host: draft.address.host,
     port: draft.address.port,
-    origin: draft.origin ?? new URL(`http://localhost:${draft.address.port}`).origin,
+    origin: draft.origin ?? new URL(`${draft.tls === undefined ? 'http' : 'https'}://localhost:${draft.address.port}`).origin,
+    ...buildFront(draft, build),
     trustedProxies: [...new Set(draft.trustedProxies.map((item) => item.value))],
-    limits: draft.limits,
+    limits: { ...limits, ...(connectionsPerClient !== undefined && { connectionsPerClient }) },
+    overload: buildOverload(draft, build),
     timeouts: { headersMs: headers, requestMs: request, keepAliveMs: keepAlive, drainMs: drain },
   }
 }

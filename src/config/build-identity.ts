@@ -32,6 +32,6 @@ export function buildIdentity(draft: Draft['identity'], build: Build): Identity 
   }
   return {
     config: { headers: draft.headers, passport: { header: draft.passport.header, lifetimeSeconds: draft.passport.lifetime } },
-    owned: new Set(owners.keys()),
+    owned: new Set([...owners.keys(), 'client-cert', 'client-cert-chain']),
   }
 }

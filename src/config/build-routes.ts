@@ -2,8 +2,12 @@ import { OWN_ISSUER } from '../exchange/exchange.ts'
 import type { WhenStale } from '../exchange/exchange.ts'
 import { refuseEmpty } from './build.ts'
 import type { Build } from './build.ts'
+import { buildClientCertificate } from './build-front.ts'
 import { buildHeaderRules, lowerCaseHeaders } from './build-headers.ts'
-import type { IssuerConfig, RouteConfig, ServiceName, TenantConfig, UpstreamConfig } from './config.ts'
+import { buildRateLimits } from './build-rate-limits.ts'
+import { buildCors, buildNetworks, buildSplit } from './build-sharing.ts'
+import { refuseTunnels } from './build-protocol.ts'
+import type { IssuerConfig, PublicTlsConfig, RouteConfig, ServiceName, TenantConfig, UpstreamConfig } from './config.ts'
 import type { Path } from './faults.ts'
 import { SERVICES_WITH_OWN_AUTH } from './names.ts'
 import type { Draft, RouteDraft } from './schema.ts'
@@ -17,6 +21,7 @@ export interface Surroundings {
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>
   readonly owned: ReadonlySet<string>
   readonly bodyBytes: number
+  readonly tls: PublicTlsConfig | undefined
   readonly revocation: { readonly whenStale: WhenStale; readonly maxStalenessMs: number }
 }
 
@@ -35,6 +40,7 @@ export function buildRoutes(drafts: Draft['routes'], around: Surroundings, build
 function buildRoute(path: Path, name: string, draft: RouteDraft, around: Surroundings & { readonly build: Build }): RouteConfig {
   const { build } = around
   refuseWithoutEffect(path, draft, build)
+  refuseTunnels([...path, 'websocket'], draft, around.upstreams, build)
   const known = (key: string, items: readonly Item<string>[] | undefined, names: readonly string[], what: string) => {
     refuseEmpty(items, [...path, key], `remove it for any ${what}`, build)
     for (const { at, value } of items ?? []) refuseUnknown([...path, key, at], value, names, { what, build })
@@ -60,20 +66,28 @@ function buildRoute(path: Path, name: string, draft: RouteDraft, around: Surroun
     claims: buildClaims([...path, 'claims'], draft.claims, build),
     ...(draft.maxAuthAge !== undefined && { maxAuthAgeSeconds: draft.maxAuthAge }),
     ...(draft.replay === 'once' && { replay: draft.replay }),
+    ...buildRateLimits([...path, 'rateLimit'], name, draft, build),
     revocation: {
       whenStale: draft.revocation.whenStale ?? around.revocation.whenStale,
       maxStalenessMs: draft.revocation.maxStaleness ?? around.revocation.maxStalenessMs,
     },
+    ...buildNetworks([...path, 'ip'], draft.ip, build),
+    ...buildCors([...path, 'cors'], draft, build),
     bodyBytes: draft.bodyBytes ?? around.bodyBytes,
+    ...(draft.priority !== undefined && { priority: draft.priority }),
     ...(draft.timeouts.response !== undefined && { responseTimeoutMs: draft.timeouts.response }),
+    ...(draft.timeouts.request !== undefined && { requestTimeoutMs: draft.timeouts.request }),
+    ...(draft.timeouts.idle !== undefined && { idleTimeoutMs: draft.timeouts.idle }),
     ...buildStripPrefix([...path, 'stripPrefix'], draft, build),
+    ...(draft.addPrefix !== undefined && { addPrefix: draft.addPrefix }),
     forwardToken: draft.forwardToken,
-    host: draft.host,
+    ...buildHost([...path, 'host'], draft.host, build),
     requestHeaders: rules('requestHeaders', around.owned),
     responseHeaders: rules('responseHeaders', new Set()),
     websocket: draft.websocket,
     ...(draft.liveUntil === 'session' && { liveUntil: draft.liveUntil }),
     encodedSlash: draft.paths.encodedSlash,
+    ...buildClientCertificate([...path, 'clientCertificate'], draft.clientCertificate, around.tls, build),
     target: buildTarget(path, draft, [...around.upstreams.keys()], build),
   }
 }
@@ -107,8 +121,14 @@ function buildStripPrefix(path: Path, draft: RouteDraft, build: Build): { readon
   return { stripPrefix }
 }
 
+function buildHost(path: Path, draft: RouteDraft['host'], build: Build): Pick<RouteConfig, 'host' | 'hostName'> {
+  if (typeof draft === 'string') return { host: draft }
+  if (draft.set === undefined && !build.isFaulty(path)) build.report(path, 'must say which one: write { set: NAME }')
+  return { host: 'upstream', ...(draft.set !== undefined && { hostName: draft.set }) }
+}
+
 function buildTarget(path: Path, draft: RouteDraft, upstreams: readonly string[], build: Build): RouteConfig['target'] {
-  const { service, upstream } = draft
+  const { service, split, upstream } = draft
   const own = service !== undefined && SERVICES_WITH_OWN_AUTH.has(service)
   if (own && draft.auth !== undefined)
     build.report([...path, 'auth'], `the ${service} service says its own, endpoint by endpoint: remove it`)
@@ -118,9 +138,18 @@ function buildTarget(path: Path, draft: RouteDraft, upstreams: readonly string[]
   if (upstream !== undefined) refuseUnknown([...path, 'upstream'], upstream, upstreams, { what: 'upstream', build })
   if (service !== undefined && upstream !== undefined)
     build.report([...path, 'service'], 'a route has one target: remove service or upstream')
+  for (const { at, value } of split ?? []) {
+    const side = [...path, 'split', at, 'upstream']
+    if (value.upstream !== undefined) refuseUnknown(side, value.upstream, upstreams, { what: 'upstream', build })
+  }
   if (service !== undefined) {
+    if (split !== undefined) build.report([...path, 'split'], 'a route has one target: remove service or split')
     refuseOnService(path, service, build)
     return { kind: 'service', service }
+  }
+  if (split !== undefined) {
+    if (upstream !== undefined) build.report([...path, 'split'], 'a route has one target: remove upstream or split')
+    return { kind: 'split', sides: buildSplit([...path, 'split'], split, build) }
   }
   const elsewhere = build.isFaulty([...path, 'split']) || build.isFaulty([...path, 'service'])
   if (upstream === undefined && !elsewhere)
@@ -129,7 +158,7 @@ function buildTarget(path: Path, draft: RouteDraft, upstreams: readonly string[]
 }
 
 /** What only a request to an upstream has. */
-const UPSTREAM_KEYS: readonly Path[] = [['host'], ['websocket'], ['liveUntil'], ['timeouts', 'response'], ['responseHeaders']]
+const UPSTREAM_KEYS: readonly Path[] = [['host'], ['websocket'], ['liveUntil'], ['timeouts', 'response'], ['timeouts', 'idle'], ['timeouts', 'request'], ['responseHeaders']]
 /** What a service that says its own authentication leaves no room for. */
 const CALLER_KEYS = [
   'scopes',
@@ -139,8 +168,10 @@ const CALLER_KEYS = [
   'tenants',
   'issuers',
   'stripPrefix',
+  'addPrefix',
   'forwardToken',
   'requestHeaders',
+  'priority',
 ]
 
 function refuseOnService(path: Path, service: ServiceName, build: Build): void {

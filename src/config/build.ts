@@ -20,6 +20,8 @@ export interface Build {
   /** The text of a file named at `path`; a fault and `undefined` when it cannot be read. */
   readonly readText: (file: string, path: Path) => string | undefined
   readonly environment: Readonly<Record<string, string | undefined>>
+  /** Of this machine. */
+  readonly cores: number
 }
 
 /** The secret itself, without the line break that ends its file; a fault and `undefined` when there is none. */

@@ -6,16 +6,29 @@
  * @module
  */
 import { resolve } from 'node:path'
-import type { Auth, HeaderRules, Route, WhenStale } from '../exchange/exchange.ts'
+import type { Auth, CorsRules, HeaderRules, NetworkRules, Priority, RateLimits, Route, SplitSide, WhenStale } from '../exchange/exchange.ts'
 import { describe, describePart } from './describe.ts'
+import type { FrontConfig } from './build-front.ts'
+import type { OverloadConfig } from './build-overload.ts'
+import type { RateLimitsConfig } from './build-rate-limits.ts'
 import type { TakenFromEnvironment } from './from-environment.ts'
+import type { InsecureName } from './insecure.ts'
 import type { SERVICE_NAMES } from './names.ts'
 import { fileFault, parseText, type ConfigNeeds } from './parse.ts'
+import type { IssuerConfig } from './issuer-config.ts'
 import type { TenantConfig } from './tenant-config.ts'
+import type { UpstreamConfig } from './upstream-config.ts'
 
+export { isSame } from './describe.ts'
+export { restartRemarks } from './restart.ts'
 export { ConfigError, formatFault } from './faults.ts'
-export type { ConfigNeeds } from './parse.ts'
+export { listenerOfProcess } from './share.ts'
+export type { CertificateConfig, PublicTlsConfig } from './build-front.ts'
+export type { OverloadConfig } from './build-overload.ts'
+export type { ConfigNeeds, ConfigRemark } from './parse.ts'
 export type { SigningAlgorithm, TenantConfig } from './tenant-config.ts'
+export type * from './issuer-config.ts'
+export type * from './upstream-config.ts'
 export { JWKS_MAX_AGE_SECONDS, LONGEST_ACCESS_TOKEN_SECONDS, SERVICE_NAMES } from './names.ts'
 
 /**
@@ -57,6 +70,10 @@ export interface Config {
   /** Changes whenever the effective configuration does: first 16 hex digits of its SHA-256. */
   readonly version: string
   readonly listeners: { readonly public: PublicListenerConfig; readonly admin: AdminListenerConfig }
+  /** Processes that answer requests; 1: this one. */
+  readonly workers: number
+  /** How changes of the file come into force. */
+  readonly reload: { /** Whether it is looked for them. */ readonly watch: boolean; readonly intervalMs: number }
   readonly storage: {
     readonly sessions: SessionStorageConfig
     readonly accounts: AccountStorageConfig
@@ -78,10 +95,15 @@ export interface Config {
   /** `breachedPasswords`: absolute path of a file of hashes; absent: new passwords are not looked up. */
   readonly accounts: { readonly breachedPasswords?: string }
   readonly tokenCache: { readonly entries: number; /** At most. */ readonly lifetimeMs: number }
+  readonly rateLimits: RateLimitsConfig
   readonly identity: IdentityConfig
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>
   readonly routes: readonly RouteConfig[]
   readonly telemetry: { readonly accessLog: { /** 0 to 1. */ readonly sample: number } }
+  /** What is insecure, and so on purpose. */
+  readonly insecure: readonly InsecureName[]
+  /** What is allowed and seldom meant; absent: nothing. */
+  readonly warnings?: readonly Fault[]
   /** What the file does not speak of and the variables of an older service say; absent: nothing. */
   readonly fromEnvironment?: readonly TakenFromEnvironment[]
 }
@@ -97,7 +119,7 @@ export type SessionStorageConfig =
 /** Where accounts and usernames are kept. `url` may carry a password: it is a secret. */
 export type AccountStorageConfig = { readonly kind: 'embedded' } | { readonly kind: 'postgres' | 'mysql'; readonly url: string }
 
-export interface PublicListenerConfig {
+export interface PublicListenerConfig extends FrontConfig {
   readonly host: string
   /** 0: any free port. */
   readonly port: number
@@ -110,8 +132,13 @@ export interface PublicListenerConfig {
     readonly headers: number
     readonly urlBytes: number
     readonly bodyBytes: number
+    /** Requests at once of one HTTP/2 connection. */
+    readonly streams: number
     readonly connections: number
+    /** Of one network, but for trusted proxies. Absent: no limit. */
+    readonly connectionsPerClient?: number
   }
+  readonly overload: OverloadConfig
   readonly timeouts: {
     readonly headersMs: number
     readonly requestMs: number
@@ -125,56 +152,6 @@ export interface AdminListenerConfig {
   readonly port: number
   /** Absent only on a loopback address. */
   readonly token?: string
-}
-
-export type JwsAlgorithm =
-  | 'RS256'
-  | 'RS384'
-  | 'RS512'
-  | 'PS256'
-  | 'PS384'
-  | 'PS512'
-  | 'ES256'
-  | 'ES384'
-  | 'ES512'
-  | 'EdDSA'
-  | 'HS256'
-  | 'HS384'
-  | 'HS512'
-
-/** Where the keys of an issuer come from. */
-export type KeySourceConfig =
-  | {
-      readonly kind: 'uri'
-      readonly uri: string
-      readonly refreshMs: number
-      readonly minIntervalMs: number
-      readonly staleForMs: number
-      readonly timeoutMs: number
-    }
-  | { readonly kind: 'file'; /** Absolute path. */ readonly file: string }
-  /** Shared secrets, current first; each as long as its hash at least. */
-  | { readonly kind: 'secrets'; readonly secrets: readonly Uint8Array[] }
-
-export interface IssuerConfig {
-  readonly name: string
-  /** Compared with `iss` to the letter. */
-  readonly issuer: string
-  readonly tenant: string
-  readonly audiences: readonly string[] | 'any'
-  readonly algorithms: readonly JwsAlgorithm[]
-  readonly keys: KeySourceConfig
-  readonly clockSkewSeconds: number
-  readonly maxLifetimeSeconds: number
-  /** Names of the claims that carry each fact. */
-  readonly claims: {
-    readonly user: string
-    /** Names the user of a token without `user`. */
-    readonly userElse?: string
-    readonly scope: string
-    readonly session: string
-    readonly token: string
-  }
 }
 
 export interface ClientConfig {
@@ -210,25 +187,10 @@ export interface IdentityConfig {
     readonly scopes: string
     readonly session: string
     readonly token: string
+    /** Carries the subject of a client certificate. */
+    readonly certificate: string
   }
   readonly passport: { readonly header: string; readonly lifetimeSeconds: number }
-}
-
-export interface UpstreamConfig {
-  readonly name: string
-  /** Base URLs, http or https; a path in it is put before the request's. At least one. */
-  readonly targets: readonly URL[]
-  /** Connections for each target. */
-  readonly connections: number
-  readonly timeouts: { readonly connectMs: number; readonly responseMs: number; readonly idleMs: number }
-  readonly tls: {
-    readonly verify: boolean
-    /** PEM. */
-    readonly ca?: string
-    readonly certificate?: string
-    readonly key?: string
-    readonly serverName?: string
-  }
 }
 
 export type ServiceName = (typeof SERVICE_NAMES)[number]
@@ -251,20 +213,32 @@ export interface RouteConfig {
   readonly maxAuthAgeSeconds?: number
   /** Absent: `allowed`. */
   readonly replay?: 'once'
+  readonly rateLimit?: RateLimits
   readonly revocation: { readonly whenStale: WhenStale; readonly maxStalenessMs: number }
+  readonly ip?: NetworkRules
+  readonly cors?: CorsRules
   readonly bodyBytes: number
+  /** Absent: by what the route leads to. */
+  readonly priority?: Priority
   readonly responseTimeoutMs?: number
+  readonly requestTimeoutMs?: number
+  readonly idleTimeoutMs?: number
   readonly stripPrefix?: string
+  readonly addPrefix?: string
   readonly forwardToken: boolean
   readonly host: 'upstream' | 'preserve'
+  readonly hostName?: string
   readonly requestHeaders: HeaderRules
   readonly responseHeaders: HeaderRules
   readonly websocket: boolean
   /** Absent: `token`. */
   readonly liveUntil?: 'session'
   readonly encodedSlash: 'reject' | 'keep'
+  /** Absent: nobody asks. */
+  readonly clientCertificate?: 'required' | 'optional'
   readonly target:
     | { readonly kind: 'upstream'; readonly upstream: string }
+    | { readonly kind: 'split'; readonly sides: readonly SplitSide[] }
     | { readonly kind: 'service'; readonly service: ServiceName }
 }
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import type { Config } from './config.ts'
 
 type Hide = (secret: string | Uint8Array) => unknown
@@ -8,18 +9,24 @@ const SECRET_HEADER = /authorization|cookie|key|token|secret|password|credential
 
 /** First 16 hex digits of the SHA-256 of the effective configuration; secrets count by their own hash. */
 export function versionOf(config: Config): string {
-  const { file: _file, version: _version, ...effective } = config
+  const { file: _file, version: _version, warnings: _warnings, ...effective } = config
   return sha256(JSON.stringify(plain(effective, [], sha256))).slice(0, 16)
 }
 
 /** The effective configuration as plain JSON, with `[redacted]` for each secret. */
 export function describe(config: Config): unknown {
-  return plain(config, [], redacted)
+  const { warnings: _warnings, ...effective } = config
+  return plain(effective, [], redacted)
 }
 
 /** Something that stands below one of the keys of the configuration, in the same form. */
 export function describePart(key: keyof Config, value: unknown): unknown {
   return plain(value, [key], redacted)
+}
+
+/** Whether two parts of configurations say the same. */
+export function isSame(one: unknown, other: unknown): boolean {
+  return isDeepStrictEqual(one, other)
 }
 
 function redacted(): string {
@@ -56,7 +63,7 @@ function byText(a: string, b: string): number {
 
 function isSecret(path: readonly string[]): boolean {
   const [first, second, third] = path
-  if (first === 'listeners') return second === 'admin' && third === 'token'
+  if (first === 'listeners') return second === 'admin' ? third === 'token' : third === 'tls' && path.at(-1) === 'key'
   if (first === 'upstreams') return third === 'tls' && path[3] === 'key'
   const inHeaders = first === 'routes' && (path.at(-2) === 'set' || (second === 'match' && third === 'headers'))
   return inHeaders && SECRET_HEADER.test(path.at(-1) ?? '')

@@ -26,6 +26,9 @@ export const LONGEST_ACCESS_TOKEN_SECONDS = 12 * 3600
  */
 export const JWKS_MAX_AGE_SECONDS = 300
 
+/** What a file has to name under `insecure` before it may do it. */
+export const INSECURE_NAMES = ['upstream-tls', 'wide-trusted-proxies'] as const
+
 /** Name of an issuer, an upstream or a route: it stands in logs, metric labels and the paths of faults. */
 export const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/
 

@@ -8,23 +8,28 @@ import { freeze, versionOf } from './describe.ts'
 import { readDocument } from './document.ts'
 import type { SourceDocument } from './document.ts'
 import { ConfigError, createReport, labelOf } from './faults.ts'
-import type { Path, Report } from './faults.ts'
+import type { Path, Places, Report } from './faults.ts'
 import { foldEnvironment } from './from-environment.ts'
 import type { TakenFromEnvironment } from './from-environment.ts'
 import { interpolate } from './interpolate.ts'
 import { NAME } from './names.ts'
 import { readShape } from './shape-faults.ts'
+import { warningsOf } from './warnings.ts'
 
 /** What the configuration asks of the world. */
 export interface ConfigNeeds {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** Reads a file as UTF-8 text, or throws. */
   readFile(path: string): string
+  /** Cores of this machine, for `workers: auto`. Default: 1. */
+  readonly cores?: number
   /**
    * More to hold against the grammar, such as two routes that tie. Paths are keys and indices from the root. When the
    * file has faults already, only the routes that have none are shown.
    */
   inspect?(config: Config): readonly ConfigRemark[]
+  /** More that is allowed and seldom meant, of a file without faults. */
+  warn?(config: Config): readonly ConfigRemark[]
 }
 
 export interface ConfigRemark {
@@ -36,7 +41,8 @@ export interface ConfigRemark {
 export function parseText(text: string, file: string, needs: ConfigNeeds): Config {
   const document = readDocument(text)
   const names = routeNames(document.value)
-  const report = createReport(file, { locate: document.locate, label: (path) => labelOf(withRouteName(path, names)) })
+  const places: Places = { locate: document.locate, label: (path) => labelOf(withRouteName(path, names)) }
+  const report = createReport(file, places)
   reportDocument(document, report)
   const { value, replaced, used } = interpolate(document.value, { environment: needs.environment, report: report.add })
   const { value: whole, taken } = foldEnvironment(value, { environment: needs.environment, report: report.add })
@@ -53,7 +59,12 @@ export function parseText(text: string, file: string, needs: ConfigNeeds): Confi
     report.add(at === undefined ? path : ['routes', at, ...rest], concealed(message, used))
   }
   if (report.faults().length > 0) throw new ConfigError(report.faults())
-  return freeze(config)
+  const notes = createReport(file, places)
+  for (const { path, message } of [...warningsOf(config), ...(needs.warn?.(config) ?? [])]) {
+    notes.addAt(places.locate(path, 'value'), path, concealed(message, used))
+  }
+  const warnings = notes.faults()
+  return freeze(warnings.length === 0 ? config : { ...config, warnings })
 }
 
 /** One fault about the file as a whole. */
@@ -93,6 +104,7 @@ function createBuild(file: string, needs: ConfigNeeds, source: Source): Build {
     lineOf: (path) => document.locate(path, 'value').line,
     resolve: (path) => resolve(folder, path),
     environment: needs.environment,
+    cores: needs.cores ?? 1,
     readText(path, at) {
       try {
         return needs.readFile(resolve(folder, path))

@@ -2,7 +2,9 @@ import { z } from 'zod'
 import { headerName, host, method, pathPrefix, routePath, scope } from './addresses.ts'
 import { NAME, SERVICE_NAMES, TOKEN } from './names.ts'
 import { choice, duration, flag, plainText, scalar, seconds, size, text } from './scalars.ts'
-import { list, mapping, unsupported } from './shapes.ts'
+import { rateLimit } from './schema-rate-limits.ts'
+import { cors, hostRule, ip, split } from './schema-sharing.ts'
+import { list, mapping } from './shapes.ts'
 
 /** A field value that is written for others to read: no control characters (RFC 9110 §5.5), visible ASCII and spaces. */
 function headerValue() {
@@ -65,18 +67,24 @@ export const routes = mapping({
       .describe('As revocation.whenStale, for this route.'),
     maxStaleness: duration('1ms', '1d').optional().describe('As revocation.maxStaleness, for this route.'),
   }).prefault({}),
-  rateLimit: unsupported(),
-  ip: unsupported(),
-  cors: unsupported(),
+  rateLimit: rateLimit.optional().describe('How many requests are taken, and from whom; of a list all limits hold.'),
+  ip: ip.optional().describe('Where clients must be, by address.'),
+  cors: cors.optional().describe('Pages of other origins that may call. The gateway answers their preflights.'),
   bodyBytes: size('0B', '1024GiB').optional().describe("Largest body of a request. Default: the listener's."),
+  priority: choice(['low', 'normal', 'high'])
+    .optional()
+    .describe('Who gives way when there is too much to do: low first. Default: low on a public route, else normal.'),
   timeouts: mapping({
     response: duration('1ms', '1d').optional().describe("Longest wait for the head of an answer. Default: the upstream's."),
+    request: duration('1ms', '1d').optional().describe("Longest exchange as a whole. Default: the upstream's."),
+    idle: duration('1ms', '1d').optional().describe("Longest silence in the body of an answer. Default: the upstream's."),
   }).prefault({}),
   stripPrefix: pathPrefix().optional().describe('Segments taken off the path before it is forwarded.'),
+  addPrefix: pathPrefix().optional().describe('Segments put before the path that is forwarded, once stripPrefix is off it.'),
   forwardToken: flag().prefault(false).describe('true: the upstream gets Authorization too.'),
-  host: choice(['upstream', 'preserve'])
+  host: hostRule
     .prefault('upstream')
-    .describe("The Host header that the upstream sees: its own, or the client's."),
+    .describe("The Host header that the upstream sees: its own, the client's, or { set: NAME }."),
   requestHeaders: headerRules('request').prefault({}),
   responseHeaders: headerRules('answer').prefault({}),
   websocket: flag().prefault(false).describe('Lets WebSockets through.'),
@@ -85,10 +93,13 @@ export const routes = mapping({
     .describe(
       'How long a WebSocket or a stream lasts: as its token, or, where the session was refreshed since, as the newest token of that.',
     ),
+  clientCertificate: choice(['none', 'optional', 'required'])
+    .prefault('none')
+    .describe('required: clients prove themselves by a certificate of tls.clientCa, and the upstream is told which. optional: if they have one.'),
   paths: mapping({
     encodedSlash: choice(['reject', 'keep']).prefault('reject').describe('What happens to %2F in a path.'),
   }).prefault({}),
   upstream: plainText('the name of an upstream').optional().describe('Where requests are forwarded.'),
-  split: unsupported(),
+  split: split.optional().describe('Several upstreams in place of one, each with a share of the users.'),
   service: choice(SERVICE_NAMES).optional().describe('A built-in service that answers instead of an upstream.'),
 })

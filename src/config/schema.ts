@@ -1,9 +1,13 @@
 import { z } from 'zod'
-import { address, headerName, host, jwksUri, origin, targetUrl, trustedNetwork } from './addresses.ts'
-import { NAME, TENANT_ID } from './names.ts'
+import { address, headerName, jwksUri, origin, trustedNetwork } from './addresses.ts'
+import { INSECURE_NAMES, NAME, TENANT_ID } from './names.ts'
 import { choice, duration, flag, integer, percentage, plainText, seconds, size } from './scalars.ts'
+import { front } from './schema-front.ts'
+import { overload } from './schema-overload.ts'
+import { rateLimits } from './schema-rate-limits.ts'
 import { routes } from './schema-routes.ts'
 import { client, masterKey, revocation, sessionsPlace, tenant } from './schema-tenants.ts'
+import { upstream } from './schema-upstreams.ts'
 import { secret } from './secrets.ts'
 import { list, mapping, named, unsupported, workers } from './shapes.ts'
 import { accountStorage } from './storage-urls.ts'
@@ -20,8 +24,8 @@ const publicListener = mapping({
   address: address().prefault('0.0.0.0:8080').describe('HOST:PORT to listen on. Port 0 takes any free port.'),
   origin: origin()
     .optional()
-    .describe('How clients reach the gateway; issuers and links are made from it. Default: http://localhost:PORT.'),
-  tls: unsupported(),
+    .describe('How clients reach the gateway; issuers and links are made from it. Default: http://localhost:PORT, with tls https://localhost:PORT.'),
+  ...front,
   trustedProxies: list(trustedNetwork()).prefault([]).describe('Networks (CIDR) whose X-Forwarded-* headers are believed.'),
   limits: mapping({
     headerBytes: size('256B', '1MiB').prefault('16KiB').describe('Largest head of a request. Over it: 431.'),
@@ -30,8 +34,13 @@ const publicListener = mapping({
     bodyBytes: size('0B', '1024GiB')
       .prefault('10MiB')
       .describe('Largest body of a request; a route may say otherwise. Over it: 413.'),
+    streams: integer(1, 10_000).prefault(100).describe('Most requests at once of one HTTP/2 connection.'),
     connections: integer(1, 1_000_000).prefault(20_000).describe('Most open connections.'),
+    connectionsPerClient: integer(1, 1_000_000)
+      .optional()
+      .describe('Most open connections of one address (IPv6: a /64); trusted proxies have no such limit. Default: none.'),
   }).prefault({}),
+  overload: overload.prefault({}).describe('When requests are refused because there is too much to do.'),
   timeouts: mapping({
     headers: duration('1ms', '10m').prefault('10s').describe('Longest wait for the head of a request.'),
     request: duration('1ms', '1d').prefault('60s').describe('Longest wait for a whole request.'),
@@ -83,34 +92,6 @@ const issuer = mapping({
     .describe('Which claim carries what.'),
 })
 
-const upstream = mapping({
-  targets: list(z.union([targetUrl(), mapping({ url: targetUrl().optional(), weight: unsupported() })]))
-    .optional()
-    .describe('Base URLs of its servers, used in turn.'),
-  balance: choice(['roundRobin'], ['leastRequests', 'ewma', 'hash']).prefault('roundRobin').describe('How a server is chosen.'),
-  hashBy: unsupported(),
-  protocol: choice(['http1'], ['http2']).prefault('http1').describe('What it is spoken to in.'),
-  connections: integer(1, 65_535).prefault(64).describe('Most connections to each server.'),
-  timeouts: mapping({
-    connect: duration('1ms', '10m').prefault('1s').describe('Longest wait for a connection.'),
-    response: duration('1ms', '1d').prefault('30s').describe('Longest wait for the head of an answer.'),
-    idle: duration('1ms', '1d').prefault('60s').describe('Longest silence in the body of an answer.'),
-  }).prefault({}),
-  retries: unsupported(),
-  health: unsupported(),
-  outliers: unsupported(),
-  breaker: unsupported(),
-  tls: mapping({
-    verify: flag().prefault(true).describe('false takes any certificate.'),
-    ca: plainText('the path of a PEM file').optional().describe('Certificates to trust, a PEM file.'),
-    certificate: plainText('the path of a PEM file').optional().describe('Client certificate, a PEM file.'),
-    key: plainText('the path of a PEM file').optional().describe('Key of the client certificate, a PEM file.'),
-    serverName: host('exact').optional().describe('Name the certificate must be for.'),
-  })
-    .prefault({})
-    .describe('For https:// targets.'),
-})
-
 const identity = mapping({
   headers: mapping({
     user: headerName().prefault('x-user-id'),
@@ -118,6 +99,7 @@ const identity = mapping({
     scopes: headerName().prefault('x-scopes'),
     session: headerName().prefault('x-session-id'),
     token: headerName().prefault('x-token-id'),
+    certificate: headerName().prefault('x-client-subject').describe('Names the subject of a client certificate.'),
   })
     .prefault({})
     .describe('Headers that tell an upstream who the user is. Copies sent by clients are removed.'),
@@ -130,7 +112,13 @@ const identity = mapping({
 /** The grammar of `gateway.yaml`. It knows every key; those that do not work yet are refused by name. */
 export const gatewaySchema = mapping({
   listeners: listeners.prefault({}).describe('Where the gateway listens.'),
-  workers: workers().prefault(1).describe('Processes.'),
+  workers: workers().prefault(1).describe('Processes; auto is one for each core.'),
+  reload: mapping({
+    watch: flag().prefault(true).describe('false: the configuration is read again on SIGHUP and POST /reload alone.'),
+    interval: duration('100ms', '1h').prefault('1s').describe('How often is looked whether a file has changed.'),
+  })
+    .prefault({})
+    .describe('How a change of this file, and of files that it names, comes into force.'),
   storage: mapping({
     sessions: sessionsPlace.prefault('embedded').describe('Where sessions, signing keys and revocations are.'),
     accounts: accountStorage().prefault('embedded').describe('Where accounts and usernames are.'),
@@ -168,9 +156,13 @@ export const gatewaySchema = mapping({
   })
     .prefault({})
     .describe('Tokens that were verified, so that each is verified once. Expiry and revocation are looked at every time.'),
+  rateLimits: rateLimits.prefault({}).describe('How the limits of routes are counted.'),
   identity: identity.prefault({}),
   upstreams: named(NAME, NAME_RULE, upstream).prefault({}).describe('Servers that requests are forwarded to, by name.'),
   routes: list(routes).prefault([]).describe('What is served, and to whom. The most specific host, then path, then method wins.'),
+  insecure: list(choice(INSECURE_NAMES))
+    .prefault([])
+    .describe('What this file does although it is insecure: tls.verify false, trustedProxies wider than a network of proxies.'),
   telemetry: mapping({
     accessLog: mapping({ sample: percentage().prefault('100%').describe('Share of good requests that are logged.') }).prefault(
       {},

@@ -48,7 +48,10 @@ function faultsOf(issue: z.core.$ZodIssue, base: Path, root: unknown): ShapeFaul
   }
 }
 
-/** Every union of the grammar is a scalar first and a mapping or list second. A secret is a scalar that looks like a mapping. */
+/**
+ * Every union of the grammar is a scalar first and a mapping or list second, or a mapping first and a list of such second. A
+ * secret is a scalar that looks like a mapping.
+ */
 function meansSecond(value: unknown, second: readonly z.core.$ZodIssue[] | undefined): boolean {
   if (typeof value !== 'object' || value === null) return false
   const [issue] = second ?? []
@@ -82,7 +85,7 @@ function keysAt(path: Path): ReadonlyMap<string, unknown> {
   let schema: unknown = gatewaySchema
   for (const step of path) {
     const inner = unwrap(schema)
-    if (inner instanceof z.ZodObject) schema = mappingIn(inner)?.get(String(step))
+    if (inner instanceof z.ZodObject) schema = typeof step === 'number' ? inner : mappingIn(inner)?.get(String(step))
     else if (inner instanceof z.ZodRecord) schema = inner.valueType
     else if (inner instanceof z.ZodArray) schema = inner.element
   }
@@ -97,7 +100,10 @@ function mappingIn(schema: unknown): ReadonlyMap<string, unknown> | undefined {
 function unwrap(schema: unknown): unknown {
   if (schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional) return unwrap(schema.unwrap())
   if (schema instanceof z.ZodPipe) return unwrap(schema.in)
-  return schema instanceof z.ZodUnion ? unwrap(schema.options[1]) : schema
+  if (!(schema instanceof z.ZodUnion)) return schema
+  // A list of such has the same keys.
+  const first = unwrap(schema.options[0])
+  return first instanceof z.ZodObject ? first : unwrap(schema.options[1])
 }
 
 function valueAt(root: unknown, path: Path): unknown {

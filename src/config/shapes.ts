@@ -37,12 +37,18 @@ export function unsupported() {
     .optional()
 }
 
-/** `workers`: one process. */
+const MOST_WORKERS = 64
+
+/** `workers`: a number of processes, or one for each core. */
 export function workers() {
-  return scalar<1>({ const: 1 }, (value) => {
-    if (value === 1 || value === '1') return { value: 1 }
-    if (value === 'auto') return { fault: 'auto is not supported yet, write 1' }
-    const many = typeof value === 'number' && Number.isInteger(value) && value > 1
-    return { fault: many ? 'more than one process is not supported yet, write 1' : 'must be 1' }
+  const schema = {
+    anyOf: [{ const: 'auto' }, { type: 'integer', minimum: 1, maximum: MOST_WORKERS }, { type: 'string', pattern: '\\$\\{' }],
+  }
+  return scalar<number | 'auto'>(schema, (value) => {
+    if (value === 'auto') return { value }
+    // From the environment it comes as text.
+    const count = typeof value === 'string' && /^\d{1,3}$/.test(value) ? Number(value) : value
+    if (typeof count === 'number' && Number.isInteger(count) && count >= 1 && count <= MOST_WORKERS) return { value: count }
+    return { fault: `must be a whole number from 1 to ${MOST_WORKERS}, or auto for one process for each core` }
   })
 }

@@ -9,9 +9,22 @@
  */
 
 export { ACCESS_COOKIE, cookieValues, DEVICE_COOKIE, OUR_COOKIES, REFRESH_COOKIE } from './cookies.ts'
+export { isOriginAllowed } from './cross-origin.ts'
+export type { CorsRules, OriginPattern } from './cross-origin.ts'
+export { isGrpc } from './grpc.ts'
+export { readAddress, readNetwork } from './ip-address.ts'
+export type { AddressRange } from './ip-address.ts'
+export type { AnswerMessage, ClientCertificate, Connection, Framed, RequestMessage } from './messages.ts'
+export { networkOf } from './network.ts'
+
+import type { CorsRules } from './cross-origin.ts'
+import type { ClientCertificate } from './messages.ts'
 
 /** Who may use a route. There is no default: what is not said to be public needs a token. */
 export type Auth = 'required' | 'optional' | 'public'
+
+/** Who gives way when there is more work than can be done: `low` first, `high` last. */
+export type Priority = 'low' | 'normal' | 'high'
 
 /** What happens to a token when the local copy of the revocations is older than the route allows. */
 export type WhenStale = 'deny' | 'allow' | 'verify' | 'safe-methods'
@@ -37,6 +50,8 @@ export interface Arrived {
   /** Address of the client: the peer, or what a trusted proxy says. */
   readonly client: string
   readonly scheme: 'http' | 'https'
+  /** What the client proved itself by when it opened the connection; absent: nothing that our authorities vouch for. */
+  readonly certificate?: ClientCertificate | undefined
   /** True when the client asks for a WebSocket (`Upgrade: websocket`). */
   readonly upgrade: boolean
   /** Octets of the body that the request announces: 0 for none, undefined when it is chunked (RFC 9112 §6.3). */
@@ -47,10 +62,51 @@ export interface Arrived {
   readonly startedMs: number
 }
 
-/** Something a built-in service answers, or a whole upstream. */
+/** Something a built-in service answers, a whole upstream, or several that share the users. */
 export type Target =
   | { readonly kind: 'upstream'; readonly upstream: string }
+  | { readonly kind: 'split'; readonly sides: readonly SplitSide[] }
   | { readonly kind: 'service'; readonly service: string; readonly endpoint: string }
+  /** What a browser asks before it sends the request of a page; the gateway itself answers. */
+  | { readonly kind: 'preflight' }
+
+/** An upstream that gets as large a share of the users as its weight is of all weights. */
+export interface SplitSide {
+  readonly upstream: string
+  readonly weight: number
+}
+
+/** Networks in CIDR form, or single addresses. `deny` wins; an empty `allow` lets everyone in. */
+export interface NetworkRules {
+  readonly allow: readonly string[]
+  readonly deny: readonly string[]
+}
+
+/** Whose requests a rate limit counts together. */
+export type RateLimitBy = 'ip' | 'user' | 'tenant' | 'token' | 'client'
+
+/** So many requests in so much time, for each of those whom `by` tells apart. */
+export interface RateLimit {
+  /** Name of the route as written: endpoints of one mounted service share its limits. */
+  readonly route: string
+  /** Tells the limits of a route apart: `ip`, `user-2`. */
+  readonly policy: string
+  readonly by: RateLimitBy
+  readonly requests: number
+  readonly perSeconds: number
+  /** Most requests at once; they come back at the rate. */
+  readonly burst: number
+}
+
+/** The rate limits of a route: all of them hold. */
+export interface RateLimits {
+  /** `arrival`: all are by address, and are counted before the token is looked at; `admission`: after the policy. */
+  readonly when: 'arrival' | 'admission'
+  readonly limits: readonly RateLimit[]
+}
+
+/** A client by HTTP Basic or an assertion, whoever holds the token in the body, or several of them. */
+export type EndpointCaller = 'client' | 'holder' | 'holder or client' | 'user or client'
 
 /** A route, compiled: every default applied, every list ready for look-up. Frozen. */
 export interface Route {
@@ -75,20 +131,40 @@ export interface Route {
   readonly maxAuthAgeSeconds?: number
   /** Each token is taken for one request in the whole fleet. Absent: for any number. */
   readonly replay?: 'once'
+  /** Absent: none. */
+  readonly rateLimit?: RateLimits
   readonly revocation: { readonly whenStale: WhenStale; readonly maxStalenessMs: number }
+  /** Where clients must be. Absent: anywhere. */
+  readonly ip?: NetworkRules
+  /** Absent: the gateway says nothing to pages of other origins. */
+  readonly cors?: CorsRules
   readonly bodyBytes: number
+  /** Absent: by what the route leads to, and who may use it. */
+  readonly priority?: Priority
   /** Longest wait for the head of the upstream's answer; absent: the upstream's own. */
   readonly responseTimeoutMs?: number
+  /** Longest silence in the body of the upstream's answer; absent: the upstream's own. */
+  readonly idleTimeoutMs?: number
+  /** Longest exchange as a whole; absent: the upstream's own. */
+  readonly requestTimeoutMs?: number
   readonly stripPrefix?: string
+  /** Put before the path once `stripPrefix` is off it. */
+  readonly addPrefix?: string
   readonly forwardToken: boolean
   readonly host: 'upstream' | 'preserve'
+  /** The Host that the upstream sees, with its port where it has one; goes before `host`. */
+  readonly hostName?: string
   readonly requestHeaders: HeaderRules
   readonly responseHeaders: HeaderRules
   readonly websocket: boolean
   /** A refreshed session carries what one of its tokens opened. Absent: nothing outlives its token. */
   readonly liveUntil?: 'session'
   readonly encodedSlash: 'reject' | 'keep'
+  /** Whether clients must prove themselves by a certificate, or may. Absent: nobody asks. */
+  readonly clientCertificate?: 'required' | 'optional'
   readonly target: Target
+  /** Who proves itself to the endpoint; absent: `auth` says all there is to it. */
+  readonly caller?: EndpointCaller
 }
 
 /** Names are lower case; `remove` is compared by folded name. */
@@ -101,12 +177,26 @@ export interface Routed extends Arrived {
   readonly route: Route
   /** The one canonical path: matched and logged. Starts with `/`. */
   readonly path: string
-  /** The path the upstream gets: `path` without `stripPrefix`. */
+  /** The path the upstream gets: `path` without `stripPrefix`, behind `addPrefix`. */
   readonly forwardPath: string
   /** With its `?`; empty when there is none. */
   readonly query: string
   /** Values of `{name}` segments in the endpoint of a service, percent-encoding kept. */
   readonly params: ReadonlyMap<string, string>
+}
+
+declare const entered: unique symbol
+
+/** Comes from where the route lets clients in. The mark is for the compiler alone: nothing is copied to make it. */
+export interface Entered extends Routed {
+  readonly [entered]: true
+}
+
+declare const paced: unique symbol
+
+/** Within the rate limits of the route that are by address alone. The mark is for the compiler alone, too. */
+export interface Paced extends Routed {
+  readonly [paced]: true
 }
 
 export interface Anonymous {
@@ -171,8 +261,18 @@ export interface Admitted extends Unrevoked {
   readonly admitted: true
 }
 
-/** Let in by the policy: for good where the route takes a token any number of times. */
-export type Permitted = Admitted | Unspent
+/** May use the route as far as its rate limits go: nothing is passed on before it is counted. */
+export interface Uncounted extends Unrevoked {
+  /** As in {@link Admitted}. */
+  readonly tenant: string | undefined
+  readonly uncounted: true
+}
+
+/** Let in by the policy: for good where the route has no rate limit and takes a token any number of times. */
+export type Permitted = Admitted | Unspent | Uncounted
+
+/** Within the rate limits: for good where the route takes a token any number of times. */
+export type Counted = Admitted | Unspent
 
 /** Why an exchange was ended that was under way: its token was revoked, it expired, or nobody could tell whether it is good. */
 export type LiveEnd = 'revoked' | 'expired' | 'unavailable'

@@ -49,6 +49,8 @@ export interface Live {
   leave(one: LiveExchange): void
   /** Ends what a revocation concerns; to be told of each as soon as it is in force. */
   revoked(what: TokenEnd): void
+  /** Ends what is not taken any more for whatever else `isRevoked` goes by. */
+  review(): void
   /** How many are held. */
   count(): number
   stop(): void
@@ -75,7 +77,7 @@ export function createLive(needs: LiveNeeds): Live {
   /** Expired, and waiting for an answer that was asked for in time. */
   const overdue = new Set<Held>()
   let cancelTick: (() => void) | undefined
-  return { enter, hold, leave, revoked, count: () => held.size, stop: () => cancelTick?.() }
+  return { enter, hold, leave, revoked, review, count: () => held.size, stop: () => cancelTick?.() }
 
   function enter(one: LiveExchange): void {
     young.add(one)
@@ -105,6 +107,12 @@ export function createLive(needs: LiveNeeds): Live {
   function revoked(what: TokenEnd): void {
     if (held.size === 0) return
     inSlices([...index.concerned(what)], (entry) => {
+      if (needs.isRevoked(entry.one.principal)) end(entry, 'revoked')
+    })
+  }
+
+  function review(): void {
+    inSlices([...held.values()], (entry) => {
       if (needs.isRevoked(entry.one.principal)) end(entry, 'revoked')
     })
   }

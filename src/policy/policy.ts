@@ -1,5 +1,5 @@
 /**
- * Decides whether a verified, unrevoked caller may use the route: tenant, issuer, scopes, claims, age of the login.
+ * Decides whether a verified, unrevoked caller may use the route: client certificate, tenant, issuer, scopes, claims, age of the login.
  *
  * It adds the tenant that the request is served for. It never looks at a token, a path or a header, never asks anybody, and
  * admits nothing that one of the route's lists does not name.
@@ -11,9 +11,10 @@ import { Problem } from '../problem/problem.ts'
 
 export interface Policy {
   /**
-   * The exchange with its tenant, for a caller that may use the route; not admitted yet where the route takes a token once.
+   * The exchange with its tenant, for a caller that may use the route; not admitted yet where the route has rate limits to be
+   * counted here, or takes a token once.
    *
-   * @throws {Problem} `tenant_mismatch`, `access_denied`, `insufficient_scope`, `authentication_too_old`, and `unauthorized`
+   * @throws {Problem} `certificate_required`, `tenant_mismatch`, `access_denied`, `insufficient_scope`, `authentication_too_old`, and `unauthorized`
    * for an anonymous caller on a route that requires a token.
    */
   admit(exchange: Unrevoked): Permitted
@@ -28,19 +29,27 @@ export function createPolicy(tenantOfHost: ReadonlyMap<string, string>, now: () 
 
   function admit(exchange: Unrevoked): Permitted {
     const { principal, route } = exchange
+    if (route.clientCertificate === 'required') checkCertificate(exchange, now())
     const hostTenant = tenantOfHost.get(exchange.host)
     if (principal.kind === 'anonymous') {
       // The authenticator or the configuration has refused this already; a fault there must not open the route.
       if (route.auth === 'required' || route.replay === 'once') throw new Problem('unauthorized')
+      if (route.rateLimit?.when === 'admission') return { ...exchange, tenant: hostTenant, uncounted: true }
       return { ...exchange, tenant: hostTenant, admitted: true }
     }
     checkTenant(principal, route, hostTenant)
     checkScopes(principal, route)
     checkClaims(principal, route)
     if (route.maxAuthAgeSeconds !== undefined) checkAuthAge(principal, route.maxAuthAgeSeconds, now())
+    if (route.rateLimit?.when === 'admission') return { ...exchange, tenant: principal.tenant, uncounted: true }
     if (route.replay === 'once') return { ...exchange, principal, tenant: principal.tenant }
     return { ...exchange, tenant: principal.tenant, admitted: true }
   }
+}
+
+/** The connection may be older than the end of what it was opened with. */
+function checkCertificate({ certificate }: Unrevoked, nowSeconds: number): void {
+  if (certificate === undefined || !(certificate.expiresAt > nowSeconds)) throw new Problem('certificate_required')
 }
 
 function checkTenant(principal: Identified, route: Route, hostTenant: string | undefined): void {

@@ -120,6 +120,24 @@ export const PROBLEMS = {
     description: 'The access token does not give access to this resource.',
     challenge: 'insufficient_scope',
   },
+  certificate_required: {
+    status: 403,
+    error: 'access_denied',
+    title: 'Client certificate required',
+    description: 'This resource takes only clients that prove themselves by a certificate of an authority that it knows.',
+  },
+  address_refused: {
+    status: 403,
+    error: 'access_denied',
+    title: 'Address refused',
+    description: 'This resource is not open to your network. No token changes that.',
+  },
+  origin_refused: {
+    status: 403,
+    error: 'access_denied',
+    title: 'Origin refused',
+    description: 'Pages of this origin may not call this resource.',
+  },
   cross_site_request: {
     status: 403,
     error: 'access_denied',
@@ -281,6 +299,13 @@ export const PROBLEMS = {
     error: 'overloaded',
     title: 'Overloaded',
     description: 'The gateway has more work than it can do. Try again later.',
+  },
+  upstream_resting: {
+    status: 503,
+    error: 'upstream_unreachable',
+    title: 'Upstream resting',
+    description:
+      'The service behind the gateway fails at present and is left alone. Wait for as many seconds as the Retry-After header says.',
   },
   upstream_timeout: {
     status: 504,

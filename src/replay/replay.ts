@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Admitted, Identified, Permitted, Unspent } from '../exchange/exchange.ts'
+import type { Admitted, Counted, Identified, Unspent } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
 
 /** One use of one token. Ids (`jti`) are told apart by issuer: equal ones of two issuers have nothing to do with each other. */
@@ -39,7 +39,9 @@ export interface Replay {
    *
    * @throws {Problem} `token_used`, `invalid_token` for a token without an id, `storage_unavailable`
    */
-  spend(exchange: Permitted): Admitted | Promise<Admitted>
+  spend(exchange: Counted): Admitted | Promise<Admitted>
+  /** The same for a request that is only asked about: nobody is asked whether its token was used, and no use is noted. */
+  readonly preview: { spend(exchange: Counted): Admitted }
 }
 
 /**
@@ -51,6 +53,13 @@ const CLOCK_SECONDS = 60
 export function createReplay(used: UsedTokens, now: () => number): Replay {
   return {
     spend: (exchange) => ('admitted' in exchange ? exchange : spendOnce(exchange)),
+    preview: { spend: (exchange) => ('admitted' in exchange ? exchange : unspent(exchange)) },
+  }
+
+  function unspent(exchange: Unspent): Admitted {
+    // Throws for a token that could not be told from others.
+    useOf(exchange.principal, now())
+    return { ...exchange, admitted: true }
   }
 
   async function spendOnce(exchange: Unspent): Promise<Admitted> {

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import type { RevocationConfig } from '../config/config.ts'
+import { isSame, type RevocationConfig } from '../config/config.ts'
 import type { Authenticated, Identified, RevocationFact, Unrevoked } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
 import { createFeed } from './feed.ts'
@@ -87,6 +87,8 @@ export interface RevocationRoom {
    * the log cannot be read for a second.
    */
   synced(): Promise<void>
+  /** Takes on another configuration. What is known, and who listens, stays. */
+  use(config: RevocationConfig): void
 }
 
 const RETRY_SOON = { headers: { 'retry-after': '1' } } as const
@@ -99,7 +101,8 @@ export function createRevocation(needs: RevocationNeeds, config: RevocationConfi
   const healing = createHealing(needs, replica)
   const feed = createFeed(needs, { apply, wholeBegins: replica.forgetLog, wholeEnds: healing.begin })
   const keeping = needs.copy === undefined ? undefined : createKeeping(needs, { copy: needs.copy, replica, feed })
-  const store = createStoreCheck(needs, config.breaker)
+  let { breaker } = config
+  let store = createStoreCheck(needs, breaker)
   let cancelSweep: (() => void) | undefined
   return {
     start,
@@ -111,6 +114,7 @@ export function createRevocation(needs: RevocationNeeds, config: RevocationConfi
     lists: (token) => replica.lists(token),
     onRevoked,
     synced: () => feed.synced(),
+    use,
   }
 
   async function start(): Promise<void> {
@@ -126,6 +130,14 @@ export function createRevocation(needs: RevocationNeeds, config: RevocationConfi
     healing.stop()
     store.stop()
     await keeping?.stop()
+  }
+
+  function use(next: RevocationConfig): void {
+    if (isSame(next.breaker, breaker)) return
+    // Who waits for an answer gets it.
+    needs.schedule(breaker.timeoutMs, store.stop)
+    breaker = next.breaker
+    store = createStoreCheck(needs, breaker)
   }
 
   function apply(revocation: Revocation): void {

@@ -9,7 +9,7 @@
  */
 import type { z } from 'zod'
 import { SERVICE_NAMES, type ServiceName } from '../config/config.ts'
-import type { Admitted, Identified } from '../exchange/exchange.ts'
+import type { Admitted, EndpointCaller, Identified } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
 import { endpointsOf, type EndpointName } from './catalogue.ts'
 
@@ -40,8 +40,7 @@ export interface Call {
   readonly io: ServiceIo
 }
 
-/** A client by HTTP Basic or an assertion, whoever holds the token in the body, or several of them. */
-export type EndpointCaller = 'client' | 'holder' | 'holder or client' | 'user or client'
+export type { EndpointCaller } from '../exchange/exchange.ts'
 
 /** What the router needs of an endpoint. */
 export interface EndpointInfo {

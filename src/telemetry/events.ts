@@ -1,6 +1,6 @@
 import type { LiveEnd } from '../exchange/exchange.ts'
 import type { Log } from './log.ts'
-import { NONE } from './metrics.ts'
+import { NONE } from './names.ts'
 import type { Metrics } from './metrics.ts'
 
 /** What each room reports; every member fits the interface that the room declares. */
@@ -31,6 +31,14 @@ export interface Events {
   readonly live: {
     /** Something that a token carried was ended. */
     ended(reason: LiveEnd): void
+  }
+  readonly quota: {
+    /** A request was refused by a rate limit. */
+    limited(route: string, by: string): void
+    /** Where a request was counted, or found to have no room. */
+    counted(where: 'shared' | 'here'): void
+    /** Requests are counted by this process alone, or by the fleet; told at the opening too, where there is one. */
+    breaker(state: 'closed' | 'open'): void
   }
   readonly redis: {
     /** A command was answered, or failed. */
@@ -73,9 +81,36 @@ export interface Events {
     /** A revocation that was heard of could not be written. */
     lost(cause: unknown): void
   }
+  readonly overload: {
+    /** A request was refused because there was too much to do. */
+    shed(reason: string, priority: string): void
+    /** A connection was closed as soon as it came: too many in all, or of this client. */
+    turnedAway(limit: string): void
+    /** Requests begin to be refused. */
+    began(reason: string): void
+    /** None was refused for a while: after so long, so many. */
+    ended(facts: { readonly seconds: number; readonly refused: number }): void
+  }
+  readonly workers: {
+    ready(worker: number, pid: number): void
+    died(
+      worker: number,
+      facts: { readonly pid: number; readonly code: number; readonly signal?: string; readonly againMs: number },
+    ): void
+    failed(worker: number, cause: unknown): void
+  }
   readonly upstream: {
     /** The head of an answer came. */
     answered(upstream: string, seconds: number): void
+    /** A request was sent again; `over_budget`: it would have been. */
+    retried(upstream: string, reason: string): void
+    breaker(upstream: string, state: 'closed' | 'half-open' | 'open'): void
+    /** A target takes requests again, or does not any more. */
+    target(upstream: string, target: number, state: 'in' | 'unhealthy' | 'ejected', why?: string): void
+    /** Every target is out, and all are used. */
+    allOut(upstream: string): void
+    /** The name of a target is at so many addresses now, and others than before. */
+    moved(upstream: string, target: number, addresses: number): void
   }
 }
 
@@ -124,6 +159,7 @@ export function createEvents(metrics: Metrics, log: Log): Events {
         else log.warn('the copy of the revocations cannot be written: a start without Redis would not know them', { cause })
       },
     },
+    quota: quotaEvents(metrics, log),
     live: { ended: (reason) => metrics.liveEnds.add(reason) },
     redis: {
       observe: (seconds) => metrics.redisSeconds.observe(seconds),
@@ -140,6 +176,27 @@ export function createEvents(metrics: Metrics, log: Log): Events {
       accountsAsked: (kind) => metrics.databaseQueries.add(kind),
     },
     sessions: { event: countSessions },
+    overload: {
+      shed: (reason, priority) => metrics.shed.add(reason, priority),
+      turnedAway: (limit) => metrics.turnedAway.add(limit),
+      began: (reason) => log.warn('overloaded: requests are refused', { reason }),
+      ended: (facts) => log.info('not overloaded any more', facts),
+    },
+    workers: {
+      // Told of by the worker itself, with the port.
+      ready: () => undefined,
+      died(worker, { pid, code, signal, againMs }) {
+        metrics.workerDeaths.inc()
+        log.error('a worker died and is replaced', {
+          worker,
+          pid,
+          code,
+          ...(signal !== undefined && { signal }),
+          again_ms: againMs,
+        })
+      },
+      failed: (worker, cause) => log.warn('a worker and the primary did not understand each other', { worker, cause }),
+    },
     usernames: usernameEvents(metrics, log),
     legacyChannel: {
       message: (direction, result) => metrics.legacyMessages.add(direction, result),
@@ -150,7 +207,7 @@ export function createEvents(metrics: Metrics, log: Log): Events {
       flooded: () => log.error('too many messages on the legacy channel: some are dropped'),
       lost: (cause) => log.error('the older service ended a token, and its revocation could not be written', { cause }),
     },
-    upstream: { answered: (upstream, seconds) => metrics.upstreamSeconds.observe(seconds, upstream) },
+    upstream: upstreamEvents(metrics, log),
   }
 
   function countSessions(tenant: string, event: string, by = 1): void {
@@ -165,6 +222,43 @@ export function createEvents(metrics: Metrics, log: Log): Events {
       log.warn('the keys of an issuer cannot be read, those that are known go on', { issuer, cause })
     }
     if (result === 'ok' && failing.delete(issuer)) log.info('the keys of an issuer are read again', { issuer })
+  }
+}
+
+function quotaEvents(metrics: Metrics, log: Log): Events['quota'] {
+  let before: 'closed' | 'open' = 'closed'
+  return {
+    limited: (route, by) => metrics.rateLimited.add(route, by),
+    counted: (where) => metrics.rateLimitChecks.add(where),
+    breaker(state) {
+      metrics.breaker.set({ dependency: 'rate_limits' }, BREAKER_STATES[state])
+      if (state === before) return
+      before = state
+      if (state === 'closed') log.info('rate limits are counted in common again')
+      else log.warn('rate limits are counted by this process alone: the common counts do not answer')
+    },
+  }
+}
+
+function upstreamEvents(metrics: Metrics, log: Log): Events['upstream'] {
+  const breakers = new Map<string, string>()
+  return {
+    answered: (upstream, seconds) => metrics.upstreamSeconds.observe(seconds, upstream),
+    retried: (upstream, reason) => metrics.upstreamRetries.add(upstream, reason),
+    breaker(upstream, state) {
+      metrics.breaker.set({ dependency: `upstream:${upstream}` }, BREAKER_STATES[state])
+      if ((breakers.get(upstream) ?? 'closed') !== state)
+        log.warn('the circuit breaker of an upstream changed', { upstream, state })
+      breakers.set(upstream, state)
+    },
+    target(upstream, target, state, why) {
+      if (state === 'ejected') metrics.upstreamEjections.add(upstream)
+      if (state === 'in') log.info('a target of an upstream takes requests again', { upstream, target, why })
+      else log.warn('a target of an upstream is left out', { upstream, target, state, why })
+    },
+    allOut: (upstream) => log.error('every target of an upstream is out: all are used', { upstream }),
+    moved: (upstream, target, addresses) =>
+      log.info('the name of a target of an upstream is at other addresses', { upstream, target, addresses }),
   }
 }
 

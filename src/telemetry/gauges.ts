@@ -1,6 +1,6 @@
 import { Gauge } from 'prom-client'
 import type { Registry } from 'prom-client'
-import { oneOf } from './tally.ts'
+import { NONE, type Names } from './names.ts'
 
 /** Where the values come from that are read at a scrape. What is absent has no sample. */
 export interface Gauges {
@@ -8,6 +8,14 @@ export interface Gauges {
   /** Milliseconds; no sample while it is not finite. */
   revocationStalenessMs?(): number
   connections?(): number
+  /** Of the public listener; undefined without TLS. `expiries`: name, seconds since 1970. */
+  certificates?(): Certificates | undefined
+  /** Requests that the gateway took on and that are not over. */
+  requestsInFlight?(): number
+  /** Processes that answer requests. Absent in each of them where they are several. */
+  workers?(): number
+  /** Share of requests that is refused because of lag or memory, 0 to 1. */
+  shedShare?(): number
   /** WebSockets, streams and long requests that a token carries. */
   liveConnections?(): number
   redisUp?(): boolean
@@ -25,10 +33,15 @@ export interface Gauges {
   upstreamTargets?(): Iterable<{ readonly upstream: string; readonly target: number; readonly healthy: boolean }>
 }
 
+export interface Certificates {
+  readonly expiries: Iterable<readonly [name: string, expiresAt: number]>
+  /** Whether the files could be used when they were last looked at. */
+  readonly isWell: boolean
+}
+
 export interface GaugesConfig {
   readonly registry: Registry
-  readonly issuers: Iterable<string>
-  readonly upstreams: Iterable<string>
+  readonly names: Names
   /** 99th percentile since the last call. */
   readonly eventLoopLagSeconds: () => number
 }
@@ -42,6 +55,13 @@ export function registerGauges(sources: Gauges, config: GaugesConfig): void {
   })
   single(registry, 'gatehouse_revocation_entries', 'Live revocations in the local copy.', () => sources.revocationEntries?.())
   single(registry, 'gatehouse_connections', 'Open connections of clients.', () => sources.connections?.())
+  single(registry, 'gatehouse_workers', 'Processes that answer requests.', () => sources.workers?.())
+  single(registry, 'gatehouse_requests_in_flight', 'Requests that were taken on and are not over.', () =>
+    sources.requestsInFlight?.(),
+  )
+  single(registry, 'gatehouse_shed_share', 'Share of requests that is refused because of lag or memory, 0 to 1.', () =>
+    sources.shedShare?.(),
+  )
   single(registry, 'gatehouse_live_connections', 'WebSockets, streams and long requests that a token carries.', () =>
     sources.liveConnections?.(),
   )
@@ -69,6 +89,7 @@ export function registerGauges(sources: Gauges, config: GaugesConfig): void {
     const milliseconds = sources.usernameFilterAgeMs?.()
     return milliseconds === undefined ? undefined : milliseconds / 1000
   })
+  registerCertificates(sources, registry)
   registerFilters(sources, registry)
   registerByIssuer(sources, config)
   registerByTarget(sources, config)
@@ -83,6 +104,29 @@ function single(registry: Registry, name: string, help: string, read: () => numb
       gauge.remove()
       const value = read()
       if (value !== undefined && Number.isFinite(value)) gauge.set(value)
+    },
+  })
+}
+
+/** Named by the configuration or by the certificates themselves: no client adds one. */
+function registerCertificates(sources: Gauges, registry: Registry): void {
+  single(
+    registry,
+    'gatehouse_certificates_last_reload_success',
+    'Whether the files of the certificates could be used when they were last looked at; no sample without TLS.',
+    () => {
+      const certificates = sources.certificates?.()
+      return certificates === undefined ? undefined : Number(certificates.isWell)
+    },
+  )
+  const gauge: Gauge = new Gauge({
+    name: 'gatehouse_certificate_expiry_timestamp_seconds',
+    help: 'When a certificate of the public listener expires, seconds since 1970; no sample without TLS.',
+    labelNames: ['certificate'],
+    registers: [registry],
+    collect() {
+      gauge.reset()
+      for (const [certificate, expiresAt] of sources.certificates?.()?.expiries ?? []) gauge.set({ certificate }, expiresAt)
     },
   })
 }
@@ -102,7 +146,6 @@ function registerFilters(sources: Gauges, registry: Registry): void {
 }
 
 function registerByIssuer(sources: Gauges, config: GaugesConfig): void {
-  const bound = oneOf(config.issuers, '')
   const gauge: Gauge = new Gauge({
     name: 'gatehouse_jwks_age_seconds',
     help: 'Age of the key set of an issuer.',
@@ -111,14 +154,13 @@ function registerByIssuer(sources: Gauges, config: GaugesConfig): void {
     collect() {
       gauge.reset()
       for (const [issuer, seconds] of sources.jwksAgesSeconds?.() ?? []) {
-        if (bound(issuer) !== '' && Number.isFinite(seconds)) gauge.set({ issuer }, seconds)
+        if (config.names.issuer(issuer) !== NONE && Number.isFinite(seconds)) gauge.set({ issuer }, seconds)
       }
     },
   })
 }
 
 function registerByTarget(sources: Gauges, config: GaugesConfig): void {
-  const bound = oneOf(config.upstreams, '')
   const gauge: Gauge = new Gauge({
     name: 'gatehouse_upstream_healthy',
     help: 'Whether a target of an upstream takes requests.',
@@ -127,7 +169,7 @@ function registerByTarget(sources: Gauges, config: GaugesConfig): void {
     collect() {
       gauge.reset()
       for (const { upstream, target, healthy } of sources.upstreamTargets?.() ?? []) {
-        if (bound(upstream) !== '') gauge.set({ upstream, target: String(target) }, Number(healthy))
+        if (config.names.upstream(upstream) !== NONE) gauge.set({ upstream, target: String(target) }, Number(healthy))
       }
     },
   })

@@ -21,12 +21,13 @@ export interface Log {
   error(message: string, facts?: LogFacts): void
 }
 
-export function createLog(lines: LineBuffer, stamp: Stamp): Log {
+/** @param tag what stands in each line behind its level, as JSON with a comma before it */
+export function createLog(lines: LineBuffer, stamp: Stamp, tag = ''): Log {
   return {
-    info: (message, facts) => lines.add(logLine(stamp(), 'info', message, facts)),
-    warn: (message, facts) => lines.add(logLine(stamp(), 'warn', message, facts)),
+    info: (message, facts) => lines.add(logLine(stamp(), `"info"${tag}`, message, facts)),
+    warn: (message, facts) => lines.add(logLine(stamp(), `"warn"${tag}`, message, facts)),
     error(message, facts) {
-      lines.add(logLine(stamp(), 'error', message, facts))
+      lines.add(logLine(stamp(), `"error"${tag}`, message, facts))
       // An error may be the last that is heard of this process.
       lines.flush()
     },
@@ -39,7 +40,7 @@ const CAUSES = 4
 const RESERVED: ReadonlySet<string> = new Set(['time', 'level', 'msg', 'cause'])
 
 function logLine(time: string, level: string, message: string, facts: LogFacts = {}): string {
-  let line = `{"time":"${time}","level":"${level}","msg":${freeText(message, MESSAGE_CHARACTERS)}`
+  let line = `{"time":"${time}","level":${level},"msg":${freeText(message, MESSAGE_CHARACTERS)}`
   for (const [name, value] of Object.entries(facts)) {
     if (name === 'cause' || value === undefined) continue
     const key = RESERVED.has(name) ? `fact_${name}` : name

@@ -1,10 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { Config } from '../config/config.ts'
+import { NONE, type Names } from './names.ts'
 import { createTally, few, oneOf, statusCode } from './tally.ts'
-import type { Bound, Label, Tally } from './tally.ts'
-
-/** Label of what has no name, or none that the configuration knows. */
-export const NONE = 'none'
+import type { Label, Tally } from './tally.ts'
 
 /** Labels come from the configuration or from small fixed sets, so that the number of series is bounded. */
 export interface Metrics {
@@ -12,6 +9,8 @@ export interface Metrics {
   readonly requests: Tally
   readonly requestSeconds: Timings
   readonly upstreamSeconds: Timings
+  readonly upstreamRetries: Tally
+  readonly upstreamEjections: Tally
   readonly decisions: Tally
   readonly validationSeconds: Timings
   readonly cache: Tally
@@ -20,6 +19,8 @@ export interface Metrics {
   readonly lagSeconds: Timings
   readonly restored: Counter
   readonly liveEnds: Tally
+  readonly rateLimited: Tally
+  readonly rateLimitChecks: Tally
   readonly breaker: Gauge
   readonly redisSeconds: Timings
   readonly unreplicated: Counter
@@ -33,7 +34,13 @@ export interface Metrics {
   readonly usernameProbing: Tally
   readonly usernameSquatting: Tally
   readonly legacyMessages: Tally
+  readonly shed: Tally
+  readonly turnedAway: Tally
+  readonly workerDeaths: Counter
   readonly reload: Gauge
+  readonly reloads: Tally
+  readonly configLoaded: Gauge
+  readonly configInfo: Gauge
 }
 
 /** A histogram with at most one label. */
@@ -41,15 +48,13 @@ export interface Timings {
   observe(seconds: number, label?: string): void
 }
 
-export type MetricsConfig = Pick<Config, 'routes' | 'tenants' | 'upstreams' | 'issuers'>
-
-export function createMetrics(config: MetricsConfig): Metrics {
+export function createMetrics(names: Names): Metrics {
   const registry = new Registry()
-  const tenant = { name: 'tenant', bound: oneOf([...config.tenants.keys(), ...issuerTenants(config)], NONE) }
+  const tenant = { name: 'tenant', bound: names.tenant }
   const result = { name: 'result', bound: oneOf(RESULTS) }
-  const issuer = { name: 'issuer', bound: oneOf(config.issuers.keys(), NONE) }
-  const route = { name: 'route', bound: routeName(config.routes.map((known) => known.name)) }
-  const upstream = { name: 'upstream', bound: oneOf(config.upstreams.keys(), NONE) }
+  const issuer = { name: 'issuer', bound: names.issuer }
+  const route = { name: 'route', bound: names.route }
+  const upstream = { name: 'upstream', bound: names.upstream }
   const code = { name: 'code', bound: statusCode }
   const reason = { name: 'reason', bound: few() }
   const types = [
@@ -64,6 +69,8 @@ export function createMetrics(config: MetricsConfig): Metrics {
     requests: createTally({ registry, ...HELP.requests, labels: [route, tenant, code] }),
     requestSeconds: timings(registry, HELP.requestSeconds, route),
     upstreamSeconds: timings(registry, HELP.upstreamSeconds, upstream),
+    upstreamRetries: createTally({ registry, ...HELP.upstreamRetries, labels: [upstream, RETRY_REASON] }),
+    upstreamEjections: createTally({ registry, ...HELP.upstreamEjections, labels: [upstream] }),
     decisions: createTally({ registry, ...HELP.decisions, labels: [tenant, result, reason] }),
     validationSeconds: timings(registry, { ...HELP.validationSeconds, buckets: FAST }),
     cache: createTally({ registry, ...HELP.cache, labels: [result] }),
@@ -71,6 +78,8 @@ export function createMetrics(config: MetricsConfig): Metrics {
     revocationChecks: createTally({ registry, ...HELP.revocationChecks, labels: [result, source] }),
     lagSeconds: timings(registry, { ...HELP.lagSeconds, buckets: FAST }),
     restored: new Counter({ ...HELP.restored, registers: [registry] }),
+    rateLimited: createTally({ registry, ...HELP.rateLimited, labels: [route, { name: 'by', bound: oneOf(RATE_LIMIT_BY) }] }),
+    rateLimitChecks: createTally({ registry, ...HELP.rateLimitChecks, labels: [{ name: 'counted', bound: oneOf(COUNTED) }] }),
     liveEnds: createTally({ registry, ...HELP.liveEnds, labels: [{ name: 'reason', bound: oneOf(LIVE_ENDS) }] }),
     breaker: new Gauge({ ...HELP.breaker, labelNames: ['dependency'], registers: [registry] }),
     redisSeconds: timings(registry, { ...HELP.redisSeconds, buckets: FAST }),
@@ -80,7 +89,13 @@ export function createMetrics(config: MetricsConfig): Metrics {
     databaseQueries: createTally({ registry, ...HELP.databaseQueries, labels: [{ name: 'kind', bound: oneOf(DATABASE_KINDS) }] }),
     ...usernameMetrics(registry, tenant),
     legacyMessages: createTally({ registry, ...HELP.legacyMessages, labels: [direction, { name: 'result', bound: few() }] }),
+    shed: createTally({ registry, ...HELP.shed, labels: SHED_LABELS }),
+    turnedAway: createTally({ registry, ...HELP.turnedAway, labels: [{ name: 'limit', bound: oneOf(['all', 'client']) }] }),
+    workerDeaths: new Counter({ ...HELP.workerDeaths, registers: [registry] }),
     reload: new Gauge({ ...HELP.reload, registers: [registry] }),
+    reloads: createTally({ registry, ...HELP.reloads, labels: [{ name: 'result', bound: oneOf(['ok', 'failed']) }] }),
+    configLoaded: new Gauge({ ...HELP.configLoaded, registers: [registry] }),
+    configInfo: new Gauge({ ...HELP.configInfo, labelNames: ['version'], registers: [registry] }),
   }
 }
 
@@ -88,6 +103,14 @@ const HELP = {
   requests: { name: 'gatehouse_requests_total', help: 'Requests answered, by status; 499 where the client went away first.' },
   requestSeconds: { name: 'gatehouse_request_duration_seconds', help: 'From the arrival of a request to its end.' },
   upstreamSeconds: { name: 'gatehouse_upstream_duration_seconds', help: 'From forwarding to the head of the upstream’s answer.' },
+  upstreamRetries: {
+    name: 'gatehouse_upstream_retries_total',
+    help: 'Requests that were sent to an upstream again, by reason; over_budget: those that were not.',
+  },
+  upstreamEjections: {
+    name: 'gatehouse_upstream_ejections_total',
+    help: 'Times that a target of an upstream was left out because it failed requests.',
+  },
   decisions: { name: 'gatehouse_auth_decisions_total', help: 'What authentication made of a request, and why.' },
   validationSeconds: { name: 'gatehouse_token_validation_seconds', help: 'Validation of a token that was not in the cache.' },
   cache: { name: 'gatehouse_token_cache_total', help: 'Look-ups in the cache of verified tokens.' },
@@ -101,6 +124,11 @@ const HELP = {
   liveEnds: {
     name: 'gatehouse_live_ended_total',
     help: 'WebSockets, streams and long requests that were ended because of their token.',
+  },
+  rateLimited: { name: 'gatehouse_rate_limited_total', help: 'Requests refused by a rate limit of their route.' },
+  rateLimitChecks: {
+    name: 'gatehouse_rate_limit_checks_total',
+    help: 'Requests counted against rate limits: by all gateways together, or here alone.',
   },
   breaker: { name: 'gatehouse_breaker_state', help: 'State of a circuit breaker: 0 closed, 1 half open, 2 open.' },
   redisSeconds: { name: 'gatehouse_redis_duration_seconds', help: 'From a command to Redis to its answer, or to its failure.' },
@@ -127,7 +155,16 @@ const HELP = {
     name: 'gatehouse_legacy_channel_messages_total',
     help: 'Messages of the channel of an older authentication service.',
   },
+  turnedAway: { name: 'gatehouse_connections_refused_total', help: 'Connections that were closed as soon as they came.' },
+  shed: { name: 'gatehouse_shed_total', help: 'Requests that were refused because there was too much to do.' },
+  workerDeaths: { name: 'gatehouse_worker_deaths_total', help: 'Workers that ended without being told to, and were replaced.' },
   reload: { name: 'gatehouse_config_last_reload_success', help: 'Whether the last reading of the configuration succeeded.' },
+  reloads: { name: 'gatehouse_config_reloads_total', help: 'Times that the configuration was read again, by result.' },
+  configLoaded: {
+    name: 'gatehouse_config_loaded_timestamp_seconds',
+    help: 'When the configuration in force came into force, seconds since 1970.',
+  },
+  configInfo: { name: 'gatehouse_config_info', help: 'Always 1; says the version of the configuration in force.' },
 } as const
 
 // Validation, revocation and Redis take microseconds where all is well.
@@ -136,10 +173,22 @@ const SLOW = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
 
 const RESULTS = ['accepted', 'refused', 'anonymous', 'hit', 'miss', 'clear', 'revoked', 'unknown', 'ok', 'error'] as const
 const DATABASE_KINDS = ['accounts', 'checks', 'names']
+const RATE_LIMIT_BY = ['ip', 'user', 'tenant', 'token', 'client']
+const COUNTED = ['shared', 'here']
 const LIVE_ENDS = ['revoked', 'expired', 'unavailable']
 const SOURCES = ['replica', 'store', 'skipped'] as const
 const TOKEN_TYPES = ['access', 'refresh', 'service', 'id', 'bearer', 'at+jwt', 'jwt', 'JWT', NONE]
 const ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519 HS256 HS384 HS512'.split(' ')
+
+const SHED_LABELS: readonly Label[] = [
+  { name: 'reason', bound: oneOf(['requests', 'share', 'lag', 'memory']) },
+  { name: 'priority', bound: oneOf(['low', 'normal', 'high']) },
+]
+
+const RETRY_REASON: Label = {
+  name: 'reason',
+  bound: oneOf(['connect', 'reset', '502', '503', '504', 'over_budget']),
+}
 
 interface TimingsTexts {
   readonly name: string
@@ -191,19 +240,3 @@ function timings(registry: Registry, texts: TimingsTexts, label?: Label): Timing
 function finite(seconds: number): number {
   return seconds > 0 && seconds < Number.POSITIVE_INFINITY ? seconds : 0
 }
-
-function issuerTenants(config: MetricsConfig): readonly string[] {
-  return [...config.issuers.values()].map((issuer) => issuer.tenant)
-}
-
-/** A configured route, or an endpoint of the service that is mounted there: `auth`, `auth.login`. */
-function routeName(configured: readonly string[]): Bound {
-  const known = new Set(configured)
-  return (value) => {
-    const name = String(value)
-    if (known.has(name)) return name
-    return ENDPOINT.test(name) && configured.some((route) => name.startsWith(`${route}.`)) ? name : NONE
-  }
-}
-
-const ENDPOINT = /\.[a-z0-9-]{1,40}$/i

@@ -18,7 +18,10 @@ import { createLineBuffer } from './line-buffer.ts'
 import type { LineBufferNeeds } from './line-buffer.ts'
 import { createLog } from './log.ts'
 import type { Log } from './log.ts'
-import { NONE, createMetrics } from './metrics.ts'
+import type { Snapshot } from './merging.ts'
+import { asSnapshot } from './merging.ts'
+import { createMetrics } from './metrics.ts'
+import { NONE, createNames } from './names.ts'
 import type { Metrics } from './metrics.ts'
 import { processMetrics } from './process-metrics.ts'
 import type { RequestRecord } from './record.ts'
@@ -27,6 +30,8 @@ import { createStamp } from './stamp.ts'
 export type { Events } from './events.ts'
 export type { Gauges } from './gauges.ts'
 export type { Log } from './log.ts'
+export type { Snapshot } from './merging.ts'
+export { asSnapshot, foldCounters, mergeSnapshots } from './merging.ts'
 export type { RequestRecord } from './record.ts'
 export { redact } from './redact.ts'
 
@@ -37,6 +42,8 @@ export interface TelemetryNeeds extends LineBufferNeeds {
   monotonicMs(): number
   /** From 0, below 1. */
   random(): number
+  /** Number of this process among those that answer requests; it stands in each line. Absent: there is one. */
+  readonly worker?: number
 }
 
 export type TelemetryConfig = Pick<Config, 'telemetry' | 'version' | 'routes' | 'tenants' | 'upstreams' | 'issuers'>
@@ -55,8 +62,12 @@ export interface Telemetry {
   observe(gauges: Gauges): void
   /** Notes how the last reading of the configuration went; success until told otherwise. */
   reloaded(outcome: 'ok' | 'failed'): void
+  /** Takes on the names of another configuration. What was counted stays. */
+  use(config: TelemetryConfig): void
   /** The metrics in the text format of Prometheus. */
   scrape(): Promise<{ readonly contentType: string; readonly body: string }>
+  /** The same for another process, which puts those of several together. */
+  snapshot(): Promise<Snapshot>
   /** Writes out what is buffered. */
   flush(): void
   /** Flushes and ends every timer. Later lines are written at once. */
@@ -66,24 +77,29 @@ export interface Telemetry {
 /** Status in log and metrics of a request whose client went away before there was one. */
 const CLIENT_GONE = 499
 const LAG_RESOLUTION_MS = 20
+/** Lines a second for requests that were refused because of overload: a line costs half of what is saved by refusing. */
+const SHED_LINES = 10
 
 export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig): Telemetry {
   const lines = createLineBuffer(needs)
   const stamp = createStamp(() => needs.nowMs())
-  const log = createLog(lines, stamp)
-  const metrics = createMetrics(config)
-  const accessLine = createAccessLine(stamp, config)
+  const tag = needs.worker === undefined ? '' : `,"worker":${needs.worker}`
+  const log = createLog(lines, stamp, tag)
+  const names = createNames(config)
+  const metrics = createMetrics(names)
+  let accessLine = createAccessLine(stamp, config, tag)
   const sources: Gauges = {}
   const lag = createLagMeter()
   const open = new Set<RequestRecord>()
-  const sample = config.telemetry.accessLog.sample
+  const sheds = createFewEachSecond(SHED_LINES)
+  let { sample } = config.telemetry.accessLog
   registerGauges(sources, {
     registry: metrics.registry,
-    issuers: config.issuers.keys(),
-    upstreams: config.upstreams.keys(),
+    names,
     eventLoopLagSeconds: () => lag.readSeconds(),
   })
   metrics.reload.set(1)
+  inForceIs(config)
   return {
     open: openRecord,
     close,
@@ -91,10 +107,30 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
     log,
     events: createEvents(metrics, log),
     observe: (gauges) => void Object.assign(sources, gauges),
-    reloaded: (outcome) => metrics.reload.set(outcome === 'ok' ? 1 : 0),
+    reloaded,
+    use,
     scrape: () => scrape(metrics),
+    snapshot: () => snapshot(metrics),
     flush: () => lines.flush(),
     stop,
+  }
+
+  function reloaded(outcome: 'ok' | 'failed'): void {
+    metrics.reload.set(outcome === 'ok' ? 1 : 0)
+    metrics.reloads.add(outcome)
+  }
+
+  function use(next: TelemetryConfig): void {
+    names.use(next)
+    accessLine = createAccessLine(stamp, next, tag)
+    sample = next.telemetry.accessLog.sample
+    inForceIs(next)
+  }
+
+  function inForceIs({ version }: TelemetryConfig): void {
+    metrics.configInfo.reset()
+    metrics.configInfo.set({ version }, 1)
+    metrics.configLoaded.set(needs.nowMs() / 1000)
   }
 
   function openRecord(arrived: Arrived): RequestRecord {
@@ -121,6 +157,7 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
     const route = 'route' in exchange ? exchange.route.name : NONE
     metrics.requests.add(route, tenantOf(exchange) ?? NONE, status)
     metrics.requestSeconds.observe(durationMs / 1000, route)
+    if (record.problem?.kind === 'overloaded' && !sheds.admits(needs.monotonicMs())) return
     if (status >= 500 || sample >= 1 || needs.random() < sample) lines.add(accessLine(record, status, durationMs))
   }
 
@@ -130,9 +167,27 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
   }
 }
 
+function createFewEachSecond(most: number): { admits(nowMs: number): boolean } {
+  let second = 0
+  let count = 0
+  return {
+    admits(nowMs) {
+      const now = Math.floor(nowMs / 1000)
+      count = now === second ? count + 1 : 1
+      second = now
+      return count <= most
+    },
+  }
+}
+
 async function scrape(metrics: Metrics): Promise<{ contentType: string; body: string }> {
   const [ours, process] = await Promise.all([metrics.registry.metrics(), processMetrics().metrics()])
   return { contentType: metrics.registry.contentType, body: `${ours}\n${process}` }
+}
+
+async function snapshot(metrics: Metrics): Promise<Snapshot> {
+  const [ours, process] = await Promise.all([metrics.registry.getMetricsAsJSON(), processMetrics().getMetricsAsJSON()])
+  return asSnapshot([...ours, ...process]) ?? []
 }
 
 function createLagMeter(): { readSeconds(): number; stop(): void } {

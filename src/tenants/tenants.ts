@@ -11,7 +11,7 @@
  *
  * @module
  */
-import type { SigningAlgorithm, TenantConfig } from '../config/config.ts'
+import { isSame, type SigningAlgorithm, type TenantConfig } from '../config/config.ts'
 import { Problem } from '../problem/problem.ts'
 import type { DeviceTokens } from './device-token.ts'
 import { createDeviceTokens } from './device-token.ts'
@@ -20,7 +20,7 @@ import type { Owner } from './owner.ts'
 import type { KeyEvent, TenantKeys } from './tenant-keys.ts'
 import { createTenantKeys } from './tenant-keys.ts'
 import type { KeyPolicy } from './key-life.ts'
-import type { RefreshToken } from './refresh-token.ts'
+import type { RefreshToken, RefreshTokens } from './refresh-token.ts'
 import { createRefreshTokens } from './refresh-token.ts'
 import { createSeal } from './seal.ts'
 
@@ -97,6 +97,13 @@ export interface Tenants {
   stop(): void
   /** Reads the stored sets again now: all, or that of one tenant. Never rejects: what cannot be read stays as it is. */
   reload(tenant?: string): Promise<void>
+  /**
+   * Opens the key sets that other tenants, or tenants with another configuration, need, making those that are missing. Changes
+   * nothing for the tenants in force.
+   *
+   * @returns puts them in force; who is not among them has no keys here from then on
+   */
+  prepare(tenants: ReadonlyMap<string, TenantConfig>): Promise<() => void>
   /** Tells of each tenant whose published keys are others now; returns the way to stop that. */
   onKeysChanged(listener: (tenant: string) => void): () => void
 }
@@ -138,43 +145,77 @@ const POLL_MS_FOR_EACH = 10
  */
 export async function openTenants(needs: TenantsNeeds, tenants: ReadonlyMap<string, TenantConfig>): Promise<Tenants> {
   const seal = createSeal(needs.masterKeys)
-  const refreshTokens = createRefreshTokens(needs.masterKeys, [...tenants.keys()])
   const listeners = new Set<(tenant: string) => void>()
   const open = (name: string, policy: KeyPolicy, tenant?: string): Promise<Owner> =>
     openOwner({ ...pick(needs), seal, changed: () => tenant !== undefined && tell(tenant) }, { name, policy, tenant })
-  const [passports, ...opened] = await Promise.all([
-    open(PASSPORTS, PASSPORT_POLICY),
-    ...[...tenants.values()].map((tenant) => open(`tenant:${tenant.id}`, policyOf(tenant), tenant.id)),
-  ])
-  const owners = new Map([...tenants.keys()].flatMap((id, index) => (opened[index] ? [[id, opened[index]] as const] : [])))
-  const poll = createPoll(needs, [passports, ...opened])
+  let held = hold(new Map())
+  const [passports, first] = await Promise.all([open(PASSPORTS, PASSPORT_POLICY), openAll(tenants)])
+  held = hold(first)
+  const poll = createPoll(needs, () => [passports, ...held.owners.values()])
   return {
     sign: async (tenant, claims, typ) => of(tenant).signer().sign(claims, typ),
     publicKeys: (tenant) => of(tenant).published().publicKeys,
     jwks: (tenant) => of(tenant).published().jwks,
-    mintRefreshToken: refreshTokens.mint,
-    readRefreshToken: refreshTokens.read,
-    deviceTokens: createDeviceTokens(needs.masterKeys, [...tenants.keys()]),
+    mintRefreshToken: (...token) => held.refreshTokens.mint(...token),
+    readRefreshToken: (...token) => held.refreshTokens.read(...token),
+    deviceTokens: {
+      mint: (...token) => held.deviceTokens.mint(...token),
+      read: (...token) => held.deviceTokens.read(...token),
+    },
     passport: createPassport(passports),
     keys: createTenantKeys(needs, of),
     start: poll.start,
     stop: poll.stop,
     reload: (tenant) => poll.run(tenant === undefined ? undefined : of(tenant)),
+    async prepare(next) {
+      const owners = await openAll(next)
+      return () => {
+        held = hold(owners)
+      }
+    },
     onKeysChanged(listener) {
       listeners.add(listener)
       return () => void listeners.delete(listener)
     },
   }
 
+  /** What is held already, under the same policy, stays what it is. */
+  async function openAll(wanted: ReadonlyMap<string, TenantConfig>): Promise<ReadonlyMap<string, Owner>> {
+    const opened = [...wanted.values()].map(async (tenant): Promise<readonly [string, Owner]> => {
+      const policy = policyOf(tenant)
+      const known = held.owners.get(tenant.id)
+      const owner =
+        known !== undefined && isSame(known.policy, policy) ? known : await open(`tenant:${tenant.id}`, policy, tenant.id)
+      return [tenant.id, owner]
+    })
+    return new Map(await Promise.all(opened))
+  }
+
+  function hold(owners: ReadonlyMap<string, Owner>): Held {
+    const ids = [...owners.keys()]
+    return {
+      owners,
+      refreshTokens: createRefreshTokens(needs.masterKeys, ids),
+      deviceTokens: createDeviceTokens(needs.masterKeys, ids),
+    }
+  }
+
   function of(tenant: string): Owner {
-    const owner = owners.get(tenant)
+    const owner = held.owners.get(tenant)
     if (owner === undefined) throw new Problem('tenant_not_found')
     return owner
   }
 
   function tell(tenant: string): void {
-    for (const listener of listeners) listener(tenant)
+    if (held.owners.has(tenant)) for (const listener of listeners) listener(tenant)
   }
+}
+
+/** What is there for each tenant in force. */
+interface Held {
+  readonly owners: ReadonlyMap<string, Owner>
+  readonly refreshTokens: RefreshTokens
+  readonly deviceTokens: DeviceTokens
 }
 
 function policyOf({ signing, keys, accessToken, clockSkewSeconds }: TenantConfig): KeyPolicy {
@@ -198,8 +239,7 @@ interface Poll {
   run(one?: Owner): Promise<void>
 }
 
-function createPoll(needs: TenantsNeeds, owners: readonly Owner[]): Poll {
-  const everyMs = Math.max(POLL_MS, POLL_MS_FOR_EACH * owners.length)
+function createPoll(needs: TenantsNeeds, owners: () => readonly Owner[]): Poll {
   let cancel: (() => void) | undefined
   let running = false
   let isDown = false
@@ -216,11 +256,12 @@ function createPoll(needs: TenantsNeeds, owners: readonly Owner[]): Poll {
   }
 
   function plan(): void {
+    const everyMs = Math.max(POLL_MS, POLL_MS_FOR_EACH * owners().length)
     if (running) cancel = needs.schedule(everyMs * (0.75 + needs.random() / 2), () => void run().then(plan))
   }
 
   async function run(one?: Owner): Promise<void> {
-    const results = await Promise.allSettled((one === undefined ? owners : [one]).map((owner) => owner.refresh()))
+    const results = await Promise.allSettled((one === undefined ? owners() : [one]).map((owner) => owner.refresh()))
     const failed = results.find((result) => result.status === 'rejected')
     if (failed === undefined && one !== undefined) return
     if (isDown === (failed !== undefined)) return

@@ -16,6 +16,7 @@ const PATHS = [
   '/upstreams',
   '/openapi.json',
   '/explain',
+  '/reload',
   '/tenants/default/keys/rotate',
   '/console',
   '/console/',

@@ -3,134 +3,17 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { expectNoPass, openScene, valuesOf, type Scene } from '../support/attack.ts'
+import { NO_PASS, SPELLINGS_SCENE } from '../support/path-spellings.ts'
 
 let scene: Scene
 
 beforeAll(async () => {
-  scene = await openScene({
-    upstreams: `  based: { targets: ["http://127.0.0.1:$PORT/hi/"] }`,
-    routes: `
-  - { name: based, match: { path: /ho/* }, auth: public, upstream: based }
-  - { name: based-strip, match: { path: /strip/* }, auth: public, stripPrefix: /strip, upstream: based }
-  - { name: keeps, match: { path: /keeps/* }, auth: public, upstream: recorder, paths: { encodedSlash: keep } }
-  - { name: ruled, match: { path: /ruled/* }, auth: required, upstream: recorder, requestHeaders: { set: { x-env: ruled }, remove: [x-debug] } }
-  - { name: wild, match: { path: /wild/* }, auth: required, upstream: recorder }`,
-  })
+  scene = await openScene(SPELLINGS_SCENE)
 })
 afterAll(() => scene.close())
 beforeEach(() => {
   scene.upstream.seen.length = 0
 })
-
-const AMBIGUOUS = [400, 'ambiguous_path'] as const
-const INVALID = [400, 'invalid_request'] as const
-const ASKS_FOR_A_TOKEN = [401, 'unauthorized'] as const
-const NO_ROUTE = [404, 'no_route'] as const
-
-/** Advisory, request target, answer without a token. */
-const NO_PASS = [
-  ['CVE-2019-9901, GHSA-xcx5-93pw-jw2w', '/public/../admin', ASKS_FOR_A_TOKEN],
-  ['CVE-2019-9901, GHSA-xcx5-93pw-jw2w', '/public//../admin', AMBIGUOUS],
-  ['CVE-2019-9901, GHSA-xcx5-93pw-jw2w', '//admin', ASKS_FOR_A_TOKEN],
-  ['CVE-2021-29492', '/something%2F..%2Fadmin', AMBIGUOUS],
-  ['CVE-2021-29492', '/public%5c..%5cadmin', AMBIGUOUS],
-  ['CVE-2021-29492', '/public/..%2Fadmin', AMBIGUOUS],
-  ['CVE-2021-29492', '/public/..%5Cadmin', AMBIGUOUS],
-  ['CVE-2021-29492, where the route keeps encoded slashes', '/keeps%2F..%2Fadmin', AMBIGUOUS],
-  ['CVE-2021-29492, where the route keeps encoded slashes', '/keeps/..%2Fadmin', AMBIGUOUS],
-  ['CVE-2021-29492, where the route keeps encoded slashes', '/keeps/x%2F..%2F..%2Fadmin', AMBIGUOUS],
-  ['CVE-2021-29492, where the route keeps encoded slashes', '/keeps/..%5cadmin', AMBIGUOUS],
-  ['CVE-2021-31920', '/a%2f%2fadmin', AMBIGUOUS],
-  ['CVE-2021-31920', '/public/%2f%2fadmin', AMBIGUOUS],
-  ['CVE-2021-31920', '///admin///', ASKS_FOR_A_TOKEN],
-  ['CVE-2021-32779, CVE-2021-39156', '/admin#x', AMBIGUOUS],
-  ['CVE-2021-32779, CVE-2021-39156', '/public#/../admin', AMBIGUOUS],
-  ['CVE-2021-32779, CVE-2021-39156', '/public?#/../admin', INVALID],
-  ['CVE-2026-27587', '/ADMIN', NO_ROUTE],
-  ['CVE-2026-27587', '/%41DMIN', NO_ROUTE],
-  ['CVE-2026-27587', '/Admin/x', NO_ROUTE],
-  ['CVE-2025-46821', '/admin/*/x', ASKS_FOR_A_TOKEN],
-  ['CVE-2025-46821', '/wild/*', ASKS_FOR_A_TOKEN],
-  ['CVE-2025-46821', '/*', NO_ROUTE],
-  ['CVE-2026-73511, CVE-2026-73553', '/admin;a=b/x', AMBIGUOUS],
-  ['CVE-2026-73511, CVE-2026-73553', '/public;/../admin', AMBIGUOUS],
-  ['CVE-2026-73511, CVE-2026-73553', '/public/..;/admin', AMBIGUOUS],
-  ['CVE-2026-73511, CVE-2026-73553', '/public/..;a=b/admin', AMBIGUOUS],
-  ['CVE-2026-33494', '/public/../admin/secrets', ASKS_FOR_A_TOKEN],
-  ['GHSA-p224-6x5r-fjpm', '/public/../admin/secrets', ASKS_FOR_A_TOKEN],
-  ['Kong 6821', '/;/x/../admin', AMBIGUOUS],
-  ['CVE-2021-43557', '/./admin', ASKS_FOR_A_TOKEN],
-  ['CVE-2021-43557', '//admin', ASKS_FOR_A_TOKEN],
-  ['GHSA-fvhj-4qfh-q2hm', '/#/../admin', AMBIGUOUS],
-  ['CVE-2025-32431, CVE-2025-47952', '/public/%2E%2E/admin', ASKS_FOR_A_TOKEN],
-  ['CVE-2025-32431, CVE-2025-47952', '/public/%2e./admin', ASKS_FOR_A_TOKEN],
-  ['CVE-2025-32431, CVE-2025-47952', '/public/.%2e/admin', ASKS_FOR_A_TOKEN],
-  ['CVE-2025-32431, CVE-2025-47952', '/%61dmin', ASKS_FOR_A_TOKEN],
-  ['CVE-2025-32431, CVE-2025-47952', '/%61%64%6d%69%6e', ASKS_FOR_A_TOKEN],
-  ['CVE-2025-66490', '/admin%2F', AMBIGUOUS],
-  ['CVE-2025-66490', '/admin%5C', AMBIGUOUS],
-  ['CVE-2025-66490', '/admin%00', AMBIGUOUS],
-  ['CVE-2025-66490', '/admin%3B', AMBIGUOUS],
-  ['CVE-2025-66490', '/admin%25', AMBIGUOUS],
-  ['CVE-2025-66490', '/admin%3F', AMBIGUOUS],
-  ['CVE-2025-66490', '/admin%23', AMBIGUOUS],
-  ['CVE-2025-66490', '/public%2Fadmin', AMBIGUOUS],
-  ['CVE-2025-66490', '/public/%00/../admin', AMBIGUOUS],
-  ['CVE-2025-66490', '/public/x%0d%0aX-Admin:1', AMBIGUOUS],
-  ['CVE-2026-48020', '/api../admin', NO_ROUTE],
-  ['CVE-2026-48020', '/api%2e%2e/admin', NO_ROUTE],
-  ['CVE-2026-48020', '/public..%2fadmin', AMBIGUOUS],
-  ['CVE-2026-48020', '/api/..%2fadmin', AMBIGUOUS],
-  ['CVE-2026-40912', '/api%2e/admin/secret', NO_ROUTE],
-  ['CVE-2026-40912', '/api%2f/admin/secret', AMBIGUOUS],
-  ['CVE-2026-40912', '/api%2f..%2fadmin/secret', AMBIGUOUS],
-  ['opaque absolute form', 'http:/admin', INVALID],
-  ['opaque absolute form', 'foo:/admin', INVALID],
-  ['opaque absolute form', 'http:admin', INVALID],
-  ['opaque absolute form', 'http:///admin', INVALID],
-  ['opaque absolute form', 'file:///admin', INVALID],
-  ['absolute form of another host', 'http://elsewhere.test/admin', INVALID],
-  ['absolute form of another host', 'http://gateway.test@elsewhere.test/public', INVALID],
-  ['absolute form of another host', 'http://elsewhere.test:80/public/../admin', INVALID],
-  ['CVE-2021-21321, CVE-2021-21322', '/api/../admin', ASKS_FOR_A_TOKEN],
-  ['CVE-2021-21321, CVE-2021-21322', '/ho/../../admin', AMBIGUOUS],
-  ['CVE-2021-21321, CVE-2021-21322', '/ho/../admin', ASKS_FOR_A_TOKEN],
-  ['GHSA-2q7r-29rg-6m5h', '/ho/%2E%2E/hi', NO_ROUTE],
-  ['GHSA-2q7r-29rg-6m5h', '/strip/%2E%2E/%2E%2E/hi', AMBIGUOUS],
-  ['GHSA-2q7r-29rg-6m5h', '/strip/%2E%2E/admin', ASKS_FOR_A_TOKEN],
-  ['GHSA-2q7r-29rg-6m5h', '/strip/..%2F..%2Fadmin', AMBIGUOUS],
-  ['CVE-2026-85124', '/api/..\\..\\admin', AMBIGUOUS],
-  ['CVE-2026-85124', '/public\\..\\admin', AMBIGUOUS],
-  ['CVE-2026-85124', '\\admin', INVALID],
-  ['CVE-2026-120213', '/api/x%2f..%2fy%23', AMBIGUOUS],
-  ['CVE-2026-22031, CVE-2026-22037', '/%61dmin/', ASKS_FOR_A_TOKEN],
-  ['CVE-2026-2880, CVE-2026-6556', '//admin/x', ASKS_FOR_A_TOKEN],
-  ['CVE-2026-14198', '/admin;x', AMBIGUOUS],
-  ['CVE-2026-112712, CVE-2026-112362', '/admin%2Fx', AMBIGUOUS],
-  ['CVE-2026-112712, CVE-2026-112362', 'http://gateway.test/admin', ASKS_FOR_A_TOKEN],
-  ['CVE-2026-112712, CVE-2026-112362', 'http://gateway.test//admin', ASKS_FOR_A_TOKEN],
-  ['CVE-2026-112712, CVE-2026-112362', 'HTTP://GATEWAY.TEST/public/%2e%2e/admin', ASKS_FOR_A_TOKEN],
-  ['CVE-2026-33186', 'Service/Method', INVALID],
-  ['CVE-2026-33186', 'admin', INVALID],
-  ['CVE-2026-33186', '*', INVALID],
-  ['CVE-2025-54576, GHSA-7rh7-c77v-6434', '/admin?x=/public', ASKS_FOR_A_TOKEN],
-  ['CVE-2025-54576, GHSA-7rh7-c77v-6434', '/admin?/public', ASKS_FOR_A_TOKEN],
-  ['CVE-2025-54576, GHSA-7rh7-c77v-6434', '/admin?/../public', ASKS_FOR_A_TOKEN],
-  ['CVE-2026-41059, GHSA-pxq7-h93f-9jrg', '/admin%23/public', AMBIGUOUS],
-  ['CVE-2026-41059, GHSA-pxq7-h93f-9jrg', '/admin#/public', AMBIGUOUS],
-  ['GHSA-r9fw-vxmp-hwf2', '/public/%2561dmin', AMBIGUOUS],
-  ['GHSA-r9fw-vxmp-hwf2', '/public/%252e%252e/admin', AMBIGUOUS],
-  ['CVE-2008-2938', '/public/%c0%ae%c0%ae/admin', AMBIGUOUS],
-  ['CVE-2008-2938', '/public/%e0%80%ae%e0%80%ae/admin', AMBIGUOUS],
-  ['CVE-2008-2938', '/public/..%c0%afadmin', AMBIGUOUS],
-  ['CVE-2008-2938', '/public/..%f0%80%80%afadmin', AMBIGUOUS],
-  ['broken percent-encoding', '/public/%', AMBIGUOUS],
-  ['broken percent-encoding', '/public/%2', AMBIGUOUS],
-  ['broken percent-encoding', '/public/%zz/../admin', AMBIGUOUS],
-  ['UTF-8 and control octets bare in the target', '/public/\xc3\xa4', INVALID],
-  ['UTF-8 and control octets bare in the target', '/public/\x01', INVALID],
-  ['UTF-8 and control octets bare in the target', '/public\t/admin', INVALID],
-] as const
 
 describe('without a token', () => {
   it.each(NO_PASS)('%s: GET %s does not pass', async (_, target, [status, error]) => {

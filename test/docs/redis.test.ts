@@ -38,8 +38,8 @@ describe('the layout in docs/redis.md', () => {
 
 /** A member that is new here needs a row there. */
 function keysOfLayout(): readonly string[] {
-  const { buckets: _buckets, bucketOf: _bucketOf, ...names } = createLayout(false)
-  const { session, index, epoch, revoked, ended, used, feed, live, mark, beat, ...others } = names
+  const { buckets: _buckets, bucketOf: _bucketOf, bucketOfText: _bucketOfText, ...names } = createLayout(false)
+  const { session, index, epoch, revoked, ended, used, limit, feed, live, mark, beat, ...others } = names
   expect(Object.keys(others)).toEqual([])
   return [
     session('<id>', BUCKET, '<sid>'),
@@ -50,6 +50,7 @@ function keysOfLayout(): readonly string[] {
     ended('<id>', BUCKET, '<user>'),
     ended('<id>', BUCKET),
     used('<id>', BUCKET, '<issuer>', '<jti>'),
+    limit(BUCKET, 'route', 'limit', '<caller>').replace('route:limit', '<route>:<limit>'),
     feed(BUCKET),
     live(BUCKET),
     mark(BUCKET),

@@ -32,6 +32,8 @@ describe('check', () => {
       version: expect.stringMatching(/^[0-9a-f]{16}$/) as string,
       routes: 2,
       public: ['health.health'],
+      insecure: [],
+      warnings: [],
     })
   })
 
@@ -131,8 +133,15 @@ describe('the command line', () => {
     [['check', '--config'], "Option '--config <value>' argument missing"],
     [['check', '--config='], '--config needs the name of a file'],
     [['check', '--json=yes'], "Option '--json' does not take an argument"],
-    [['explain', 'GET', '/', '--token', 'x'], 'explain: not supported yet'],
-    [['diff', 'a', 'b'], 'diff: not supported yet'],
+    [['explain', 'GET'], 'explain needs a method and a URL: write explain GET URL'],
+    [['explain', 'GET', '/', '--strict'], 'explain takes no --strict'],
+    [['routes', '--token', 'x'], 'routes takes no --token'],
+    [['diff'], 'diff needs two configurations: write diff OLD NEW'],
+    [['diff', 'a'], 'diff needs two configurations: write diff OLD NEW'],
+    [['diff', 'a', 'b', 'c'], 'diff needs two configurations: write diff OLD NEW'],
+    [['diff', 'a', 'b', '--config', 'c'], 'diff takes no --config'],
+    [['diff', 'a', 'b', '--strict'], 'diff takes no --strict'],
+    [['routes', '--strict'], 'routes takes no --strict'],
     [['migrate'], 'migrate: write migrate status, migrate up, migrate down'],
     [['migrate', 'up', 'x'], 'migrate up takes no argument: x'],
     [['migrate', 'status', '--to', '1'], 'migrate status takes no --to'],

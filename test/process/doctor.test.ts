@@ -6,6 +6,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
+import { createAuthority } from '../support/authority.ts'
 import { freePort, gatehouse, startGatewayProcess, temporaryFolder, type Output } from '../support/process.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { startRedis, type RedisServer } from '../support/redis.ts'
@@ -143,6 +144,21 @@ it('fails where the revocations cannot be read, and does not wait for ever', asy
   expect([found.levelOf('storage'), found.levelOf('revocation drill'), found.code]).toEqual([['ok'], ['fail'], 1])
 }, 30_000)
 
+it.each([
+  [400, 'ok'],
+  [3, 'warn'],
+  [-1, 'fail'],
+])('looks at the certificates of the listener: one that ends in %s days is %s', async (days, level) => {
+  const folder = folderWith(
+    'listeners: { public: { tls: { certificate: cert.pem, key: key.pem } } }\nstorage: { directory: ./data }',
+  )
+  const { certificate, key } = createAuthority().server(['gateway.test'], days)
+  writeFileSync(join(folder, 'cert.pem'), certificate)
+  writeFileSync(join(folder, 'key.pem'), key)
+  const found = await report(folder)
+  expect(found.levelOf('certificate')).toEqual([level])
+})
+
 it('looks at the certificate of a Redis behind TLS', async () => {
   const folder = temporaryFolder()
   const file = (name: string): string => join(folder, name)
@@ -227,3 +243,17 @@ it('ends with 2 where the configuration is faulty, or more is asked of it', asyn
   expect((await doctor(folderWith('storage: { sessions: redis://localhost }'))).code).toBe(2)
   expect((await doctor(folderWith('storage: { directory: ./data }'), ['--tenant', 'acme'])).code).toBe(2)
 }, 30_000)
+
+it('says when there are more workers than cores', async () => {
+  const { code, stdout } = await doctor(folderWith('workers: 64\nstorage: { directory: ./data }'), ['--json'])
+  const { checks } = JSON.parse(stdout) as Report
+  expect(checks.filter(({ check }) => check === 'workers')).toEqual([
+    {
+      level: 'warn',
+      check: 'workers',
+      what: expect.stringMatching(/^64 workers, \d+ cores?$/),
+      advice: 'they wait for each other and take memory: write auto, or no more than there are cores',
+    },
+  ])
+  expect(code).toBe(0)
+})

@@ -29,3 +29,18 @@ it('goes on without a log when whoever reads it leaves', async () => {
   }
   expect(await gateway.end()).toEqual({ code: 0, signal: null })
 })
+
+it('says in the log what of its configuration is allowed and seldom meant', async () => {
+  const gateway = await startGatewayProcess(`revocation: { whenStale: allow }\nroutes:${SERVICE_ROUTES}`)
+  const odd = () => gateway.lines().filter((line) => line['msg'] === 'the configuration is odd')
+  await waitFor(() => odd().length > 0)
+  expect(odd()).toEqual([
+    expect.objectContaining({
+      level: 'warn',
+      setting: 'revocation.whenStale',
+      line: expect.any(Number) as number,
+      why: 'lets revoked tokens in while the copy of the revocations is old',
+    }),
+  ])
+  expect(await gateway.end()).toEqual({ code: 0, signal: null })
+})

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { loadConfig } from '../../src/config/config.ts'
+import { loadConfig, restartRemarks, type Config } from '../../src/config/config.ts'
 import { findRouteFaultsOf, openGateway, type Gateway, type GatewayNeeds } from '../../src/gateway.ts'
 import { readFileSync } from 'node:fs'
 
@@ -16,6 +16,8 @@ export interface TestGateway {
   log(): string
   readonly directory: string
   readonly gateway: Gateway
+  /** Writes another configuration, of the form of the first, and puts it in force. Rejects when it is refused. */
+  reload(yaml: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -42,11 +44,7 @@ export async function startGateway(yaml: string, options: GatewayOptions = {}): 
   const file = join(folder, 'gateway.yaml')
   for (const [name, text] of Object.entries(options.files ?? {})) writeFileSync(join(folder, name), text)
   writeFileSync(file, withListeners(yaml))
-  const config = loadConfig(file, {
-    environment: options.environment ?? {},
-    readFile: (path) => readFileSync(path, 'utf8'),
-    inspect: findRouteFaultsOf,
-  })
+  const config = load()
   let written = ''
   const gateway = await openGateway(config, {
     write(lines) {
@@ -63,16 +61,29 @@ export async function startGateway(yaml: string, options: GatewayOptions = {}): 
     lines: () => written.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Record<string, unknown>])),
     directory: folder,
     gateway,
+    async reload(next) {
+      writeFileSync(file, withListeners(next))
+      await gateway.reload(load(gateway.config))
+    },
     async close() {
       await gateway.close()
       if (options.directory === undefined) rmSync(folder, { recursive: true, force: true })
     },
   }
+
+  function load(running?: Config): Config {
+    return loadConfig(file, {
+      environment: options.environment ?? {},
+      readFile: (path) => readFileSync(path, 'utf8'),
+      inspect: (config) => [...findRouteFaultsOf(config), ...(running === undefined ? [] : restartRemarks(running, config))],
+    })
+  }
 }
 
 /** Adds the listeners unless the text begins with its own; `{{public}}` in those stands for the usual lines of the public one. */
 function withListeners(yaml: string): string {
-  const own = 'address: 127.0.0.1:0\n    origin: http://gateway.test'
+  const scheme = /^ {4}tls:/m.test(yaml) ? 'https' : 'http'
+  const own = `address: 127.0.0.1:0\n    origin: ${scheme}://gateway.test`
   const storage = yaml.includes('storage:') ? '' : 'storage: { directory: ./data }\n'
   if (yaml.trimStart().startsWith('listeners:')) return `${storage}${yaml.replace('{{public}}', own)}`
   return `listeners:\n  public:\n    ${own}\n  admin: { address: 127.0.0.1:0 }\n${storage}${yaml}`

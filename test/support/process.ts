@@ -105,6 +105,10 @@ export interface GatewayProcessOptions {
   /** Further keys of `listeners.public`, in flow style: `timeouts: { drain: 2s }`. */
   readonly listener?: string
   readonly port?: number
+  /** Longest that a start may take; several processes take longer. */
+  readonly startMs?: number
+  /** Further lines of `storage`, indented, and keys after it. */
+  readonly storage?: string
 }
 
 /** Starts the gateway and waits until it says that it is ready. `yaml` is what follows `listeners` and `storage`. */
@@ -114,9 +118,9 @@ export async function startGatewayProcess(yaml: string, options: GatewayProcessO
   const adminPort = await freePort()
   const more = options.listener === undefined ? '' : `, ${options.listener}`
   const listeners = `listeners:\n  public: { address: 127.0.0.1:${port}${more} }\n  admin: { address: 127.0.0.1:${adminPort} }\n`
-  writeFileSync(join(folder, 'gateway.yaml'), `${listeners}storage: { directory: ./data }\n${yaml}`)
+  writeFileSync(join(folder, 'gateway.yaml'), `${listeners}storage:\n  directory: ./data${options.storage ?? ''}\n${yaml}`)
   const program = startProgram(process.execPath, [MAIN, 'start', '--config', join(folder, 'gateway.yaml')])
-  await waitFor(() => program.stderr().includes('gatehouse is ready at'), program)
+  await waitFor(() => program.stderr().includes('gatehouse is ready at'), program, options.startMs)
   return {
     ...program,
     url: `http://localhost:${port}`,
@@ -138,13 +142,13 @@ function memoryOf(pid: number): { nowKiB: number; peakKiB: number } {
 }
 
 /** Waits for something that another process does; fails when that process ends first. */
-export async function waitFor(isSo: () => boolean | Promise<boolean>, program?: Program): Promise<void> {
-  const deadline = performance.now() + 15_000
+export async function waitFor(isSo: () => boolean | Promise<boolean>, program?: Program, limitMs = 15_000): Promise<void> {
+  const deadline = performance.now() + limitMs
   while (!(await isSo())) {
     if (program !== undefined && (program.child.exitCode !== null || program.child.signalCode !== null)) {
       throw new Error(`it ended: ${program.stderr()}`)
     }
-    if (performance.now() > deadline) throw new Error(`not within 15 s: ${program?.stderr() ?? ''}`)
+    if (performance.now() > deadline) throw new Error(`not within ${limitMs / 1000} s: ${program?.stderr() ?? ''}`)
     await pause(5)
   }
 }

@@ -16,10 +16,22 @@ const STEPS = [
     missing: /'Arrived' is missing .* 'Routed': route, path,/,
   },
   {
-    step: 'authenticator',
-    call: 'await authenticator.authenticate(routed)',
+    step: 'networks',
+    call: 'networks.admit(routed)',
     instead: 'routed',
-    missing: /Property 'principal' is missing in type 'Routed' but required in type 'Authenticated'/,
+    missing: /Property '\[entered\]' is missing in type 'Routed' but required in type 'Entered'/,
+  },
+  {
+    step: 'arrival',
+    call: 'await quota.arrive(entered, res)',
+    instead: 'entered',
+    missing: /Property '\[paced\]' is missing in type 'Entered' but required in type 'Paced'/,
+  },
+  {
+    step: 'authenticator',
+    call: 'await authenticator.authenticate(paced)',
+    instead: 'paced',
+    missing: /Property 'principal' is missing in type 'Paced' but required in type 'Authenticated'/,
   },
   {
     step: 'revocation',
@@ -34,9 +46,15 @@ const STEPS = [
     missing: /'Unrevoked' is not assignable to .* 'Permitted'/,
   },
   {
-    step: 'replay',
-    call: 'await replay.spend(permitted)',
+    step: 'quota',
+    call: 'await quota.spend(permitted, res)',
     instead: 'permitted',
+    missing: /'Uncounted' is not assignable to .* 'Counted'/,
+  },
+  {
+    step: 'replay',
+    call: 'await replay.spend(counted)',
+    instead: 'counted',
     missing: /Property 'admitted' is missing in type 'Unspent' but required in type 'Admitted'/,
   },
 ] as const
@@ -67,5 +85,7 @@ it('compiles the whole pipeline', () => {
 
 it.each(STEPS)('does not compile it without its $step', ({ step, call, missing }) => {
   expect(PIPELINE).toContain(call)
-  expect(errors.filter((error) => error.startsWith(`pipelines/without-${step}.ts`))).toEqual([expect.stringMatching(missing)])
+  const found = errors.filter((error) => error.startsWith(`pipelines/without-${step}.ts`))
+  expect(found.length).toBeGreaterThan(0)
+  expect(found.filter((error) => !missing.test(error))).toEqual([])
 })

@@ -21,7 +21,7 @@ import type { Login, ProfileBody, Registration } from './bodies.ts'
 import { foldEmail, LOGIN, PASSWORD, PROFILE, REGISTRATION } from './bodies.ts'
 import type { DeviceTokens } from './devices.ts'
 import { createDevices } from './devices.ts'
-import type { LoginLock } from './login-throttle.ts'
+import type { LoginLock, LoginThrottle } from './login-throttle.ts'
 import { createLoginThrottle } from './login-throttle.ts'
 import { createPasswordChange } from './password-change.ts'
 import type { PasswordRules } from './password-rules.ts'
@@ -48,6 +48,9 @@ export type {
   ProfileOutcome,
   UsernameClaim,
 } from './store.ts'
+export type { LoginThrottle } from './login-throttle.ts'
+export { createLoginThrottle } from './login-throttle.ts'
+export { createFleetThrottle } from './fleet-throttle.ts'
 export type { Profiles } from './profile.ts'
 export { createProfiles } from './profile.ts'
 
@@ -76,6 +79,8 @@ export interface AccountsNeeds {
   readonly rules: PasswordRules
   readonly profiles: Profiles
   readonly devices: DeviceTokens
+  /** Absent: one of its own. */
+  readonly throttle?: LoginThrottle
   /** Whole seconds since 1970. */
   nowSeconds(): number
   /** Monotonic, milliseconds. */
@@ -84,6 +89,8 @@ export interface AccountsNeeds {
   record?(event: AccountEvent): void
   /** Whether a page of ours sends the request. @throws Problem `cross_site_request` */
   checkOrigin(admitted: Admitted): void
+  /** Whether no session could be begun now: a login is refused before it costs a password hash. Absent: never. */
+  areSessionsAway?(): boolean
   /** Told of a request whose caller has logged out, where the token of it is to be told of as it is. */
   callerEnded?(admitted: Admitted): void
 }
@@ -105,7 +112,7 @@ const LOCKS = {
 const NO_STORE = { 'cache-control': 'no-store' } as const
 
 export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Service<'accounts'> {
-  const throttle = createLoginThrottle({ nowMs: () => needs.nowMs() })
+  const throttle = needs.throttle ?? createLoginThrottle({ nowMs: () => needs.nowMs() })
   const devices = createDevices({ ...needs, tokens: needs.devices })
   const cookies = createSessionCookies(config)
   return {
@@ -150,6 +157,7 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
     // Else a page of somebody's could log its visitors in, as its own user.
     if (body.cookie === true) needs.checkOrigin(call.admitted)
     const tenant = tenantNamed(call, body.tenant_id)
+    if (needs.areSessionsAway?.() === true) throw new Problem('storage_unavailable', { headers: { 'retry-after': '1' } })
     const account = await authenticated(call, tenant, body)
     const pair = await needs.sessions.create({
       tenant: tenant.id,
@@ -184,7 +192,7 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
     const trusted = devices.of(call, tenant.id)
     const expected = trusted === undefined ? undefined : await accountOf(tenant.id, body)
     const device = expected?.id === trusted?.user ? trusted?.device : undefined
-    const attempt = throttle.begin(
+    const attempt = await throttle.begin(
       { tenant, client: call.admitted.client, subject, device },
       (what) => void noteLock(call, tenant, body, what),
     )

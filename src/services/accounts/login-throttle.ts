@@ -1,9 +1,10 @@
 import type { TenantConfig } from '../../config/config.ts'
+import { networkOf } from '../../exchange/exchange.ts'
 import { Problem } from '../../problem/problem.ts'
 import { createBudgets } from './budgets.ts'
 import { createFailures } from './failures.ts'
 import type { Attempt, Lock, Outcome } from './throttle.ts'
-import { createThrottle, networkOf } from './throttle.ts'
+import { createThrottle } from './throttle.ts'
 
 export interface LoginAttempt {
   readonly tenant: TenantConfig
@@ -29,6 +30,11 @@ export interface LoginThrottle {
    * @param locked - told before the throw, at most once in a quarter of an hour for each of them
    * @throws Problem `rate_limited` with the seconds to wait
    */
+  begin(attempt: LoginAttempt, locked?: (what: LoginLock) => void): Attempt | Promise<Attempt>
+}
+
+/** One that has its counts in this process, and answers at once. */
+export interface LocalLoginThrottle extends LoginThrottle {
   begin(attempt: LoginAttempt, locked?: (what: LoginLock) => void): Attempt
 }
 
@@ -43,7 +49,7 @@ const OF_TENANT = { units: 600, perMs: 60_000 } as const
 const TOLD = { units: 1, perMs: 15 * 60_000 } as const
 
 /** State is in this process: each gateway counts what it sees itself. */
-export function createLoginThrottle(needs: { nowMs(): number }): LoginThrottle {
+export function createLoginThrottle(needs: { nowMs(): number }): LocalLoginThrottle {
   const byAddress = createThrottle(needs)
   const accounts = createFailures(needs, { free: FREE_OF_ACCOUNT })
   const devices = createFailures(needs, { free: FREE_OF_DEVICE })

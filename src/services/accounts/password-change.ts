@@ -55,7 +55,7 @@ export function createPasswordChange(
   async function confirm(call: Call, account: Account, password: string): Promise<void> {
     const tenant = config.tenants.get(account.tenant)
     if (tenant === undefined) throw new Problem('tenant_not_found')
-    const attempt = needs.throttle.begin({ tenant, client: call.admitted.client, subject: `user ${account.id}` })
+    const attempt = await needs.throttle.begin({ tenant, client: call.admitted.client, subject: `user ${account.id}` })
     let outcome: Outcome = 'withdrawn'
     try {
       outcome = (await needs.passwords.verify(password, account.passwordHash)) ? 'passed' : 'failed'

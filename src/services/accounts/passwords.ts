@@ -43,7 +43,7 @@ const OTHER_SPACES = /\p{Zs}/gu
  * Both methods reject with `overloaded` when too many wait already: a login is never let through without its run.
  */
 export function createPasswords(needs: PasswordsNeeds): Passwords {
-  const run = createPool(Math.max(1, Math.min(MOST_RUNS, needs.cores - 1)))
+  const run = createPool(Math.max(1, Math.min(MOST_RUNS, Math.ceil(needs.cores) - 1)))
   const nobody: Hash = { cost: COST, salt: needs.randomBytes(SALT_BYTES), bytes: needs.randomBytes(HASH_BYTES) }
   return { hash, verify, isCurrent }
 

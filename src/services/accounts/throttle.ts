@@ -1,4 +1,5 @@
 import type { TenantConfig } from '../../config/config.ts'
+import { networkOf } from '../../exchange/exchange.ts'
 import { Problem } from '../../problem/problem.ts'
 
 /** How an attempt went; `withdrawn` when the password was never compared. */
@@ -118,26 +119,6 @@ function isNews(told: Told, now: number): boolean {
   if (told.toldMs !== undefined && now - told.toldMs < LONGEST_WAIT_MS) return false
   told.toldMs = now
   return true
-}
-
-/** The network that one customer holds: an IPv4 address, or the first 64 bits of an IPv6 address. */
-export function networkOf(address: string): string {
-  if (!address.includes(':')) return address
-  const plain = address.split('%', 1)[0] ?? address
-  const mapped = mappedIpv4(plain)
-  if (mapped !== undefined) return mapped
-  const [head = '', tail] = plain.split('::', 2)
-  const front = head === '' ? [] : head.split(':')
-  const back = tail === undefined || tail === '' ? [] : tail.split(':')
-  const gap = Math.max(0, 8 - front.length - back.length)
-  const groups = [...front, ...Array.from({ length: gap }, () => '0'), ...back].slice(0, 4)
-  return `${groups.map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64`
-}
-
-/** RFC 4291 §2.5.5.2, as sockets write it: `::ffff:192.0.2.1`. */
-function mappedIpv4(address: string): string | undefined {
-  const lower = address.toLowerCase()
-  return lower.startsWith('::ffff:') && lower.includes('.') ? lower.slice('::ffff:'.length) : undefined
 }
 
 function waitOf(record: Failures, now: number): number {

@@ -14,10 +14,12 @@ import type { AssertionCheck, UsedAssertions, VerifyJwt } from './assertion.ts'
 import { createAssertionCheck } from './assertion.ts'
 import type { Presented } from './credentials.ts'
 import { readCredentials } from './credentials.ts'
-import { createFailures } from './failures.ts'
+import { createFailures, type Failures } from './failures.ts'
 import { createSecretCheck } from './secrets.ts'
 
 export type { UsedAssertions } from './assertion.ts'
+export type { Failures } from './failures.ts'
+export { createFailures } from './failures.ts'
 
 /** Ways in which a client may prove itself, as they are registered with IANA (RFC 8414 §2, RFC 7591 §2). */
 export const CLIENT_METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt'] as const
@@ -52,6 +54,10 @@ export interface ClientsNeeds {
   /** Makes the verifier of a client's keys; throws when none of them can be used. */
   verifier(keys: readonly unknown[], algorithms: ReadonlySet<JwsAlgorithm>): VerifyJwt
   readonly used: UsedAssertions
+  /** What slows down guessing. Absent: one of its own. */
+  readonly failures?: Failures
+  /** A client has proved itself for this request. @throws Problem `rate_limited` */
+  proved?(admitted: Admitted, client: Client): void | Promise<void>
 }
 
 export type ClientsConfig = Pick<Config, 'clients' | 'tenants' | 'routes' | 'listeners'>
@@ -61,7 +67,7 @@ const HOW_TO = 'Authenticate as a client of this tenant: HTTP Basic with client 
 
 /** @throws Error when none of a client's keys can be used */
 export function createClients(needs: ClientsNeeds, config: ClientsConfig): Clients {
-  const failures = createFailures(needs)
+  const failures = needs.failures ?? createFailures(needs)
   const secrets = createSecretCheck(config.clients.values())
   const known = new Map([...config.clients.values()].map(({ id, tenant, scopes }) => [id, { id, tenant, scopes }]))
   const assertions = createAssertions(needs, config)
@@ -78,6 +84,7 @@ export function createClients(needs: ClientsNeeds, config: ClientsConfig): Clien
     }
     // At the host of another tenant there is no such client, whatever it can prove.
     if (admitted.tenant !== undefined && admitted.tenant !== client.tenant) throw new Problem('tenant_mismatch')
+    await needs.proved?.(admitted, client)
     return client
   }
 

@@ -1,5 +1,5 @@
+import { networkOf } from '../../exchange/exchange.ts'
 import { Problem } from '../../problem/problem.ts'
-import { networkOf } from '../accounts/throttle.ts'
 
 /** Slows down guessing. Counts failures only: who proves itself is never slowed down by it, however often it asks. */
 export interface Failures {

@@ -179,7 +179,7 @@ export const OPERATIONS: Operations = {
       body: { kind: 'json', schema: VALIDATION, example: { access_token: ACCESS_TOKEN } },
       status: 200,
       answer: answers.VALIDATED,
-      problems: [...JSON_BODY, ...STALE],
+      problems: [...JSON_BODY, ...STALE, 'rate_limited'],
     },
     refresh: {
       summary: 'New tokens for a refresh token, in the body or in the cookie, which is answered by cookies',

@@ -17,7 +17,8 @@ export interface SessionEndpointsNeeds {
   readonly sessions: Sessions
   readonly clients: Clients
   /** Verifies an access token as the path does. @throws Problem of the token */
-  verify(token: string): Promise<Identified>
+  /** `by`: the request that it came with, for endpoints that anyone may ask. */
+  verify(token: string, by?: Admitted): Promise<Identified>
   /** Compares a verified token with the revocations, as the route says. @throws Problem `token_revoked`, `revocation_unavailable` */
   check(admitted: Admitted, principal: Identified): Promise<void>
   /** Whether a page of ours sends the request. @throws Problem `cross_site_request` */
@@ -76,14 +77,14 @@ export function createSessionEndpoints(
 
   async function validate(call: Call, body: Validation): Promise<Answer> {
     try {
-      const principal = await needs.verify(body.access_token)
+      const principal = await needs.verify(body.access_token, call.admitted)
       const named = tenantNamed(call)
       if (named !== undefined && named !== principal.tenant) throw new Problem('tenant_mismatch')
       await needs.check(call.admitted, principal)
       return json(200, { valid: true, claims: principal.claims }, NO_STORE)
     } catch (error) {
       // What is not known of a token is no word against it: the caller is told to ask again.
-      if (!(error instanceof Problem) || error.status >= 500) throw error
+      if (!(error instanceof Problem) || error.status >= 500 || error.kind === 'rate_limited') throw error
       return json(200, { valid: false, ...describeRefusal(error) }, NO_STORE)
     }
   }
@@ -125,7 +126,7 @@ export function createSessionEndpoints(
   }
 
   async function endByAccessToken(call: Call, token: string, { reason, actor, admits }: Wish): Promise<void> {
-    const principal = await needs.verify(token)
+    const principal = await needs.verify(token, call.admitted)
     const named = tenantNamed(call)
     if (named !== undefined && named !== principal.tenant) throw new Problem('tenant_mismatch')
     admits(principal.tenant)

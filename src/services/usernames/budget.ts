@@ -1,6 +1,6 @@
 import type { TenantConfig } from '../../config/config.ts'
+import { networkOf } from '../../exchange/exchange.ts'
 import { Problem } from '../../problem/problem.ts'
-import { networkOf } from '../accounts/throttle.ts'
 
 /** Who asks. */
 export interface Caller {
@@ -28,11 +28,37 @@ export interface BudgetNeeds {
   monotonicMs(): number
   /** Told of each refusal. */
   refused(tenant: string, source: string, caller: Caller): void
+  /** Absent: this process is the only one. */
+  readonly counts?: BudgetCounts
+}
+
+/** What all processes and gateways count together. */
+export interface BudgetCounts {
+  /** Takes it where there is room, and says what is owed then, microseconds. Undefined where nobody can tell now. Never rejects. */
+  take(charges: readonly BudgetCharge[]): Promise<BudgetTaken | undefined> | undefined
+}
+
+export interface BudgetTaken {
+  /** False: there was no room for it. */
+  readonly isAdmitted: boolean
+  readonly debtsUs: readonly number[]
+}
+
+export interface BudgetCharge {
+  /** What keeps it apart from the limits of routes: no route has such a name. */
+  readonly route: '~usernames'
+  readonly policy: 'budget'
+  readonly caller: string
+  /** What it costs, and the most that can be owed; microseconds. */
+  readonly intervalUs: number
+  readonly spanUs: number
 }
 
 /** Users and holders of a ticket may ask so many times as often as an address without a name. */
 const NAMED_SHARE = 3
 const LEAST_BURST = 20
+/** What a caller has spent here is told to the others by so large parts of a burst: who asks now and then costs nothing there. */
+const TOLD_PART = 8
 /** A burst is what comes in so many minutes. */
 const BURST_MINUTES = 2
 /** Callers that are remembered. Whoever is forgotten starts with a full budget: the tenant's own bounds what that is good for. */
@@ -55,9 +81,14 @@ interface Limits {
 interface Bucket {
   units: number
   filledMs: number
+  /** Spent here, and not told to the others. */
+  untold: number
 }
 
-/** Units that come back steadily, up to a burst: one bucket for each caller, one for each tenant. In memory, of this gateway alone. */
+/**
+ * Units that come back steadily, up to a burst: one bucket for each caller, one for each tenant. In memory, and at once; what a
+ * caller spends is told to the other processes and gateways behind it, and what they say is taken over.
+ */
 export function createBudget(needs: BudgetNeeds, tenants: Iterable<TenantConfig>): Budget {
   const limits = new Map([...tenants].map((tenant) => [tenant.id, limitsOf(tenant)]))
   const totals = new Map<string, Bucket>()
@@ -71,9 +102,11 @@ export function createBudget(needs: BudgetNeeds, tenants: Iterable<TenantConfig>
     const source = sourceOf(caller)
     const own = caller.user === undefined && caller.ticket === undefined ? limit.address : limit.named
     // All tickets of an address together: it could ask for more of them by each of them.
-    const of = caller.user === undefined && caller.ticket !== undefined ? ' by ticket' : ''
-    const bucket = bucketOf(`${tenant.id} ${source}${of}`, own, now)
-    const total = totals.get(tenant.id) ?? { units: limit.total.burst, filledMs: now }
+    const of = caller.user === undefined && caller.ticket !== undefined ? ' with ticket' : ''
+    // An address is no user, whatever ids users have.
+    const key = `${tenant.id}:${caller.user === undefined ? 'ip' : 'user'}${of}:${source}`
+    const bucket = bucketOf(key, own, now)
+    const total = totals.get(tenant.id) ?? { units: limit.total.burst, filledMs: now, untold: 0 }
     totals.set(tenant.id, refilled(total, limit.total, now))
     if (bucket.units < units) {
       needs.refused(tenant.id, source, caller)
@@ -82,12 +115,33 @@ export function createBudget(needs: BudgetNeeds, tenants: Iterable<TenantConfig>
     if (total.units < units) throw refusal(total, limit.total, units)
     bucket.units -= units
     total.units -= units
+    bucket.untold += units
+    if (bucket.untold >= own.burst / TOLD_PART) tell(bucket, key, own)
     return { source, headers: headersOf(bucket, own) }
+  }
+
+  function tell(bucket: Bucket, key: string, { perMs, burst }: Limit): void {
+    const unitUs = Math.max(1, Math.round(1_000 / perMs))
+    const spent = bucket.untold
+    const charge = {
+      route: '~usernames',
+      policy: 'budget',
+      caller: `names:${key}`,
+      intervalUs: unitUs * spent,
+      spanUs: unitUs * burst,
+    } as const
+    bucket.untold = 0
+    void needs.counts?.take([charge])?.then((taken) => {
+      if (taken === undefined) return
+      // What had no room is spent all the same.
+      const unknown = bucket.untold + (taken.isAdmitted ? 0 : spent)
+      bucket.units = Math.max(0, Math.min(bucket.units, burst - (taken.debtsUs[0] ?? 0) / unitUs - unknown))
+    })
   }
 
   function bucketOf(key: string, limit: Limit, now: number): Bucket {
     const known = buckets.get(key)
-    const bucket = known === undefined ? { units: limit.burst, filledMs: now } : refilled(known, limit, now)
+    const bucket = known === undefined ? { units: limit.burst, filledMs: now, untold: 0 } : refilled(known, limit, now)
     // The most recent is the last, as soon as it may matter: moving costs more than finding.
     if (known !== undefined && buckets.size > ENTRIES / 2) buckets.delete(key)
     if (known === undefined || buckets.size > ENTRIES / 2) buckets.set(key, bucket)

@@ -1,4 +1,5 @@
 import type { TenantConfig } from '../../config/config.ts'
+import type { BudgetCounts } from './budget.ts'
 import type { Layer } from './checks.ts'
 import type { NameCache } from './lookups.ts'
 import type { UsernameStore } from './store.ts'
@@ -33,6 +34,8 @@ export interface UsernamesNeeds {
   readonly store: UsernameStore
   /** Absent: no Redis. */
   readonly cache?: NameCache
+  /** What callers have spent at other processes and gateways. Absent: this is the only one. */
+  readonly counts?: BudgetCounts
   /** Words that nobody can have as a name, of every tenant. */
   readonly reserved: readonly string[]
   /** Whole seconds since 1970. */

@@ -24,6 +24,8 @@ export interface DiskCopyNeeds {
   schedule(delayMs: number, run: () => void): () => void
   /** The copy of the key sets cannot be written, or can be again; told once for each change. */
   keysKept?(state: 'up' | 'down', cause?: unknown): void
+  /** Another process of the same gateway writes the files: this one reads them. */
+  readonly readsOnly?: boolean
 }
 
 export interface DiskCopy {
@@ -38,5 +40,15 @@ export function createDiskCopy(needs: DiskCopyNeeds, directory: string): DiskCop
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const revocations = createRevocationsCopy(needs, join(directory, 'revocations.copy'))
   const keys = createKeysCopy(needs, join(directory, 'keys.copy'))
-  return { revocations, keys, isUsable: async () => keys.isUsable() && (await revocations.isUsable()) }
+  if (needs.readsOnly === true) {
+    const kept = { load: revocations.load, replace: nothing, append: async () => 'kept' as const, close: nothing }
+    return { revocations: kept, keys, isUsable }
+  }
+  return { revocations, keys, isUsable }
+
+  async function isUsable(): Promise<boolean> {
+    return keys.isUsable() && (await revocations.isUsable())
+  }
 }
+
+async function nothing(): Promise<void> {}

@@ -46,7 +46,7 @@ export function createKeysCopy(needs: DiskCopyNeeds, file: string): KeysCopy {
   }
 
   function note(owner: string, sealed: string): void {
-    if (isClosed) return
+    if (isClosed || needs.readsOnly === true) return
     const now = needs.nowSeconds()
     if (heard.get(owner)?.sealed !== sealed) changed.add(owner)
     heard.set(owner, { sealed, heardAt: now })

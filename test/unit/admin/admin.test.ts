@@ -9,7 +9,7 @@ import { NO_TENANTS } from './no-tenants.ts'
 
 const TOKEN = 'correct-horse-battery-staple'
 const admins: Admin[] = []
-const PATHS = ['/healthz', '/readyz', '/metrics', '/routes', '/config', '/openapi.json']
+const PATHS = ['/healthz', '/readyz', '/metrics', '/routes', '/config', '/upstreams', '/openapi.json']
 
 afterEach(async () => {
   await Promise.all(admins.splice(0).map((admin) => admin.close()))
@@ -39,6 +39,7 @@ async function start(needs: Partial<AdminNeeds> = {}, token?: string): Promise<S
       scrape: async () => ({ contentType: 'text/plain; version=0.0.4', body: 'up 1\n' }),
       routes: () => [{ name: 'orders', auth: 'required' }],
       config: () => ({ version: '0123' }),
+      upstreams: () => [],
       openApi: () => ({ openapi: '3.1.1' }),
       usernames: () => ({ tenants: {} }),
       tenants: NO_TENANTS,
@@ -270,6 +271,7 @@ describe('the listener', () => {
         scrape: async () => ({ contentType: '', body: '' }),
         routes: () => [],
         config: () => ({}),
+        upstreams: () => [],
         openApi: () => ({}),
         usernames: () => ({}),
         tenants: NO_TENANTS,

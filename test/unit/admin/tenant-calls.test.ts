@@ -36,6 +36,7 @@ async function start(token?: string, isUnconfirmed = false) {
       scrape: async () => ({ contentType: 'text/plain', body: '' }),
       routes: () => [],
       config: () => ({}),
+      upstreams: () => [],
       openApi: () => ({}),
       usernames: () => ({}),
       tenants: noting(note),

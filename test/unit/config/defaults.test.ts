@@ -17,7 +17,9 @@ describe('what is not said', () => {
           port: 8080,
           origin: 'http://localhost:8080',
           trustedProxies: [],
-          limits: { headerBytes: 16384, headers: 100, urlBytes: 8192, bodyBytes: 10485760, connections: 20000 },
+          limits: { headerBytes: 16384, headers: 100, urlBytes: 8192, bodyBytes: 10485760, streams: 100, connections: 20000 },
+          proxyProtocol: false,
+          overload: { enabled: true, maxRequests: 20000, lagMs: 100, memory: 0.95, badSignaturesPerMinute: 600 },
           timeouts: { headersMs: 10000, requestMs: 60000, keepAliveMs: 65000, drainMs: 15000 },
         },
         admin: { host: '127.0.0.1', port: 9901 },
@@ -56,14 +58,17 @@ describe('what is not said', () => {
       },
       accounts: {},
       usernames: { cacheSeconds: 300 },
+      workers: 1,
+      reload: { watch: true, intervalMs: 1000 },
       tokenCache: { entries: 20000, lifetimeMs: 3600000 },
       identity: {
-        headers: { user: 'x-user-id', tenant: 'x-tenant-id', scopes: 'x-scopes', session: 'x-session-id', token: 'x-token-id' },
+        headers: { user: 'x-user-id', tenant: 'x-tenant-id', scopes: 'x-scopes', session: 'x-session-id', token: 'x-token-id', certificate: 'x-client-subject' },
         passport: { header: 'x-gatehouse-identity', lifetimeSeconds: 60 },
       },
       upstreams: {},
       routes: [],
       telemetry: { accessLog: { sample: 1 } },
+      insecure: [],
     })
   })
 
@@ -95,7 +100,12 @@ describe('what is not said', () => {
     const config = testConfig('upstreams: { u: { targets: ["http://u/base", { url: "https://v" }] } }')
     expect(config.upstreams.get('u')).toEqual({
       name: 'u',
-      targets: [new URL('http://u/base'), new URL('https://v')],
+      targets: [
+        { url: new URL('http://u/base'), weight: 1 },
+        { url: new URL('https://v'), weight: 1 },
+      ],
+      balance: { kind: 'roundRobin' },
+      protocol: 'http1',
       connections: 64,
       timeouts: { connectMs: 1000, responseMs: 30_000, idleMs: 60_000 },
       tls: { verify: true },

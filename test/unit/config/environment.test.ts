@@ -66,7 +66,7 @@ tenants: { default: { hosts: ["\${C}:80"], issuer: "\${C}", signing: "\${C}", ac
 issuers: { i: { issuer: "\${C}", tenant: "\${C}", audiences: "\${C}", algorithms: ["\${C}"], jwks: { file: "\${C}" }, secrets: [{ env: "\${C}" }, { file: "\${C}" }] } }
 clients: { c: { tenant: "\${C}", secret: { env: "\${C}" }, keys: { file: "\${C}" }, scopes: ["\${C} "] } }
 identity: { headers: { user: "\${C} ", tenant: "\${C} " } }
-upstreams: { u: { targets: ["\${C}"], balance: "\${C}", tls: { ca: "\${C}" } } }
+upstreams: { u: { targets: ["\${C}"], balance: "\${C}", hashBy: "header:\${C} ", retries: { on: ["\${C}"] }, health: { path: "\${C}" }, tls: { ca: "\${C}" } } }
 routes:
   - { name: "\${C} ", match: { hosts: ["\${C}/"], path: "\${C}", methods: ["\${C}"] }, auth: "\${C}", service: "\${C}" }
   - { name: "\${C}", match: { path: /a }, auth: required, tenants: ["\${C}"], issuers: ["\${C}"], scopes: ["\${C} "], upstream: "\${C}" }
@@ -184,7 +184,7 @@ routes: [{ name: r, match: { path: /a, headers: { x-api-key: "\${TOKEN}" } }, au
       masterKeys: ['[redacted]'],
       issuers: { legacy: { keys: { kind: 'secrets', secrets: ['[redacted]'] } } },
       upstreams: {
-        u: { targets: ['https://u/'], tls: { verify: true, certificate: '-----BEGIN CERTIFICATE-----', key: '[redacted]' } },
+        u: { targets: [{ url: 'https://u/', weight: 1 }], tls: { verify: true, certificate: '-----BEGIN CERTIFICATE-----', key: '[redacted]' } },
       },
       routes: [
         {

@@ -82,7 +82,7 @@ describe('a file', () => {
     §adress: 0.0.0.0:8080
     trustedProxies: [§0.0.0.0/0]
   admin: §{ address: 0.0.0.0:9901 }
-workers: §auto
+workers: §many
 masterKey: §hunter2hunter2
 tenants:
   acme:
@@ -110,7 +110,7 @@ routes:
       'listeners.public.adress: unknown key, did you mean address?',
       'listeners.public.trustedProxies.0: must not be every address: name the networks of your proxies',
       'listeners.admin.token: is required, since the address is not loopback: write { env: NAME }, or listen on 127.0.0.1',
-      'workers: auto is not supported yet, write 1',
+      'workers: must be a whole number from 1 to 64, or auto for one process for each core',
       'masterKey: a secret never stands in this file: it must be { env: NAME } or { file: PATH }',
       'tenants.acme.issuer: must be an http:// or https:// URL without query or fragment',
       'tenants.acme.accessToken.lifetime: must be between 60s and 12h',
@@ -129,8 +129,8 @@ routes:
   })
 
   it('that is wrong is reported as one line for each fault', () => {
-    expect(() => parseConfig('a: 1\nworkers: 2\n', 'conf/gateway.yaml', needsOf())).toThrow(
-      /^conf\/gateway\.yaml:1:1 a: unknown key, remove it\nconf\/gateway\.yaml:2:10 workers: more than one process is not supported yet, write 1$/,
+    expect(() => parseConfig('a: 1\nworkers: 0\n', 'conf/gateway.yaml', needsOf())).toThrow(
+      /^conf\/gateway\.yaml:1:1 a: unknown key, remove it\nconf\/gateway\.yaml:2:10 workers: must be a whole number from 1 to 64, or auto for one process for each core$/,
     )
   })
 

@@ -11,6 +11,11 @@ const INVISIBLE = 'must not have ? # ; \\ or spaces: they are no part of a canon
 
 /** Key, what is written there, what is said about it. */
 const TABLE: readonly [string, string, string][] = [
+  ...['0', '65', '1.5', 'two', '-1', '[2]'].map((value): [string, string, string] => [
+    'workers',
+    value,
+    'must be a whole number from 1 to 64, or auto for one process for each core',
+  ]),
   ['tokenCache.entries', '0', 'must be a whole number from 1 to 1000000'],
   ['tokenCache.lifetime', '25h', 'must be between 0s and 1d'],
   ['revocation.maxStaleness', '10', DURATION],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Admitted, Identified, Permitted, Unspent } from '../../../src/exchange/exchange.ts'
+import type { Admitted, Counted, Identified, Unspent } from '../../../src/exchange/exchange.ts'
 import { Problem } from '../../../src/problem/problem.ts'
 import { createReplay, type TokenUse, type UsedTokens } from '../../../src/replay/replay.ts'
 import { ADMITTED } from '../telemetry/world.ts'
@@ -36,7 +36,7 @@ function replay(answer: (use: TokenUse) => Promise<boolean> = async () => true) 
   return { uses, ...createReplay(used, () => NOW) }
 }
 
-async function refusalOf(spend: (exchange: Permitted) => Admitted | Promise<Admitted>, exchange: Permitted): Promise<unknown> {
+async function refusalOf(spend: (exchange: Counted) => Admitted | Promise<Admitted>, exchange: Counted): Promise<unknown> {
   try {
     return await spend(exchange)
   } catch (error) {

@@ -345,6 +345,19 @@ describe('without its storage', () => {
   })
 })
 
+describe('while sessions have no store', () => {
+  test('a login is refused before it costs a password hash, and passes when it is back', async () => {
+    await register(ANN)
+    const before = world.hashRuns()
+    world.clock.redis = 'down'
+    expect(await login(ANN)).toMatchObject({ kind: 'storage_unavailable', facts: { headers: { 'retry-after': '1' } } })
+    expect(world.hashRuns()).toBe(before)
+    world.clock.redis = 'up'
+    expect(await login(ANN)).toMatchObject({ status: 200 })
+    expect(world.hashRuns()).toBe(before + 1)
+  })
+})
+
 describe('the scopes of a login', () => {
   test('are those of its tenant, in the answer, the token and after a refresh', async () => {
     world.close()

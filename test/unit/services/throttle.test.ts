@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { networkOf } from '../../../src/exchange/exchange.ts'
 import { Problem } from '../../../src/problem/problem.ts'
 import type { Outcome } from '../../../src/services/accounts/throttle.ts'
-import { createThrottle, networkOf } from '../../../src/services/accounts/throttle.ts'
+import { createThrottle } from '../../../src/services/accounts/throttle.ts'
 import { aTenant, openWorld, refusalOf } from './world.ts'
 
 const TENANT = aTenant('default')
@@ -129,6 +130,9 @@ describe('the throttle of logins', () => {
   test.each([
     ['192.0.2.1', '192.0.2.1'],
     ['::ffff:192.0.2.1', '192.0.2.1'],
+    ['::FFFF:c000:201', '192.0.2.1'],
+    ['0:0:0:0:0:ffff:c000:201', '192.0.2.1'],
+    ['::1:ffff:c000:201', '0:0:0:0::/64'],
     ['2001:db8::1', '2001:db8:0:0::/64'],
     ['2001:0DB8:0:0:1:2:3:4', '2001:db8:0:0::/64'],
     ['::1', '0:0:0:0::/64'],

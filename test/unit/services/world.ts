@@ -301,7 +301,10 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
   const devices = tenants.deviceTokens
   const ofAccounts = { accounts: storage.accounts, sessions, passwords, rules, profiles, devices, checkOrigin, record: tell }
   const services = createServices([
-    createAccounts({ ...ofAccounts, nowSeconds, nowMs: () => clock.nowMs, randomBytes }, config),
+    createAccounts(
+      { ...ofAccounts, nowSeconds, nowMs: () => clock.nowMs, randomBytes, areSessionsAway: () => clock.redis === 'down' },
+      config,
+    ),
     usernames.service,
     graphql.service,
     createSessionEndpoints({ sessions, clients, verify, check, checkOrigin }, config),

@@ -25,12 +25,12 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(directory, { recursive: true, force: true }))
 
-function open(nowSeconds = 1_800_000_010): DiskCopy {
+function open(nowSeconds = 1_800_000_010, readsOnly = false): DiskCopy {
   const schedule = (delayMs: number, run: () => void): (() => void) => {
     const timer = setTimeout(run, delayMs)
     return () => clearTimeout(timer)
   }
-  return createDiskCopy({ nowSeconds: () => nowSeconds, schedule }, directory)
+  return createDiskCopy({ nowSeconds: () => nowSeconds, schedule, readsOnly }, directory)
 }
 
 async function loaded(copy = open()): Promise<{ readonly state: CopyState | undefined; readonly facts: Revocation[] }> {
@@ -187,5 +187,22 @@ describe('the copy of the key sets', () => {
     expect(await open().isUsable()).toBe(false)
     await keep()
     expect(await open().isUsable()).toBe(true)
+  })
+})
+
+describe('a copy that another process writes', () => {
+  it('is read, and never written', async () => {
+    await keep()
+    const before = readFileSync(file)
+    const copy = open(1_800_000_100, true)
+    expect(await loaded(copy)).toEqual({ state: STATE, facts: FACTS })
+    await copy.revocations.replace(LATER, [[MORE]])
+    expect(await copy.revocations.append(LATER, [MORE])).toBe('kept')
+    const keys = copy.keys.over({ load: async () => undefined, save: async (_, sealed) => sealed })
+    await keys.save('gateway', 'sealed', undefined)
+    await copy.keys.close()
+    await copy.revocations.close()
+    expect(readFileSync(file)).toEqual(before)
+    expect(readdirSync(directory)).toEqual(['revocations.copy'])
   })
 })

@@ -35,6 +35,27 @@ describe('the access log', () => {
     expect(world.writes.join('')).not.toContain('hidden')
   })
 
+  it('has ten lines a second for requests that were refused because of overload, and all others', () => {
+    const world = createWorld()
+    const end = (kind: 'overloaded' | 'storage_unavailable') => {
+      const record = world.telemetry.open(ARRIVED)
+      record.problem = new Problem(kind)
+      record.status = 503
+      world.telemetry.close(record)
+    }
+    for (let count = 0; count < 50; count += 1) end('overloaded')
+    expect(world.lines()).toHaveLength(10)
+    end('storage_unavailable')
+    world.clock.monotonicMs += 1000
+    end('overloaded')
+    expect(
+      world
+        .lines()
+        .map((line) => line['error'])
+        .slice(9),
+    ).toEqual(['overloaded', 'storage_unavailable', 'overloaded'])
+  })
+
   it('has one line for a request that was never routed', () => {
     const world = createWorld()
     const record = world.telemetry.open({ ...ARRIVED, target: '/nowhere;x?a=1#b', rawHeaders: [] })

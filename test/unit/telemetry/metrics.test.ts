@@ -6,6 +6,8 @@ const NAMES = [
   'gatehouse_requests_total counter',
   'gatehouse_request_duration_seconds histogram',
   'gatehouse_upstream_duration_seconds histogram',
+  'gatehouse_upstream_ejections_total counter',
+  'gatehouse_upstream_retries_total counter',
   'gatehouse_auth_decisions_total counter',
   'gatehouse_token_validation_seconds histogram',
   'gatehouse_token_cache_total counter',
@@ -16,6 +18,8 @@ const NAMES = [
   'gatehouse_revocation_lag_seconds histogram',
   'gatehouse_revocation_restored_total counter',
   'gatehouse_breaker_state gauge',
+  'gatehouse_rate_limited_total counter',
+  'gatehouse_rate_limit_checks_total counter',
   'gatehouse_redis_up gauge',
   'gatehouse_redis_duration_seconds histogram',
   'gatehouse_redis_unconfirmed_writes gauge',
@@ -26,7 +30,16 @@ const NAMES = [
   'gatehouse_legacy_channel_messages_total counter',
   'gatehouse_upstream_healthy gauge',
   'gatehouse_config_last_reload_success gauge',
+  'gatehouse_config_reloads_total counter',
+  'gatehouse_config_loaded_timestamp_seconds gauge',
+  'gatehouse_config_info gauge',
   'gatehouse_connections gauge',
+  'gatehouse_workers gauge',
+  'gatehouse_worker_deaths_total counter',
+  'gatehouse_connections_refused_total counter',
+  'gatehouse_requests_in_flight gauge',
+  'gatehouse_shed_total counter',
+  'gatehouse_shed_share gauge',
   'gatehouse_live_connections gauge',
   'gatehouse_live_ended_total counter',
   'gatehouse_event_loop_lag_seconds gauge',
@@ -79,6 +92,55 @@ describe('the metrics', () => {
     ])
     // A second scrape says the same.
     expect(await samples(world, 'gatehouse_requests_total')).toHaveLength(3)
+  })
+
+  it('count what rate limits refuse, by route, and where they count', async () => {
+    const world = createWorld()
+    const { quota } = world.telemetry.events
+    for (const by of ['ip', 'user', 'ip', 'junk']) quota.limited('orders', by)
+    quota.limited('what a client can choose', 'ip')
+    for (const where of ['shared', 'here', 'shared'] as const) quota.counted(where)
+    expect(await samples(world, 'gatehouse_rate_limited_total')).toEqual([
+      'gatehouse_rate_limited_total{route="orders",by="ip"} 2',
+      'gatehouse_rate_limited_total{route="orders",by="user"} 1',
+      'gatehouse_rate_limited_total{route="orders",by="other"} 1',
+      'gatehouse_rate_limited_total{route="none",by="ip"} 1',
+    ])
+    expect(await samples(world, 'gatehouse_rate_limit_checks_total')).toEqual([
+      'gatehouse_rate_limit_checks_total{counted="shared"} 2',
+      'gatehouse_rate_limit_checks_total{counted="here"} 1',
+    ])
+    for (const state of ['closed', 'open', 'open', 'closed'] as const) quota.breaker(state)
+    expect(await samples(world, 'gatehouse_breaker_state')).toContain('gatehouse_breaker_state{dependency="rate_limits"} 0')
+    const said = world.lines().map(({ msg }) => msg)
+    expect(said.filter((msg) => String(msg).startsWith('rate limits'))).toEqual([
+      'rate limits are counted by this process alone: the common counts do not answer',
+      'rate limits are counted in common again',
+    ])
+  })
+
+  it('count what was refused because there was too much to do, by words of a fixed list', async () => {
+    const world = createWorld()
+    const { overload } = world.telemetry.events
+    for (const reason of ['requests', 'share', 'lag', 'memory', 'memory', 'junk']) overload.shed(reason, 'low')
+    overload.shed('lag', 'junk')
+    for (const limit of ['all', 'client', 'junk']) overload.turnedAway(limit)
+    world.telemetry.observe({ requestsInFlight: () => 3, shedShare: () => 0.25 })
+    expect(await samples(world, 'gatehouse_shed_total')).toEqual([
+      'gatehouse_shed_total{reason="requests",priority="low"} 1',
+      'gatehouse_shed_total{reason="share",priority="low"} 1',
+      'gatehouse_shed_total{reason="lag",priority="low"} 1',
+      'gatehouse_shed_total{reason="lag",priority="other"} 1',
+      'gatehouse_shed_total{reason="memory",priority="low"} 2',
+      'gatehouse_shed_total{reason="other",priority="low"} 1',
+    ])
+    expect(await samples(world, 'gatehouse_connections_refused_total')).toEqual([
+      'gatehouse_connections_refused_total{limit="all"} 1',
+      'gatehouse_connections_refused_total{limit="client"} 1',
+      'gatehouse_connections_refused_total{limit="other"} 1',
+    ])
+    expect(await samples(world, 'gatehouse_requests_in_flight')).toEqual(['gatehouse_requests_in_flight 3'])
+    expect(await samples(world, 'gatehouse_shed_share')).toEqual(['gatehouse_shed_share 0.25'])
   })
 
   it('name the endpoints of a service that is mounted', async () => {

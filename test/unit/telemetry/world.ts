@@ -143,7 +143,9 @@ function configOf(sample: number): TelemetryConfig {
         'orders',
         {
           name: 'orders',
-          targets: [new URL('http://10.9.8.7:9001')],
+          targets: [{ url: new URL('http://10.9.8.7:9001'), weight: 1 }],
+          balance: { kind: 'roundRobin' },
+          protocol: 'http1',
           connections: 1,
           timeouts: { connectMs: 1, responseMs: 1, idleMs: 1 },
           tls: { verify: true },

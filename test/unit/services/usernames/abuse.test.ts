@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Problem } from '../../../../src/problem/problem.ts'
 import { createAnalytics } from '../../../../src/services/usernames/analytics.ts'
+import { createCounts } from '../../../../src/quota/quota.ts'
 import { createBudget } from '../../../../src/services/usernames/budget.ts'
 import type { UsernameRecord } from '../../../../src/services/usernames/needs.ts'
 import { createPace } from '../../../../src/services/usernames/pace.ts'
@@ -34,6 +35,53 @@ describe('the budget', () => {
     for (let index = 0; index < 10; index += 1) expect(spend({ ip: '192.0.2.1' })).toBe('spent')
     expect(spend({ ip: '192.0.2.1' })).toBe(6)
     expect(spend({ ip: '192.0.2.2' })).toBe('spent')
+  })
+
+  test('is one for all gateways, but for an eighth of it that each has not told yet', async () => {
+    const clock = createClock()
+    const tenant = aTenant('default')
+    const counts = createCounts({ monotonicMs: () => clock.monotonicMs(), seed: [1, 2] }, 1_024)
+    let told = 0
+    const shared = {
+      take(charges: Parameters<typeof counts.take>[0]) {
+        told += 1
+        return Promise.resolve(counts.take(charges))
+      },
+    }
+    const gateways = [0, 1, 2].map(() => createBudget({ ...clock, refused: () => undefined, counts: shared }, [tenant]))
+    const spent = async (caller: { readonly ip: string; readonly user?: string }, times: number): Promise<number> => {
+      let count = 0
+      for (let number = 0; number < times; number += 1) {
+        try {
+          gateways[number % 3]?.spend(tenant, caller, 1)
+          count += 1
+        } catch (error) {
+          expect(error).toMatchObject({ kind: 'rate_limited' })
+        }
+        await Promise.resolve()
+        await Promise.resolve()
+      }
+      return count
+    }
+    const first = await spent({ ip: '192.0.2.1' }, 60)
+    expect(first).toBeGreaterThanOrEqual(20)
+    expect(first).toBeLessThanOrEqual(20 + 3 * 3)
+    expect(told).toBeLessThan(first / 2)
+    // A user whose id is that address is somebody else.
+    expect(await spent({ ip: '192.0.2.9', user: '192.0.2.1' }, 12)).toBe(12)
+    await clock.pass(3_600_000)
+    told = 0
+    // Who asks now and then costs nothing there.
+    for (let number = 0; number < 50; number += 1) gateways[0]?.spend(tenant, { ip: `198.51.100.${number}` }, 1)
+    expect(told).toBe(0)
+  })
+
+  test('goes by itself while nobody else can be asked', () => {
+    const clock = createClock()
+    const tenant = aTenant('default')
+    const budget = createBudget({ ...clock, refused: () => undefined, counts: { take: () => undefined } }, [tenant])
+    for (let number = 0; number < 20; number += 1) budget.spend(tenant, { ip: '192.0.2.1' }, 1)
+    expect(() => budget.spend(tenant, { ip: '192.0.2.1' }, 1)).toThrow('rate_limited')
   })
 
   test('is one for all addresses of an IPv6 network of 64 bits', () => {
