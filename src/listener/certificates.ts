@@ -165,7 +165,7 @@ function tableOf(config: PublicTlsConfig): Table {
 }
 
 /** Names of the certificate (RFC 5280 §4.2.1.6), lower case. Those in quotes hold what is no part of a host. */
-export function namesOf({ subjectAltName }: X509Certificate): readonly string[] {
+function namesOf({ subjectAltName }: X509Certificate): readonly string[] {
   return (subjectAltName ?? '').split(', ').flatMap((part) => (/^DNS:[\w*.-]+$/.test(part) ? [part.slice(4).toLowerCase()] : []))
 }
 

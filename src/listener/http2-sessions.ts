@@ -142,9 +142,9 @@ export function createHttp2Sessions(needs: Http2Needs, config: PublicListenerCon
   function sweepExchange(exchange: Exchange): void {
     const { stream, req, res } = exchange
     exchange.ageMs += SWEEP_MS
-    if (!req.message.complete && exchange.ageMs > timeouts.requestMs) {
-      if (res.headersSent) cutStream(stream)
-      else req.fail(new Problem('request_timeout', { detail: 'the body took too long' }))
+    // Once the answer has begun both sides may talk as long as they like: the upstream's silence ends it, or the client's.
+    if (!req.message.complete && !res.headersSent && exchange.ageMs > timeouts.requestMs) {
+      req.fail(new Problem('request_timeout', { detail: 'the body took too long' }))
     }
     // Whoever streams an answer watches over it itself; a whole one is out of its hands.
     if (res.writableEnded && !res.writableFinished) exchange.stalledMs += SWEEP_MS

@@ -32,7 +32,7 @@ beforeAll(async () => {
     listener: [
       'tls: { certificate: cert.pem, key: key.pem }',
       'limits: { streams: 50 }',
-      'timeouts: { headers: 1s, request: 1s }',
+      'timeouts: { headers: 3s, request: 3s }',
     ],
     files: { 'cert.pem': certificate, 'key.pem': key },
   })

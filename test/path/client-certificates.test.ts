@@ -3,6 +3,7 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { X509Certificate } from 'node:crypto'
+import { connect } from 'node:tls'
 import { valuesOf } from '../support/attack.ts'
 import { createAuthority, type Pair } from '../support/authority.ts'
 import { openHttp2, openTlsScene, sendTls, type TlsScene } from '../support/http2.ts'
@@ -89,6 +90,56 @@ describe('a route that requires a certificate', () => {
     expect((await ask('/echo/x', billing)).body).toContain('CN=billing')
   })
 })
+
+describe('a TLS session that is resumed', () => {
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)('in %s has the certificate that it began with, or none', async (version) => {
+    const statuses: string[] = []
+    for (const pair of [billing, undefined]) {
+      const first = await visit(version, pair)
+      const second = await visit(version, undefined, first.session)
+      statuses.push(`${first.status} ${second.isReused} ${second.status}`)
+    }
+    expect(statuses).toEqual(['200 true 200', '403 true 403'])
+  })
+})
+
+interface Visit {
+  readonly status: string
+  readonly isReused: boolean
+  readonly session: Buffer | undefined
+}
+
+function visit(version: 'TLSv1.2' | 'TLSv1.3', pair?: Pair, session?: Buffer): Promise<Visit> {
+  return new Promise((resolve, reject) => {
+    let received = ''
+    let ticket: Buffer | undefined
+    let isReused = false
+    const socket = connect({
+      port: scene.port,
+      host: '127.0.0.1',
+      servername: 'gateway.test',
+      rejectUnauthorized: false,
+      minVersion: version,
+      maxVersion: version,
+      ...(pair !== undefined && { cert: pair.certificate, key: pair.key }),
+      ...(session !== undefined && { session }),
+    })
+    socket.on('session', (given: Buffer) => {
+      ticket = given
+    })
+    socket.on('data', (chunk: Buffer) => {
+      received += chunk.toString('latin1')
+    })
+    socket.on('secureConnect', () => {
+      isReused = socket.isSessionReused()
+    })
+    socket.on('error', reject)
+    socket.on('close', () => {
+      resolve({ status: received.slice(9, 12), isReused, session: ticket })
+    })
+    socket.write('GET /machines/x HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n')
+  })
+}
 
 describe('a route that takes a certificate', () => {
   it('tells of it, and does without', async () => {

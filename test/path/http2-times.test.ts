@@ -24,6 +24,7 @@ beforeEach(async () => {
   clients = []
   upstream = createServer((req, res) => {
     if (req.url === '/wait') waiting.push(res)
+    else if (req.url === '/talk') req.pipe(res)
     else req.resume().on('end', () => res.end('ok'))
   })
   await new Promise<void>((resolve) => {
@@ -104,6 +105,19 @@ it('refuses a body that takes too long with 408, and others of the connection go
   expect((await client.over(1)).status).toBe(408)
   client.head(3, requestFields('/x'))
   expect((await client.over(3)).status).toBe(200)
+})
+
+it('lets both sides talk as long as they like once the answer has begun', async () => {
+  await start('headers: 2s, request: 2s')
+  const client = await open()
+  client.head(1, requestFields('/talk', [], 'POST'), FLAGS.endHeaders)
+  for (let word = 0; word < 4; word += 1) {
+    client.send(FRAMES.data, FLAGS.none, 1, Buffer.from(`${word}`))
+    expect(await client.until(() => client.outcome(1).body === '0123'.slice(0, word + 1))).toBe(true)
+    await new Promise((resolve) => setTimeout(resolve, 900))
+  }
+  client.send(FRAMES.data, FLAGS.endStream, 1)
+  expect(await client.over(1)).toMatchObject({ status: 200, body: '0123', ended: true, reset: undefined })
 })
 
 it('finishes what is under way when it stops, and says that it stops', async () => {

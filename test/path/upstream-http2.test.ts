@@ -238,6 +238,37 @@ describe('an upstream of HTTP/2', () => {
     await upstream.close()
   })
 
+  test('is asked how it is, and a request that a dead one did not get goes to another', async () => {
+    let checks = 0
+    const upstream = await http2Upstream((stream, headers) => {
+      if (headers[':path'] === '/healthz') checks += 1
+      stream.respond({ ':status': 200 })
+      stream.end('alive')
+    })
+    const dead = await http2Upstream(() => undefined)
+    await dead.close()
+    const both = await startGateway(
+      `listeners: { public: { address: '127.0.0.1:0' }, admin: { address: '127.0.0.1:0' } }
+upstreams:
+  checked: { targets: ['http://127.0.0.1:${upstream.port}'], protocol: http2, health: { path: /healthz, interval: 50ms } }
+  half:
+    targets: ['http://127.0.0.1:${dead.port}', 'http://127.0.0.1:${upstream.port}']
+    protocol: http2
+    retries: { attempts: 1, budget: 100% }
+routes:
+  - { name: checked, match: { path: /checked }, auth: public, upstream: checked }
+  - { name: half, match: { path: /half }, auth: public, upstream: half }`,
+    )
+    await until(() => checks >= 3)
+    for (let turn = 0; turn < 6; turn += 1) {
+      const answer = await fetch(`${both.url}/half`)
+      expect([answer.status, await answer.text()]).toEqual([200, 'alive'])
+    }
+    expect((await fetch(`${both.url}/checked`)).status).toBe(200)
+    await both.close()
+    await upstream.close()
+  })
+
   test('is asked with the name of the client where its Host is preserved, and its own otherwise', async () => {
     const asked: unknown[] = []
     const upstream = await http2Upstream((stream, headers) => {
