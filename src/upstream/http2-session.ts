@@ -102,6 +102,7 @@ export function openHttp2Session(needs: Http2SessionNeeds, config: Http2SessionC
     if ('alpnProtocol' in given && given.alpnProtocol !== 'h2') {
       return end(http2Failure(NOT_HTTP2, 'the upstream does not offer h2 by ALPN'))
     }
+    if (given.destroyed) return end(http2Failure(CONNECTION_LOST, 'the connection was closed at once'))
     session = connect(config.origin, { ...OPTIONS, createConnection: () => given })
     session.setLocalWindowSize(CONNECTION_WINDOW)
     // An alert that ends TLS right behind the handshake destroys the session, which then waits for the socket for ever.

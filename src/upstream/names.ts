@@ -11,14 +11,21 @@ const LIMITS = { timeout: 2000, tries: 2 } as const
  *
  * Of a name with addresses of both families those of IPv4 are taken, so that a server counts once. A name that the machine itself
  * knows otherwise, from its hosts file, is left to the machine.
+ *
+ * @param servers DNS servers to ask, `ADDRESS:PORT`; absent: those of this machine
  */
-export function systemNames(): Names {
+export function systemNames(servers?: readonly string[]): Names {
   const resolver = new Resolver(LIMITS)
+  if (servers !== undefined) resolver.setServers(servers)
   return { find, stop: () => resolver.cancel() }
 
   async function find(name: string): Promise<Found | undefined> {
-    const [four, own] = await Promise.all([recordsOf(resolver.resolve4(name, { ttl: true })), ownAddresses(name)])
-    const records = four.length > 0 ? four : await recordsOf(resolver.resolve6(name, { ttl: true }))
+    const [four, six, own] = await Promise.all([
+      recordsOf(resolver.resolve4(name, { ttl: true })),
+      recordsOf(resolver.resolve6(name, { ttl: true })),
+      ownAddresses(name),
+    ])
+    const records = four.length > 0 ? four : six
     if (records.length === 0) return undefined
     const addresses = records.map(({ address }) => address)
     if (own.size > 0 && !addresses.some((address) => own.has(address))) return undefined

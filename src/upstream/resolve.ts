@@ -23,6 +23,8 @@ export interface ResolveNeeds {
 /** A time to live of nothing would mean to ask for ever. */
 const LEAST_TTL_SECONDS = 1
 const MOST_TTL_SECONDS = 300
+/** Each address costs a pool of connections, and a choice looks at all of them. */
+const MOST_ADDRESSES = 64
 /** How soon a look-up that brought nothing is tried again; of a name that DNS never knew, less and less often. */
 const AGAIN_SECONDS = 5
 
@@ -47,7 +49,7 @@ export function followName(needs: ResolveNeeds, name: string, changed: (addresse
     if (isOver) return
     cancel = needs.schedule(waitMs(found), look)
     if (found === undefined || found.addresses.length === 0) return
-    const addresses = [...new Set(found.addresses)].toSorted()
+    const addresses = [...new Set(found.addresses)].toSorted().slice(0, MOST_ADDRESSES)
     if (addresses.join() === known) return
     known = addresses.join()
     changed(addresses)

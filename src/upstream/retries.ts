@@ -40,7 +40,7 @@ export function isRepeatable(method: string, bodyLength: number | undefined): bo
 
 /** The reason that a status is: of a gateway that could not reach what is behind it, or does not want to. */
 export function reasonOfStatus(status: number): RetryReason | undefined {
-  return REASON_OF_STATUS.get(status)
+  return status < 500 ? undefined : REASON_OF_STATUS.get(status)
 }
 
 /** A token bucket that requests fill and retries empty: however much fails, the load grows by no more than the budget. */

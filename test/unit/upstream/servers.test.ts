@@ -1,7 +1,6 @@
 /** Names with several addresses, followed as they change; on real connections to addresses of this machine. */
 import { afterEach, describe, expect, test } from 'vitest'
 import { followName, type Found, type Names } from '../../../src/upstream/resolve.ts'
-import { systemNames } from '../../../src/upstream/names.ts'
 import { createServers, type Servers } from '../../../src/upstream/servers.ts'
 import { startServer, type TestServer } from '../../support/servers.ts'
 import { testConfig } from '../../support/config.ts'
@@ -203,6 +202,15 @@ describe('a name', () => {
   })
 })
 
+test('of a name with ever so many addresses 64 are taken', async () => {
+  const all = Array.from({ length: 500 }, (_, index) => `10.0.${Math.floor(index / 250)}.${index % 250}`)
+  const { servers: of, clock } = open(1, answering(found(60, ...all)))
+  void of.start()
+  clock.pass(0)
+  await settled()
+  expect(addresses(of)).toHaveLength(64)
+})
+
 test('a name that DNS never knew is looked up less and less often', async () => {
   const clock = testClock()
   const names = answering(undefined)
@@ -246,7 +254,3 @@ test.each(['http://127.0.0.1:1', 'http://[::1]:1', 'http://localhost:1', 'http:/
     expect(names.asked).toEqual([])
   },
 )
-
-test('localhost is left to this machine, which knows it by its hosts file', async () => {
-  expect(await systemNames().find('localhost')).toBeUndefined()
-})
