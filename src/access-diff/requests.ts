@@ -78,8 +78,23 @@ function placesOf(routes: readonly Route[]): readonly Place[] {
   )
   const headers = new Map<string, Place['headers']>([['[]', []]])
   for (const { match } of routes) headers.set(JSON.stringify([...match.headers]), [...match.headers])
+  if (headers.size <= MOST_SETS) for (const both of pairsOf([...headers.values()])) headers.set(JSON.stringify(both), both)
   return [...hosts].flatMap((host) =>
     [...paths].flatMap((path) => Array.from(headers.values(), (set) => ({ host, path, headers: set }))),
+  )
+}
+
+/** With more sets of headers than this, requests that have two of them at once are not asked about: it would take minutes. */
+const MOST_SETS = 16
+
+/** Two sets of headers as one, where they do not contradict each other. */
+function pairsOf(sets: readonly Place['headers'][]): readonly Place['headers'][] {
+  return sets.flatMap((one, at) =>
+    sets.slice(at + 1).flatMap((other) => {
+      const names = new Map([...one, ...other])
+      const agrees = one.every(([name, value]) => names.get(name) === value)
+      return agrees && names.size > one.length && names.size > other.length ? [[...names]] : []
+    }),
   )
 }
 
