@@ -1,7 +1,7 @@
 /**
  * What a second worker brings on a machine of two cores, and what workers cost: throughput, memory, time of a start.
  *
- *     node bench/workers.ts [--seconds 4 --rounds 3]
+ *     npm run bench -- workers
  *
  * The load generator has the second core to itself beside one process; beside two workers it shares it with them, and its
  * own share of that core is told. Rounds are interleaved, figures are medians. Writes bench/results/workers.json.
@@ -9,7 +9,6 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import type { Measured } from './support/measure.ts'
 import { answers, ask, cpuSeconds, ended, freePort, pinned } from './support/processes.ts'
 import { median, round2, saveResults } from './support/results.ts'
@@ -32,42 +31,38 @@ interface Round extends Omit<Measured, 'cpuMicrosPerRequest'> {
 
 const SESSIONS = 40
 const CONNECTIONS = 64
-const { values } = parseArgs({
-  options: { seconds: { type: 'string', default: '4' }, rounds: { type: 'string', default: '3' } },
-})
 
-const gateways: Gateway[] = []
-try {
-  const rounds = new Map<number, Round[]>()
-  const idle = new Map<number, readonly number[]>()
-  for (const workers of [1, 2]) {
-    const gateway = await startGateway(workers)
-    gateways.push(gateway)
-    rounds.set(workers, [])
-    idle.set(workers, memories(gateway))
-  }
-  for (let round = 0; round <= Number(values.rounds); round += 1) {
-    for (const gateway of gateways) {
-      const measured = await run(gateway, round === 0 ? 2 : Number(values.seconds))
-      if (round > 0) rounds.get(gateway.workers)?.push(measured)
+export const WORKERS_NAME = 'workers'
+
+export async function benchWorkers(rounds: number, seconds: number): Promise<void> {
+  const gateways: Gateway[] = []
+  try {
+    const idle = new Map<Gateway, readonly number[]>()
+    for (const workers of [1, 2]) {
+      const gateway = await startGateway(workers)
+      gateways.push(gateway)
+      idle.set(gateway, memories(gateway))
     }
+    const measured = new Map<Gateway, Round[]>(gateways.map((gateway) => [gateway, []]))
+    for (let round = 0; round <= rounds; round += 1) {
+      for (const gateway of gateways) {
+        // Round 0 warms up and is thrown away.
+        const result = await run(gateway, round === 0 ? 2 : seconds)
+        if (round > 0) measured.get(gateway)?.push(result)
+      }
+    }
+    const rows = gateways.map((gateway) => summarise(gateway, measured.get(gateway) ?? [], idle.get(gateway) ?? []))
+    console.table(
+      rows.map(({ idleMiB, loadedMiB, ...row }) => ({ ...row, idle: idleMiB.join(' + '), loaded: loadedMiB.join(' + ') })),
+    )
+    const load = 'GET of service echo with a token, on the second core'
+    saveResults('workers.json', {
+      setting: { node: process.version, cores: 2, load, connections: CONNECTIONS, seconds, rounds },
+      rows,
+    })
+  } finally {
+    for (const gateway of gateways) await gateway.stop()
   }
-  const rows = gateways.map((gateway) => summarise(gateway, rounds.get(gateway.workers) ?? [], idle.get(gateway.workers) ?? []))
-  console.table(
-    rows.map(({ idleMiB, loadedMiB, ...row }) => ({ ...row, idle: idleMiB.join(' + '), loaded: loadedMiB.join(' + ') })),
-  )
-  saveResults('workers.json', {
-    setting: {
-      node: process.version,
-      cores: 2,
-      load: 'GET of service echo with a token, on the second core',
-      connections: CONNECTIONS,
-      ...values,
-    },
-    rows,
-  })
-} finally {
-  for (const gateway of gateways) await gateway.stop()
 }
 
 async function run(gateway: Gateway, seconds: number): Promise<Round> {
