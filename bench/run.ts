@@ -17,6 +17,7 @@ import { benchRevocations, REVOCATION_NAMES } from './revocations.ts'
 import { benchSessions, SESSION_NAMES } from './sessions.ts'
 import { benchSlowClients, SLOW_CLIENTS_NAME } from './slow-clients.ts'
 import { benchUsernames, USERNAME_NAMES } from './usernames.ts'
+import { benchWorkers, WORKERS_NAME } from './workers.ts'
 
 interface Scenario {
   readonly title: string
@@ -84,7 +85,15 @@ const names = positionals.length === 0 ? Object.keys(SCENARIOS).filter(isName) :
 const ofSessions = positionals.length === 0 ? ['sessions'] : positionals.filter((name) => SESSION_NAMES.includes(name))
 const ofRevocations = positionals.length === 0 ? ['revocations'] : positionals.filter((name) => REVOCATION_NAMES.includes(name))
 const ofUsernames = positionals.length === 0 ? ['usernames'] : positionals.filter((name) => USERNAME_NAMES.includes(name))
-const groups = [...SESSION_NAMES, ...REVOCATION_NAMES, REPLICA_NAME, ...USERNAME_NAMES, OVERLOAD_NAME, SLOW_CLIENTS_NAME]
+const groups = [
+  ...SESSION_NAMES,
+  ...REVOCATION_NAMES,
+  REPLICA_NAME,
+  ...USERNAME_NAMES,
+  OVERLOAD_NAME,
+  SLOW_CLIENTS_NAME,
+  WORKERS_NAME,
+]
 const unknown = positionals.filter((name) => !isName(name) && !groups.includes(name))
 if (unknown.length > 0) {
   const known = [...Object.keys(SCENARIOS), ...groups]
@@ -97,6 +106,7 @@ if (unknown.length > 0) {
   if (positionals.length === 0 || positionals.includes(OVERLOAD_NAME)) await benchOverload()
   if (positionals.length === 0 || positionals.includes(SLOW_CLIENTS_NAME)) await benchSlowClients()
   if (ofRevocations.length > 0) await benchRevocations(ofRevocations, Number(values.rounds), seconds)
+  if (positionals.length === 0 || positionals.includes(WORKERS_NAME)) await benchWorkers(Number(values.rounds), seconds)
   if (ofUsernames.length > 0) await benchUsernames(ofUsernames, values.seconds === undefined ? undefined : seconds)
 }
 

@@ -21,7 +21,7 @@ import { findTenantCall } from './tenant-calls.ts'
 import type { ChangingCall, TenantCalls } from './tenant-calls.ts'
 
 export { readAskedRequest } from './asked-request.ts'
-export type { AdminFront, AdminFrontNeeds } from './front.ts'
+export type { AdminFront } from './front.ts'
 export { createAdminFront } from './front.ts'
 export type { AdminAnswer, AdminQuestion } from './question.ts'
 export { isReading, json, pathOf } from './question.ts'

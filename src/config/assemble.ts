@@ -35,12 +35,23 @@ export function assemble(draft: Draft, file: string, build: Build): Assembly {
   const accounts = buildAccountStorage(draft.storage.accounts, build)
   const routes = buildRoutes(
     draft.routes,
-    { tenants, issuers, upstreams, owned: identity.owned, bodyBytes: publicListener.limits.bodyBytes, tls: publicListener.tls, revocation },
+    {
+      tenants,
+      issuers,
+      upstreams,
+      owned: identity.owned,
+      bodyBytes: publicListener.limits.bodyBytes,
+      tls: publicListener.tls,
+      revocation,
+    },
     build,
   )
   const config = {
     file,
-    listeners: { public: withRedirectHosts(publicListener, hostsOf(tenants, routes)), admin: buildAdminListener(draft.listeners.admin, build) },
+    listeners: {
+      public: withRedirectHosts(publicListener, hostsOf(tenants, routes)),
+      admin: buildAdminListener(draft.listeners.admin, build),
+    },
     workers: draft.workers === 'auto' ? build.cores : draft.workers,
     reload: { watch: draft.reload.watch, intervalMs: draft.reload.interval },
     storage: { ...draft.storage, sessions, accounts, directory: build.resolve(draft.storage.directory) },

@@ -158,7 +158,15 @@ function buildTarget(path: Path, draft: RouteDraft, upstreams: readonly string[]
 }
 
 /** What only a request to an upstream has. */
-const UPSTREAM_KEYS: readonly Path[] = [['host'], ['websocket'], ['liveUntil'], ['timeouts', 'response'], ['timeouts', 'idle'], ['timeouts', 'request'], ['responseHeaders']]
+const UPSTREAM_KEYS: readonly Path[] = [
+  ['host'],
+  ['websocket'],
+  ['liveUntil'],
+  ['timeouts', 'response'],
+  ['timeouts', 'idle'],
+  ['timeouts', 'request'],
+  ['responseHeaders'],
+]
 /** What a service that says its own authentication leaves no room for. */
 const CALLER_KEYS = [
   'scopes',

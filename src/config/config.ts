@@ -6,7 +6,17 @@
  * @module
  */
 import { resolve } from 'node:path'
-import type { Auth, CorsRules, HeaderRules, NetworkRules, Priority, RateLimits, Route, SplitSide, WhenStale } from '../exchange/exchange.ts'
+import type {
+  Auth,
+  CorsRules,
+  HeaderRules,
+  NetworkRules,
+  Priority,
+  RateLimits,
+  Route,
+  SplitSide,
+  WhenStale,
+} from '../exchange/exchange.ts'
 import { describe, describePart } from './describe.ts'
 import type { FrontConfig } from './build-front.ts'
 import type { OverloadConfig } from './build-overload.ts'
@@ -23,7 +33,7 @@ export { isSame } from './describe.ts'
 export { restartRemarks } from './restart.ts'
 export { ConfigError, formatFault } from './faults.ts'
 export { listenerOfProcess } from './share.ts'
-export type { CertificateConfig, PublicTlsConfig } from './build-front.ts'
+export type { PublicTlsConfig } from './build-front.ts'
 export type { OverloadConfig } from './build-overload.ts'
 export type { ConfigNeeds, ConfigRemark } from './parse.ts'
 export type { SigningAlgorithm, TenantConfig } from './tenant-config.ts'

@@ -95,7 +95,9 @@ export const routes = mapping({
     ),
   clientCertificate: choice(['none', 'optional', 'required'])
     .prefault('none')
-    .describe('required: clients prove themselves by a certificate of tls.clientCa, and the upstream is told which. optional: if they have one.'),
+    .describe(
+      'required: clients prove themselves by a certificate of tls.clientCa, and the upstream is told which. optional: if they have one.',
+    ),
   paths: mapping({
     encodedSlash: choice(['reject', 'keep']).prefault('reject').describe('What happens to %2F in a path.'),
   }).prefault({}),

@@ -24,7 +24,9 @@ const publicListener = mapping({
   address: address().prefault('0.0.0.0:8080').describe('HOST:PORT to listen on. Port 0 takes any free port.'),
   origin: origin()
     .optional()
-    .describe('How clients reach the gateway; issuers and links are made from it. Default: http://localhost:PORT, with tls https://localhost:PORT.'),
+    .describe(
+      'How clients reach the gateway; issuers and links are made from it. Default: http://localhost:PORT, with tls https://localhost:PORT.',
+    ),
   ...front,
   trustedProxies: list(trustedNetwork()).prefault([]).describe('Networks (CIDR) whose X-Forwarded-* headers are believed.'),
   limits: mapping({

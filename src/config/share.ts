@@ -8,6 +8,10 @@ export function listenerOfProcess({ listeners, workers }: Config): PublicListene
   return {
     ...listeners.public,
     limits: { ...limits, connections: part(limits.connections) },
-    overload: { ...overload, maxRequests: part(overload.maxRequests) },
+    overload: {
+      ...overload,
+      maxRequests: part(overload.maxRequests),
+      badSignaturesPerMinute: part(overload.badSignaturesPerMinute),
+    },
   }
 }

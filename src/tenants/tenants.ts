@@ -156,11 +156,11 @@ export async function openTenants(needs: TenantsNeeds, tenants: ReadonlyMap<stri
     sign: async (tenant, claims, typ) => of(tenant).signer().sign(claims, typ),
     publicKeys: (tenant) => of(tenant).published().publicKeys,
     jwks: (tenant) => of(tenant).published().jwks,
-    mintRefreshToken: (...token) => held.refreshTokens.mint(...token),
-    readRefreshToken: (...token) => held.refreshTokens.read(...token),
+    mintRefreshToken: (tenant, ...token) => knowing(tenant).refreshTokens.mint(tenant, ...token),
+    readRefreshToken: (tenant, token) => knowing(tenant).refreshTokens.read(tenant, token),
     deviceTokens: {
-      mint: (...token) => held.deviceTokens.mint(...token),
-      read: (...token) => held.deviceTokens.read(...token),
+      mint: (tenant, token) => knowing(tenant).deviceTokens.mint(tenant, token),
+      read: (tenant, token) => knowing(tenant).deviceTokens.read(tenant, token),
     },
     passport: createPassport(passports),
     keys: createTenantKeys(needs, of),
@@ -204,6 +204,11 @@ export async function openTenants(needs: TenantsNeeds, tenants: ReadonlyMap<stri
     const owner = held.owners.get(tenant)
     if (owner === undefined) throw new Problem('tenant_not_found')
     return owner
+  }
+
+  function knowing(tenant: string): Held {
+    of(tenant)
+    return held
   }
 
   function tell(tenant: string): void {

@@ -20,7 +20,7 @@ describe('the admin listener of several workers', { timeout: 60_000 }, () => {
 
   const ask = async (method: string, path: string, host: string, fields = ''): Promise<string> => {
     const text = await sendRaw(port, `${method} ${path} HTTP/1.1\r\nHost: ${host}\r\n${fields}Connection: close\r\n\r\n`, 10_000)
-    return String(text).split('\r\n', 1)[0] ?? ''
+    return text.split('\r\n', 1)[0] ?? ''
   }
 
   it.each(PATHS)('answers a web page that found it by a name of its own with 403 (DNS rebinding): %s', async (path) => {

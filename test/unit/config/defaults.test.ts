@@ -31,6 +31,7 @@ describe('what is not said', () => {
         migrate: true,
       },
       masterKeys: [],
+      rateLimits: { entries: 131_072, timeoutMs: 50 },
       tenants: {
         default: {
           id: 'default',

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { isOriginAllowed, type CorsRules } from '../../../src/exchange/exchange.ts'
 
@@ -68,6 +69,44 @@ describe('what only looks like an origin that may call', () => {
   ])('%j is none', (origin) => {
     expect(isOriginAllowed(RULES, origin)).toBe(false)
   })
+})
+
+it('takes nothing that a URL parser reads as another host than the one that is allowed', () => {
+  const piece = fc.constantFrom(
+    'https://',
+    'http://',
+    'app',
+    'a',
+    '.',
+    '..',
+    '-',
+    '_',
+    'example.org',
+    'example.com',
+    '.example.net',
+    ':8443',
+    ':443',
+    '/',
+    '@',
+    '#',
+    '?',
+    '\\',
+    '%2e',
+    'evil.test',
+    ' ',
+    'A',
+  )
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 8 }), (pieces) => {
+      const origin = pieces.join('')
+      if (!isOriginAllowed(RULES, origin)) return
+      const { hostname, port } = new URL(origin)
+      const named =
+        RULES.origins.has(origin) || hostname.endsWith('.example.org') || (hostname.endsWith('.example.net') && port === '8443')
+      expect([origin, new URL(origin).origin, named]).toEqual([origin, origin, true])
+    }),
+    { numRuns: 20_000 },
+  )
 })
 
 it('takes every origin where the route says every one', () => {

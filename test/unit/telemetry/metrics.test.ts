@@ -18,6 +18,8 @@ const NAMES = [
   'gatehouse_revocation_lag_seconds histogram',
   'gatehouse_revocation_restored_total counter',
   'gatehouse_breaker_state gauge',
+  'gatehouse_certificate_expiry_timestamp_seconds gauge',
+  'gatehouse_certificates_last_reload_success gauge',
   'gatehouse_rate_limited_total counter',
   'gatehouse_rate_limit_checks_total counter',
   'gatehouse_redis_up gauge',
