@@ -134,7 +134,9 @@ async function openRemote(needs: StoresNeeds, config: RemoteConfig): Promise<Ses
   const published = new Map<string, string>()
   const returns = new Set<() => void>()
   const { nowSeconds, copyKept } = needs
-  const copy = copyKept && createDiskCopy({ nowSeconds, schedule, keysKept: copyKept, readsOnly: needs.copyReadsOnly === true }, config.directory)
+  const copy =
+    copyKept &&
+    createDiskCopy({ nowSeconds, schedule, keysKept: copyKept, readsOnly: needs.copyReadsOnly === true }, config.directory)
   const away = (await copy?.isUsable()) === true ? 'wait' : 'refuse'
   // Read when it is asked for: its client takes 20 MB.
   const { openRedis } = await import('./storage/redis/redis.ts')

@@ -31,7 +31,7 @@ import type { TrustedIssuer } from './trust.ts'
 import { findSigner } from './verifier.ts'
 
 export { createJwtVerifier } from './jwt-verifier.ts'
-export type { AuthenticatorEvents, AuthenticatorNeeds, PublicJwk, VerificationEffort } from './needs.ts'
+export type { AuthenticatorEvents, AuthenticatorNeeds, PublicJwk } from './needs.ts'
 
 export interface Authenticator {
   /**

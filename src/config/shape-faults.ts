@@ -85,7 +85,7 @@ function keysAt(path: Path): ReadonlyMap<string, unknown> {
   let schema: unknown = gatewaySchema
   for (const step of path) {
     const inner = unwrap(schema)
-    if (inner instanceof z.ZodObject) schema = typeof step === 'number' ? inner : mappingIn(inner)?.get(String(step))
+    if (inner instanceof z.ZodObject) schema = typeof step === 'number' ? inner : mappingIn(inner)?.get(step)
     else if (inner instanceof z.ZodRecord) schema = inner.valueType
     else if (inner instanceof z.ZodArray) schema = inner.element
   }

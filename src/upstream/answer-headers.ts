@@ -22,6 +22,11 @@ const NOT_PASSED_ON: ReadonlySet<string> = new Set([
   'content-length',
   'proxy-authenticate',
   'x-request-id',
+  // What a reader that takes any sign for a hyphen would take for framing.
+  'content_length',
+  'content.length',
+  'transfer_encoding',
+  'transfer.encoding',
 ])
 /** RFC 9110 §6.5.1: fields that must not stand in a trailer: routing, authentication, control, what the body is. */
 const NOT_IN_TRAILERS: ReadonlySet<string> = new Set(

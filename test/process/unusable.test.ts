@@ -77,7 +77,7 @@ interface Places {
 
 function start(folder: string, { host = '127.0.0.1', port = 0, adminPort = 0 }: Places = {}): Promise<Output> {
   const file = join(folder, 'other.yaml')
-  const listeners = `listeners: { public: { address: '${host}:${port}', origin: 'http://gateway.test' }, admin: { address: '127.0.0.1:${adminPort}' } }`
+  const listeners = `listeners: { public: { address: '${host}:${port}', origin: 'https://gateway.test' }, admin: { address: '127.0.0.1:${adminPort}' } }`
   writeFileSync(file, `${listeners}\nstorage: { directory: ./data }\nroutes: []\n`)
   return gatehouse(['start', '--config', file])
 }

@@ -63,7 +63,14 @@ describe('what is not said', () => {
       reload: { watch: true, intervalMs: 1000 },
       tokenCache: { entries: 20000, lifetimeMs: 3600000 },
       identity: {
-        headers: { user: 'x-user-id', tenant: 'x-tenant-id', scopes: 'x-scopes', session: 'x-session-id', token: 'x-token-id', certificate: 'x-client-subject' },
+        headers: {
+          user: 'x-user-id',
+          tenant: 'x-tenant-id',
+          scopes: 'x-scopes',
+          session: 'x-session-id',
+          token: 'x-token-id',
+          certificate: 'x-client-subject',
+        },
         passport: { header: 'x-gatehouse-identity', lifetimeSeconds: 60 },
       },
       upstreams: {},

@@ -184,7 +184,10 @@ routes: [{ name: r, match: { path: /a, headers: { x-api-key: "\${TOKEN}" } }, au
       masterKeys: ['[redacted]'],
       issuers: { legacy: { keys: { kind: 'secrets', secrets: ['[redacted]'] } } },
       upstreams: {
-        u: { targets: [{ url: 'https://u/', weight: 1 }], tls: { verify: true, certificate: '-----BEGIN CERTIFICATE-----', key: '[redacted]' } },
+        u: {
+          targets: [{ url: 'https://u/', weight: 1 }],
+          tls: { verify: true, certificate: '-----BEGIN CERTIFICATE-----', key: '[redacted]' },
+        },
       },
       routes: [
         {

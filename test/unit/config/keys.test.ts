@@ -10,8 +10,7 @@ const LATER: readonly (readonly [string, string])[] = [
   ['telemetry: { §traces: }', 'telemetry.traces'],
 ]
 
-const LATER_VALUES: readonly (readonly [string, string])[] = [
-]
+const LATER_VALUES: readonly (readonly [string, string])[] = []
 
 const UNKNOWN: readonly (readonly [string, string])[] = [
   ['§rotues: []', 'rotues: unknown key, did you mean routes?'],

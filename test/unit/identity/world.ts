@@ -3,7 +3,14 @@ import { ANONYMOUS, type Admitted, type Identified, type Route } from '../../../
 import { createIdentity, type Identity } from '../../../src/identity/identity.ts'
 
 export const IDENTITY: IdentityConfig = {
-  headers: { user: 'x-user-id', tenant: 'x-tenant-id', scopes: 'x-scopes', session: 'x-session-id', token: 'x-token-id', certificate: 'x-client-subject' },
+  headers: {
+    user: 'x-user-id',
+    tenant: 'x-tenant-id',
+    scopes: 'x-scopes',
+    session: 'x-session-id',
+    token: 'x-token-id',
+    certificate: 'x-client-subject',
+  },
   passport: { header: 'x-gatehouse-identity', lifetimeSeconds: 60 },
 }
 
