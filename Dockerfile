@@ -10,7 +10,7 @@ COPY package.json package-lock.json ./
 RUN npm install --omit=dev --no-save --no-audit --no-fund --ignore-scripts
 
 FROM node:26-slim
-ENV NODE_ENV=production
+ENV NODE_ENV=production GATEHOUSE_CONFIG=/etc/gatehouse/gateway.yaml
 WORKDIR /opt/gatehouse
 COPY --from=packages /opt/gatehouse/node_modules ./node_modules
 COPY package.json LICENSE ./

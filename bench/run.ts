@@ -16,6 +16,7 @@ import { benchReplica, REPLICA_NAME } from './replica.ts'
 import { benchRevocations, REVOCATION_NAMES } from './revocations.ts'
 import { benchSessions, SESSION_NAMES } from './sessions.ts'
 import { benchSlowClients, SLOW_CLIENTS_NAME } from './slow-clients.ts'
+import { benchSoak, SOAK_NAME } from './soak.ts'
 import { benchUsernames, USERNAME_NAMES } from './usernames.ts'
 import { benchWorkers, WORKERS_NAME } from './workers.ts'
 
@@ -92,6 +93,7 @@ const groups = [
   ...USERNAME_NAMES,
   OVERLOAD_NAME,
   SLOW_CLIENTS_NAME,
+  SOAK_NAME,
   WORKERS_NAME,
 ]
 const unknown = positionals.filter((name) => !isName(name) && !groups.includes(name))
@@ -107,6 +109,8 @@ if (unknown.length > 0) {
   if (positionals.length === 0 || positionals.includes(SLOW_CLIENTS_NAME)) await benchSlowClients()
   if (ofRevocations.length > 0) await benchRevocations(ofRevocations, Number(values.rounds), seconds)
   if (positionals.length === 0 || positionals.includes(WORKERS_NAME)) await benchWorkers(Number(values.rounds), seconds)
+  // Ten minutes are not part of everything.
+  if (positionals.includes(SOAK_NAME)) await benchSoak(Number(values.seconds ?? 600))
   if (ofUsernames.length > 0) await benchUsernames(ofUsernames, values.seconds === undefined ? undefined : seconds)
 }
 

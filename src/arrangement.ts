@@ -82,6 +82,7 @@ export async function arrange(foundation: Foundation, config: Config, before?: A
   const cors = createCors()
   const upstreams = openUpstreams(foundation, config, before)
   const identity = identityOf(foundation, config, before)
+  const split = createSplit(router.routes)
   const arrivals = createArrivals({ requestId: randomUUID, monotonicMs, doubtful: foundation.doubtful }, config.listeners.public)
   const occupancy = createOccupancy(telemetry)
   const rooms = {
@@ -94,14 +95,14 @@ export async function arrange(foundation: Foundation, config: Config, before?: A
     policy: createPolicy(tenantOfHost(config), () => world.nowMs() / 1000),
     quota: foundation.quota,
     replay: createReplay(stores.used, () => world.nowMs() / 1000),
-    targets: createTargets({ cors, split: createSplit(router.routes), identity, upstreams, services: builtIns.services }),
+    targets: createTargets({ cors, split, identity, upstreams, services: builtIns.services }),
     overload: foundation.overload,
     telemetry: occupancy,
   }
   // What is made here outlives the arrangement before, and must not hold it.
   const areNewNames = usernames !== before?.usernames
   const pipeline = createPipeline(rooms)
-  const explain = explainBy(foundation, config, rooms)
+  const explain = explainBy(foundation, config, { ...rooms, split })
   const made = { config, router, pipeline, explain, authenticator, upstreams, usernames, builtIns, identity }
   return { ...made, knows, start, enter: authenticator.enter, leave, empty: occupancy.empty, close }
 

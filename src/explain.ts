@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Arrived, Identified, Principal, RequestMessage, Route, Routed } from './exchange/exchange.ts'
+import type { Admitted, Arrived, Identified, Principal, RequestMessage, Route, Routed } from './exchange/exchange.ts'
 import { createWalk, type Rooms, type Steps } from './pipeline.ts'
 import { Problem } from './problem/problem.ts'
 
@@ -50,6 +50,8 @@ export interface Step {
 
 export interface ExplainRooms extends Steps {
   readonly listener: Pick<Rooms['listener'], 'read'>
+  /** Which upstream of several it would be. */
+  readonly split: { choose(exchange: Admitted): Admitted }
 }
 
 export function createExplain(rooms: ExplainRooms): (question: Question) => Promise<Explanation> {
@@ -62,8 +64,14 @@ export function createExplain(rooms: ExplainRooms): (question: Question) => Prom
         if (fault !== undefined) throw fault
         return `${arrived.method} ${arrived.host}${withoutQuery(arrived.target)} from ${arrived.client}`
       })
-      const { route, forwardPath } = await createWalk(written(rooms, steps))(arrived, record, rooms.overload.place())
-      note(steps, 'targets', targetOf(route), () => `would get ${forwardPath}`)
+      const admitted = await createWalk(written(rooms, steps))(arrived, record, rooms.overload.place())
+      const { route, forwardPath } = admitted
+      note(
+        steps,
+        'targets',
+        targetOf(route),
+        () => `${sideOf(route, rooms.split.choose(admitted).route)}would get ${forwardPath}`,
+      )
       return { decision: 'allow', status: 200, route: route.name, steps }
     } catch (error) {
       const { status, error: code } = Problem.from(error)
@@ -226,7 +234,13 @@ function policyOf(route: Route): string {
 function targetOf({ target }: Route): string {
   if (target.kind === 'upstream') return `upstream ${target.upstream}`
   if (target.kind === 'service') return `service ${target.service}, endpoint ${target.endpoint}`
+  if (target.kind === 'split') return `split: ${target.sides.map(({ upstream, weight }) => `${upstream} ${weight}`).join(', ')}`
   return target.kind
+}
+
+/** `upstream NAME `, where the route is split. */
+function sideOf(route: Route, chosen: Route): string {
+  return route.target.kind === 'split' ? `${targetOf(chosen)} ` : ''
 }
 
 /** Who it is, and nothing that could be used as the token. */

@@ -1,46 +1,42 @@
 /**
- * Loaded into a gateway that is watched for hours (`--import`): on SIGUSR2 it collects garbage and writes what is left, as JSON,
- * to the file that SOAK_INSIDE names. What the process tells from outside, memory and descriptors, shows no timer.
+ * Loaded into a gateway that is watched for long (`--import`): on SIGUSR2 it collects garbage and writes what is left, as JSON, to
+ * the file that SOAK_INSIDE names. What a process shows from outside, memory and descriptors, tells nothing of timers.
  */
 import { renameSync, writeFileSync } from 'node:fs'
 import { Server, Socket } from 'node:net'
 import { queryObjects } from 'node:v8'
 
+/** What is alive after a collection, whether or not it keeps the process. */
 export interface Inside {
-  /** Counts up from 1. */
-  readonly turn: number
   readonly timers: number
   readonly sockets: number
   readonly servers: number
   readonly promises: number
-  readonly heapBytes: number
+  readonly heapMiB: number
   /** Outside the heap, array buffers included. */
-  readonly externalBytes: number
+  readonly externalMiB: number
 }
 
+const MIB = 1024 ** 2
 const file = process.env['SOAK_INSIDE']
-const first = setTimeout(() => undefined, 0)
-const Timer = first.constructor
-let turn = 0
-// The process that is started anew with other flags would not survive the signal until it listens.
-if (file !== undefined) process.on('SIGUSR2', () => writeInside(file))
+const Timer = setTimeout(() => undefined, 0).constructor
+if (file !== undefined) process.on('SIGUSR2', () => void writeInside(file))
 
-function writeInside(file: string): void {
-  turn += 1
+async function writeInside(file: string): Promise<void> {
   const inside: Inside = {
-    turn,
-    timers: count(Timer),
-    sockets: count(Socket),
-    servers: count(Server),
-    promises: count(Promise),
-    heapBytes: process.memoryUsage().heapUsed,
-    externalBytes: process.memoryUsage().external,
+    timers: await count(Timer),
+    sockets: await count(Socket),
+    servers: await count(Server),
+    promises: await count(Promise),
+    heapMiB: process.memoryUsage().heapUsed / MIB,
+    externalMiB: process.memoryUsage().external / MIB,
   }
   writeFileSync(`${file}.new`, JSON.stringify(inside))
   renameSync(`${file}.new`, file)
 }
 
-/** All that live, those that hold up nothing included. Collects garbage first. */
-function count(of: Function): number {
-  return queryObjects(of, { format: 'count' })
+/** Each one stops everything for a second: for moments without load. */
+async function count(kind: Function): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  return queryObjects(kind, { format: 'count' })
 }

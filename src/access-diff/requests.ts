@@ -1,4 +1,4 @@
-import type { Config, RouteConfig } from '../config/config.ts'
+import { headersInWords, type Config, type RouteConfig } from '../config/config.ts'
 import type { Arrived, Route } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
 import { createRouter, type Router } from '../router/router.ts'
@@ -135,7 +135,7 @@ function routeOf(router: Router, request: Arrived): Route | undefined {
 /** `GET,POST api.example.com/orders/* [x-beta: 1]`. */
 function whereOf({ host, path, headers }: Place, methods: readonly string[], all: readonly string[]): string {
   const some = methods.length === all.length ? 'any method' : methods.join(',')
-  return `${some} ${host}${path}${headers.map(([name, value]) => ` [${name}: ${value}]`).join('')}`
+  return `${some} ${host}${path}${headersInWords(headers)}`
 }
 
 type Compare = (before: Route | undefined, after: Route | undefined) => readonly Difference[]

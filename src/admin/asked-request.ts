@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { Problem, type FieldFault } from '../problem/problem.ts'
 
 /** A request that an operator asks about. */
@@ -35,6 +36,8 @@ export function readAskedRequest(body: Readonly<Record<string, unknown>>): Asked
   }
   const place = placeOf(texts.get('url') ?? '')
   if (place === undefined) faults.push({ field: 'url', message: 'must be a URL, or a path' })
+  const ip = texts.get('ip') ?? '127.0.0.1'
+  if (isIP(ip) === 0) faults.push({ field: 'ip', message: 'must be an IP address' })
   const headers = fieldsOf(body['headers'] ?? {})
   if (headers === undefined) faults.push({ field: 'headers', message: 'must be texts by name' })
   if (faults.length > 0 || place === undefined || headers === undefined) throw new Problem('invalid_request', { fields: faults })
@@ -44,7 +47,7 @@ export function readAskedRequest(body: Readonly<Record<string, unknown>>): Asked
     method: (texts.get('method') ?? 'GET').toUpperCase(),
     headers,
     ...(token !== undefined && { token }),
-    ip: texts.get('ip') ?? '127.0.0.1',
+    ip,
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Config } from '../config/config.ts'
+import { headersInWords, type Config } from '../config/config.ts'
 import type { RateLimit, Route } from '../exchange/exchange.ts'
 import { callerOf, routesOf } from '../gateway.ts'
 import type { EndpointCaller } from '../gateway.ts'
@@ -21,7 +21,7 @@ function cells(row: Row): string[] {
 
 /** Whether anyone may use a route, without a proof to the router or to the endpoint itself. */
 export function isPublic(route: Route): boolean {
-  return route.auth === 'public' && callerOf(route) === undefined
+  return route.auth === 'public' && callerOf(route) === undefined && route.clientCertificate !== 'required'
 }
 
 const HEADINGS = ['', 'ROUTE', 'MATCHES', 'AUTHENTICATION', 'TARGET']
@@ -40,11 +40,10 @@ function describe(route: Route): Row {
   const { match } = route
   const methods = match.methods.length === 0 ? 'any method' : match.methods.join(',')
   const hosts = match.hosts.length === 0 ? '' : `${match.hosts.join(',')} `
-  const headers = [...match.headers].map(([name, value]) => ` [${name}: ${value}]`).join('')
   return {
     mark: isPublic(route) ? 'PUBLIC' : '',
     name: route.name,
-    match: `${methods} ${hosts}${match.path}${headers}`,
+    match: `${methods} ${hosts}${match.path}${headersInWords(match.headers)}`,
     authentication: authentication(route),
     target: targetOf(route),
     ...(route.rateLimit !== undefined && { limits: route.rateLimit.limits.map(limitInWords).join(', ') }),
@@ -81,7 +80,11 @@ function percent(share: number): string {
 
 function authentication(route: Route): string {
   const caller = callerOf(route)
-  if (route.auth === 'public') return `${caller === undefined ? 'none: anyone' : CALLERS[caller]}${networks(route)}`
+  const certificate = route.clientCertificate === 'required' ? ['a client certificate'] : []
+  if (route.auth === 'public') {
+    const proofs = [...(caller === undefined ? [] : [CALLERS[caller]]), ...certificate]
+    return `${proofs.join(' and ') || 'none: anyone'}${networks(route)}`
+  }
   const conditions = [
     route.issuers === undefined ? '' : `from ${list(route.issuers)}`,
     route.tenants === undefined ? '' : `of tenant ${list(route.tenants)}`,
@@ -90,6 +93,7 @@ function authentication(route: Route): string {
     route.maxAuthAgeSeconds === undefined ? '' : `from a login not older than ${route.maxAuthAgeSeconds}s`,
     route.replay === 'once' ? 'that was not used before' : '',
     staleness(route),
+    ...certificate.map((proof) => `and ${proof}`),
   ]
   return `${[whoOf(route, caller), ...conditions.filter((condition) => condition !== '')].join(' ')}${networks(route)}`
 }

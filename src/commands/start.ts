@@ -136,7 +136,7 @@ interface Addresses {
 }
 
 function greeting(config: Config, addresses: Addresses): string {
-  const url = `http://localhost:${addresses.public.port}`
+  const url = `${config.listeners.public.tls === undefined ? 'http' : 'https'}://localhost:${addresses.public.port}`
   const admin = `http://${addresses.admin.host}:${addresses.admin.port}`
   return `
   gatehouse is ready at ${url} (metrics and health at ${admin})

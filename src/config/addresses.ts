@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { readNetwork } from '../exchange/exchange.ts'
 import { isLoopback, TOKEN } from './names.ts'
 import { text } from './scalars.ts'
 import type { Reading } from './scalars.ts'
@@ -83,6 +84,9 @@ export function trustedNetwork() {
       const family = isIP(ip)
       if (family === 0 || Number(bits) > (family === 4 ? 32 : 128)) return undefined
       if (Number(bits) === 0) return { fault: 'must not be every address: name the networks of your proxies' }
+      // A mistake in the prefix or in the address: who is trusted must not be guessed.
+      if (readNetwork(value) === undefined)
+        return { fault: 'must be the first address of its network: it has bits behind the prefix' }
       return { value }
     },
   )

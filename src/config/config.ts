@@ -29,7 +29,7 @@ import type { IssuerConfig } from './issuer-config.ts'
 import type { TenantConfig } from './tenant-config.ts'
 import type { UpstreamConfig } from './upstream-config.ts'
 
-export { isSame } from './describe.ts'
+export { headersInWords, isSame } from './describe.ts'
 export { restartRemarks } from './restart.ts'
 export { ConfigError, formatFault } from './faults.ts'
 export { listenerOfProcess } from './share.ts'

@@ -24,6 +24,13 @@ export function describePart(key: keyof Config, value: unknown): unknown {
   return plain(value, [key], redacted)
 }
 
+/** Headers that a route asks for, for people to read: ` [x-beta: 1]` for each, without what is probably a secret. */
+export function headersInWords(headers: Iterable<readonly [name: string, value: string]>): string {
+  let text = ''
+  for (const [name, value] of headers) text += ` [${name}: ${SECRET_HEADER.test(name) ? redacted() : value}]`
+  return text
+}
+
 /** Whether two parts of configurations say the same. */
 export function isSame(one: unknown, other: unknown): boolean {
   return isDeepStrictEqual(one, other)

@@ -10,6 +10,8 @@ export interface Connection {
   readonly encrypted?: boolean
   /** Address of the other end, where a trusted proxy said it before the first octet (PROXY protocol). */
   readonly proxiedFrom?: string
+  /** A trusted proxy has said that it speaks for itself, or did not say for whom: what comes is not believed to be its word. */
+  readonly isUnsaid?: true
   /** Absent: the client showed none that our authorities vouch for. */
   readonly clientCertificate?: ClientCertificate
 }

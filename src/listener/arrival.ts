@@ -78,7 +78,7 @@ export function createArrivals(needs: ArrivalNeeds, config: PublicListenerConfig
     }
     const fault = connection.ambiguous ? refused('it came behind one that is') : findFault(req, facts, host)
     // The parser loses what stands behind an upgrade that is ignored, up to the end of the packet.
-    const spreads = fault?.facts.headers === CLOSING || (facts.upgrade && !arrived.upgrade)
+    const spreads = fault?.facts.headers === CLOSING || (facts.upgrade && !arrived.upgrade) || isLastAllTheSame(req)
     if (spreads && req.framed === undefined) {
       connection.ambiguous = true
       needs.doubtful?.add(req.socket)
@@ -219,6 +219,14 @@ function clientBehind(raw: readonly string[], peer: string, addresses: ClientAdd
 /** Whether the parser should hand over the socket: only for a WebSocket; any other upgrade is ignored (RFC 9110 §7.8). */
 export function isWebSocketUpgrade(req: IncomingMessage): boolean {
   return req.method === 'GET' && req.httpVersion === '1.1' && req.headers.upgrade?.toLowerCase() === 'websocket'
+}
+
+/**
+ * Whether nothing behind the request is read although it says `keep-alive`: `close` counts before it (RFC 9112 §9.3), and of HTTP/1.0
+ * the parser has it the other way round.
+ */
+export function isLastAllTheSame(req: Pick<RequestMessage, 'httpVersion' | 'headers'>): boolean {
+  return req.httpVersion === '1.0' && String(req.headers['connection'] ?? '').toLowerCase().includes('close')
 }
 
 /** Whether the handshake is one of RFC 6455 §4.2.1. */

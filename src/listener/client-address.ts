@@ -11,7 +11,7 @@ interface Peer {
 
 export interface ClientAddresses {
   ofSocket(socket: Connection): Peer
-  /** The nearest address of a chain of `X-Forwarded-For` that is not a trusted proxy itself. */
+  /** The nearest address of a chain of `X-Forwarded-For` that is not a trusted proxy itself; `unknown` where it is no address. */
   behind(chain: readonly string[], peer: string): string
 }
 
@@ -21,12 +21,12 @@ export interface ClientAddresses {
  * @param doubtful Connections that are known as ambiguous from an earlier configuration.
  */
 export function createClientAddresses(trustedProxies: readonly string[], doubtful?: WeakSet<Connection>): ClientAddresses {
-  const trusted = new BlockList()
+  const proxies = new BlockList()
   for (const cidr of trustedProxies) {
     const [address = '', bits = ''] = cidr.split('/')
     const family = isIPv6(address) ? 'ipv6' : 'ipv4'
-    if (bits === '') trusted.addAddress(address, family)
-    else trusted.addSubnet(address, Number(bits), family)
+    if (bits === '') proxies.addAddress(address, family)
+    else proxies.addSubnet(address, Number(bits), family)
   }
   const peers = new WeakMap<Connection, Peer>()
   return { ofSocket, behind }
@@ -35,7 +35,8 @@ export function createClientAddresses(trustedProxies: readonly string[], doubtfu
     const known = peers.get(socket)
     if (known !== undefined) return known
     const peer = addressOf(socket)
-    const fresh = { peer, trusted: isTrusted(peer), ambiguous: doubtful?.has(socket) === true }
+    const trusted = socket.isUnsaid !== true && isTrusted(peer)
+    const fresh = { peer, trusted, ambiguous: doubtful?.has(socket) === true }
     peers.set(socket, fresh)
     return fresh
   }
@@ -43,8 +44,12 @@ export function createClientAddresses(trustedProxies: readonly string[], doubtfu
   function behind(chain: readonly string[], peer: string): string {
     let nearest = peer
     for (let index = chain.length - 1; index >= 0; index -= 1) {
-      const address = plain((chain[index] ?? '').trim())
-      if (isIP(address) === 0) return nearest
+      const written = (chain[index] ?? '').trim()
+      // RFC 9110 §5.6.1: what is empty is nothing.
+      if (written === '') continue
+      const address = plain(withoutPort(written))
+      // Whoever it is, it is not the proxy that says so.
+      if (isIP(address) === 0) return UNKNOWN
       nearest = address
       if (!isTrusted(address)) return nearest
     }
@@ -52,9 +57,19 @@ export function createClientAddresses(trustedProxies: readonly string[], doubtfu
   }
 
   function isTrusted(address: string): boolean {
-    return trustedProxies.length > 0 && isIP(address) !== 0 && trusted.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+    return trustedProxies.length > 0 && isIP(address) !== 0 && proxies.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
   }
 }
+
+/** Some proxies write the port of the client behind its address. */
+function withoutPort(text: string): string {
+  return BRACKETED.exec(text)?.[1] ?? WITH_PORT.exec(text)?.[1] ?? text
+}
+
+const BRACKETED = /^\[([0-9A-Fa-f:.]{2,45})\](?::[0-9]{1,5})?$/
+const WITH_PORT = /^([0-9.]{7,15}):[0-9]{1,5}$/
+/** RFC 7239 §6.2. */
+const UNKNOWN = 'unknown'
 
 /** Address of the other end: what a trusted proxy said of it, else what the system says. */
 export function addressOf(socket: Connection): string {

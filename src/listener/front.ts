@@ -1,9 +1,10 @@
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls'
 import type { PublicListenerConfig, PublicTlsConfig } from '../config/config.ts'
-import type { ClientCertificate } from '../exchange/exchange.ts'
+import type { ClientCertificate, Connection } from '../exchange/exchange.ts'
 import { createCertificates, type CertificateNeeds, type Certificates } from './certificates.ts'
 import { createClientAddresses } from './client-address.ts'
+import { createAnchors } from './client-anchors.ts'
 import { certificateOf } from './client-certificate.ts'
 import { takeProxyHeader } from './proxy-protocol.ts'
 
@@ -85,7 +86,8 @@ export function createEntrance(
       return
     }
     takeProxyHeader(socket, timeout, (source) => {
-      if (source !== undefined) Object.assign(socket, { proxiedFrom: source })
+      // Whatever else comes over it, nobody has said that a proxy wrote it.
+      Object.assign(socket, source === undefined ? { isUnsaid: true } : { proxiedFrom: source })
       enter(socket)
     })
   })
@@ -110,6 +112,7 @@ function createSecure(
 ): Secure {
   const certificates = createCertificates(needs, tls)
   const asks = tls.clientCa !== undefined
+  const anchors = createAnchors(tls.clientCa?.certificates)
   const arriving = new Map<string, Arriving>()
   let handshakeMs = config.timeouts.headersMs
   const server = createTlsServer({
@@ -120,13 +123,17 @@ function createSecure(
     // Which routes need a certificate is known when there is a request.
     rejectUnauthorized: false,
   })
-  const serve = (): void => server.setSecureContext(certificates.first())
+  const serve = (): void => {
+    const options = certificates.first()
+    server.setSecureContext(options)
+    anchors.use(options.ca)
+  }
   certificates.watch(serve)
-  server.prependListener('connection', (socket: Socket & { readonly proxiedFrom?: string }) => {
+  server.prependListener('connection', (socket: Socket & Said) => {
     const end = endOf(socket)
     // The library's own time-out begins anew with every octet.
     const cancel = needs.schedule(handshakeMs, () => socket.destroy())
-    arriving.set(end, { proxiedFrom: socket.proxiedFrom, cancel })
+    arriving.set(end, { said: saidOf(socket), cancel })
     socket.on('close', () => {
       cancel()
       arriving.delete(end)
@@ -136,8 +143,15 @@ function createSecure(
   server.on('secureConnection', (socket: TlsSocket) => {
     socket.on('error', ignore)
     const known = arriving.get(endOf(socket))
-    known?.cancel()
-    mark(socket, { proxiedFrom: known?.proxiedFrom, clientCertificate: asks ? certificateOf(socket) : undefined })
+    // Nobody knows any more who the client is.
+    if (known === undefined) {
+      socket.destroy()
+      return
+    }
+    known.cancel()
+    const clientCertificate = asks ? certificateOf(socket) : undefined
+    if (clientCertificate !== undefined) anchors.note(socket)
+    mark(socket, { ...known.said, ...(clientCertificate === undefined ? {} : { clientCertificate }) })
     if (socket.alpnProtocol === 'h2') ways.http2(socket)
     else ways.http1(socket)
   })
@@ -156,24 +170,30 @@ function createSecure(
   }
 }
 
+/** What the PROXY header of a connection has said. */
+type Said = Pick<Connection, 'proxiedFrom' | 'isUnsaid'>
+
 /** A connection whose handshake is not done. */
 interface Arriving {
-  readonly proxiedFrom: string | undefined
+  readonly said: Said
   cancel(): void
 }
 
-/** Puts down beside the connection what is known of it; what is not is left out. */
-function mark(
-  socket: TlsSocket,
-  facts: { readonly proxiedFrom: string | undefined; readonly clientCertificate: ClientCertificate | undefined },
-): void {
-  if (facts.proxiedFrom !== undefined) Object.assign(socket, { proxiedFrom: facts.proxiedFrom })
-  if (facts.clientCertificate !== undefined) Object.assign(socket, { clientCertificate: facts.clientCertificate })
+function saidOf({ proxiedFrom, isUnsaid }: Said): Said {
+  return { ...(proxiedFrom === undefined ? {} : { proxiedFrom }), ...(isUnsaid === undefined ? {} : { isUnsaid }) }
 }
 
-/** The other end of a connection, by which its TLS finds back to it: there is one of it at a time. */
+/** Puts down beside the connection what is known of it; what is not is left out. */
+function mark(socket: TlsSocket, facts: Said & { readonly clientCertificate?: ClientCertificate }): void {
+  Object.assign(socket, facts)
+}
+
+/**
+ * Both ends of a connection, by which its TLS finds back to it: there is one of it at a time. The other end alone is not enough:
+ * from one port a load balancer may be connected to several addresses of ours.
+ */
 function endOf(socket: Socket): string {
-  return `${socket.remoteAddress} ${socket.remotePort}`
+  return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`
 }
 
 /** Unheard, an error of a connection would end the process; who uses the connection hears of its end. */

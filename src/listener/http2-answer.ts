@@ -24,6 +24,7 @@ export function createHttp2Answer(stream: ServerHttp2Stream, req: RequestMessage
   let head: string[] | undefined
   let state: 'open' | 'written' | 'sent' | 'ended' = 'open'
   let bodyless = req.method === 'HEAD'
+  /** Without a prototype: upstreams may name a field like what every object has. */
   let trailers: Record<string, string[]> | undefined
   stream.on('wantTrailers', () => stream.sendTrailers(trailers ?? {}))
   return {
@@ -102,7 +103,8 @@ export function createHttp2Answer(stream: ServerHttp2Stream, req: RequestMessage
   }
 
   function writeInformation(status: number, fields: string[]): void {
-    const given: Record<string, string | string[]> = { ':status': String(status) }
+    const given: Record<string, string | string[]> = Object.create(null)
+    given[':status'] = String(status)
     const pairs = flat(fields)
     for (let index = 0; index < pairs.length; index += 2) {
       const name = pairs[index] ?? ''
@@ -117,10 +119,11 @@ export function createHttp2Answer(stream: ServerHttp2Stream, req: RequestMessage
   }
 
   function addTrailers(fields: readonly [string, string][]): void {
-    trailers ??= {}
+    const named: Record<string, string[]> = trailers ?? Object.create(null)
+    trailers = named
     for (const [name, value] of fields) {
       const key = name.toLowerCase()
-      if (!OF_CONNECTIONS.has(key)) trailers[key] = [...(trailers[key] ?? []), value]
+      if (!OF_CONNECTIONS.has(key)) named[key] = [...(named[key] ?? []), value]
     }
   }
 

@@ -40,11 +40,14 @@ interface Exchange {
 
 interface Session {
   readonly session: ServerHttp2Session
+  readonly socket: TlsSocket
   readonly exchanges: Set<Exchange>
   /** Handlers that have not settled: of a stream that was reset they still cost. */
   working: number
   /** How long there is no stream. */
   idleMs: number
+  /** How long it is closed on our side. */
+  overMs: number
   /** Whether there ever was one. */
   used: boolean
 }
@@ -73,7 +76,7 @@ export function createHttp2Sessions(needs: Http2Needs, config: PublicListenerCon
     strictSingleValueFields: false,
     ...RESETS,
   })
-  let arriving: Connection = {}
+  let arriving: TlsSocket | undefined
   let isSweeping = false
   server.on('session', onSession)
   server.on('sessionError', ignore)
@@ -92,7 +95,8 @@ export function createHttp2Sessions(needs: Http2Needs, config: PublicListenerCon
 
   function onSession(session: ServerHttp2Session): void {
     const socket = arriving
-    const one: Session = { session, exchanges: new Set(), working: 0, idleMs: 0, used: false }
+    if (socket === undefined) return
+    const one: Session = { session, socket, exchanges: new Set(), working: 0, idleMs: 0, overMs: 0, used: false }
     sessions.add(one)
     session.setLocalWindowSize(SESSION_WINDOW_BYTES)
     session.on('error', ignore)
@@ -134,9 +138,16 @@ export function createHttp2Sessions(needs: Http2Needs, config: PublicListenerCon
   }
 
   function sweepSession(one: Session): void {
+    if (one.session.destroyed) return sweepSocket(one)
     for (const exchange of one.exchanges) sweepExchange(exchange)
     one.idleMs = one.exchanges.size > 0 ? 0 : one.idleMs + SWEEP_MS
     if (one.idleMs > (one.used ? timeouts.keepAliveMs : timeouts.headersMs)) one.session.close()
+  }
+
+  /** The library ends our side alone: a client that never ends its own, or takes nothing, would have the connection for ever. */
+  function sweepSocket(one: Session): void {
+    one.overMs += SWEEP_MS
+    if (one.overMs > (one.socket.writableFinished ? SWEEP_MS : timeouts.requestMs)) one.socket.destroy()
   }
 
   function sweepExchange(exchange: Exchange): void {

@@ -11,12 +11,13 @@ import type { Duplex } from 'node:stream'
 import type { PublicListenerConfig } from '../config/config.ts'
 import type { AnswerMessage, RequestMessage } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
-import { isWebSocketUpgrade } from './arrival.ts'
+import { isLastAllTheSame, isWebSocketUpgrade } from './arrival.ts'
 import type { CertificateNeeds } from './certificates.ts'
 import { socketAddress } from './client-address.ts'
 import { createConnectionGate, type TurnedAway } from './connection-gate.ts'
 import { createFront } from './front.ts'
 import { createHttp2Sessions } from './http2-sessions.ts'
+import { holdInterim } from './interim.ts'
 import { problemOf, type ParserError } from './parser-error.ts'
 import { createRedirect } from './redirect.ts'
 import { refuseSocket } from './refusal.ts'
@@ -125,8 +126,9 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   function onRequest(req: IncomingMessage, res: ServerResponse): void {
     if (draining && !becomesLast(res, connected.get(req.socket))) return
     // Nothing behind an ignored upgrade is believed, see the arrival.
-    if (req.headers.upgrade !== undefined) res.shouldKeepAlive = false
+    if (req.headers.upgrade !== undefined || isLastAllTheSame(req)) res.shouldKeepAlive = false
     connected.set(req.socket, res)
+    if (res.socket === null) holdInterim(res)
     void needs.handle(req, secured(res))
   }
 
@@ -170,17 +172,19 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   function breakOff(error: ParserError, res: ServerResponse): void {
     const { req } = res
     if (res.headersSent || error.code === ENDED_EARLY) req.socket.destroy()
-    else if (req.listenerCount('error') === 0) refuseUnread(error, req.socket)
-    else {
+    else if (req.listenerCount('error') > 0) {
       res.shouldKeepAlive = false
       req.emit('error', problemOf(error))
     }
+    // Nobody reads it yet. An answer on the connection now would be taken for that to a request before it.
+    else if (res.socket === null) res.once('socket', () => breakOff(error, res))
+    else refuseUnread(error, req.socket, req.method)
   }
 
-  function refuseUnread(error: ParserError, socket: Duplex): void {
+  function refuseUnread(error: ParserError, socket: Duplex, method?: string): void {
     if (!socket.writable) return
     const problem = problemOf(error)
-    refuseSocket(socket, problem, needs.malformed(problem, socketAddress(socket)))
+    refuseSocket(socket, problem, needs.malformed(problem, socketAddress(socket)), method)
   }
 
   async function listen(): Promise<AddressInfo> {

@@ -32,14 +32,14 @@ function leavesMuch(req: RequestMessage): boolean {
   return req.headers['expect'] !== undefined || Number(req.headers['content-length'] ?? 0) > DISCARD_BYTES
 }
 
-/** The same on a bare socket: after an upgrade, or where the parser gave up. Ends the socket. */
-export function refuseSocket(socket: Duplex, problem: Problem, requestId: string): void {
+/** The same on a bare socket: after an upgrade, or where the parser gave up. Ends the socket. There is no body for a HEAD. */
+export function refuseSocket(socket: Duplex, problem: Problem, requestId: string, method?: string): void {
   if (!socket.writable) return
   const answer = describeProblem(problem, requestId)
   let head = `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ''}\r\n`
   for (const name in answer.headers) if (name !== 'connection') head += `${name}: ${answer.headers[name]}\r\n`
   socket.once('finish', () => socket.destroy())
-  socket.end(`${head}connection: close\r\n\r\n${answer.body}`)
+  socket.end(`${head}connection: close\r\n\r\n${method === 'HEAD' ? '' : answer.body}`)
 }
 
 /**

@@ -262,7 +262,7 @@ export const PROBLEMS = {
     status: 429,
     error: 'rate_limited',
     title: 'Too many requests',
-    description: 'Too many attempts. Wait for as many seconds as the Retry-After header says.',
+    description: 'Too many requests. Wait for as many seconds as the Retry-After header says.',
   },
   headers_too_large: {
     status: 431,

@@ -22,12 +22,9 @@ const NOT_PASSED_ON: ReadonlySet<string> = new Set([
   'content-length',
   'proxy-authenticate',
   'x-request-id',
-  // What a reader that takes any sign for a hyphen would take for framing.
-  'content_length',
-  'content.length',
-  'transfer_encoding',
-  'transfer.encoding',
 ])
+/** What a reader that takes any sign for a hyphen would take for framing. */
+const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding'])
 /** RFC 9110 §6.5.1: fields that must not stand in a trailer: routing, authentication, control, what the body is. */
 const NOT_IN_TRAILERS: ReadonlySet<string> = new Set(
   `host authorization www-authenticate authentication-info proxy-authentication-info cookie set-cookie
@@ -91,6 +88,7 @@ function passedOn(headers: ResponseHeaders, rules: HeaderRules): string[] {
   const nominated = namesIn(headers['connection'])
   for (const name in headers) {
     if (NOT_PASSED_ON.has(name) || nominated?.has(name) === true || rules.set.has(name)) continue
+    if ((name.length === 14 || name.length === 17) && FRAMING.has(foldHeaderName(name))) continue
     if (rules.remove.size > 0 && rules.remove.has(foldHeaderName(name))) continue
     append(fields, name, name === 'set-cookie' ? withoutOurs(headers[name]) : headers[name])
   }

@@ -42,6 +42,7 @@ export function attempt(to: Destination, request: Dispatcher.DispatchOptions, to
   let unwantedBytes = 0
   let interims = 0
   load.inFlight += 1
+  load.waiting += 1
   counts.active += 1
   to.pool.dispatch(request, { onRequestStart, onResponseStart, onResponseData, onResponseEnd, onResponseError })
   return { resume, abort }
@@ -56,6 +57,10 @@ export function attempt(to: Destination, request: Dispatcher.DispatchOptions, to
   }
 
   function onRequestStart(given: Dispatcher.DispatchController): void {
+    if (controller === undefined) {
+      load.waiting -= 1
+      load.carried += 1
+    }
     controller = given
     if (broken !== undefined) given.abort(broken)
   }
@@ -94,6 +99,8 @@ export function attempt(to: Destination, request: Dispatcher.DispatchOptions, to
     if (isOver) return
     isOver = true
     load.inFlight -= 1
+    if (controller === undefined) load.waiting -= 1
+    else load.carried -= 1
     counts.active -= 1
   }
 }

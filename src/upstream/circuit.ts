@@ -13,6 +13,8 @@ export interface Circuit {
 
 export interface CircuitNeeds {
   monotonicMs(): number
+  /** Requests that were admitted and are not over. */
+  underWay(): number
   changed(state: CircuitState): void
 }
 
@@ -33,14 +35,19 @@ export function createCircuit(needs: CircuitNeeds, config: CircuitConfig): Circu
   let state: CircuitState = 'closed'
   let openedMs = 0
   let triedMs = 0
+  /** Requests under way when the try was let in. */
+  let besideTry = 0
   return { admit, judge, state: () => state }
 
   function admit(): void {
     if (state === 'closed') return
     const nowMs = needs.monotonicMs()
     const sinceMs = nowMs - (state === 'open' ? openedMs : triedMs)
-    // A try whose end was never told, because its client went away, does not count for ever.
-    if (sinceMs < config.resetAfterMs) throw resting(config.resetAfterMs - sinceMs)
+    // A try that ends without a word about the upstream, because its client went away, makes room for the next at once: else
+    // whoever goes away each time could have it rest for ever.
+    const isTried = state === 'open' || needs.underWay() > besideTry
+    if (isTried && sinceMs < config.resetAfterMs) throw resting(config.resetAfterMs - sinceMs)
+    besideTry = needs.underWay()
     triedMs = nowMs
     turn('half-open')
   }

@@ -3,6 +3,7 @@ import { buildConnector, Pool, type Dispatcher } from 'undici'
 import type { TargetConfig, UpstreamConfig } from '../config/config.ts'
 import { createHttp2Pool } from './http2-pool.ts'
 import { dropUnaskedContinue } from './unasked-continue.ts'
+import { createUploads, type Uploads } from './uploads.ts'
 
 /** One address of an upstream. */
 export interface Destination {
@@ -25,6 +26,8 @@ export interface Destination {
   readonly counts: Counts
   /** Told of each attempt that says something about the destination, once. Absent where nobody wants to know. */
   readonly judge: Judge | undefined
+  /** Absent over HTTP/2, where a slow one costs no connection. */
+  readonly uploads?: Uploads
 }
 
 /**
@@ -37,6 +40,9 @@ export type Judge = (to: Destination, isGood: boolean, latencyMs: number) => voi
 export interface Load {
   /** Requests and WebSockets under way. */
   inFlight: number
+  /** Of these, requests that wait for a connection, and those that have one. */
+  waiting: number
+  carried: number
   /** How long answers took of late, milliseconds. */
   latencyMs: number
   /** What `balance: ewma` reckons with, milliseconds, and as of when. */
@@ -97,6 +103,7 @@ const LATENCY_SHARE = 0.1
 export function openDestination({ url, weight }: TargetConfig, target: number, shared: Shared, address?: string): Destination {
   const { upstream, needs } = shared
   const place = { url, tlsName: tlsNameOf(url, upstream), upstream, ...(address === undefined ? {} : { address }) }
+  const load: Load = { inFlight: 0, waiting: 0, carried: 0, latencyMs: 0, costMs: 0, costAtMs: 0 }
   return {
     ...shared,
     ...place,
@@ -104,8 +111,9 @@ export function openDestination({ url, weight }: TargetConfig, target: number, s
     pool: openPool(needs, place, { connections: upstream.connections, ...upstream.timeouts }),
     target,
     weight,
-    load: { inFlight: 0, latencyMs: 0, costMs: 0, costAtMs: 0 },
+    load,
     standing: { isHealthy: true, isEjected: false, failures: 0, ejections: 0, returnedMs: 0 },
+    ...(upstream.protocol === 'http2' ? {} : { uploads: createUploads(needs, load, upstream.connections) }),
   }
 }
 

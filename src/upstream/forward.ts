@@ -5,19 +5,28 @@ import type { Admitted, LiveEnd, LiveExchange, RequestMessage } from '../exchang
 import { Problem } from '../problem/problem.ts'
 import { answerFields, interimFields, isReadable, leaveOut, trailerFields, type ResponseHeaders } from './answer-headers.ts'
 import { attempt, type Attempt, type AttemptEvents } from './attempt.ts'
-import { noteLatency } from './destination.ts'
+import { createDeparture, type Departure } from './departure.ts'
+import { noteLatency, type Destination } from './destination.ts'
 import { streamBody } from './request-body.ts'
 import { isOfUpstream, problemOfEnd, problemOfFailure, reasonOfFailure } from './failures.ts'
 import { isRepeatable, reasonOfStatus } from './retries.ts'
 import type { Servers } from './servers.ts'
-import type { ForwardRecord, HttpIo, UpstreamNeeds } from './upstream.ts'
+import type { ForwardNeeds, ForwardRecord, HttpIo } from './upstream.ts'
 
 /** Most that is passed on before the final answer: it is written whether the client takes it or not. */
 const MOST_INTERIM_BYTES = 256 * 1024
 
+/** RFC 9110 §15: what is above is invalid. */
+const LAST_STATUS = 599
+
+const GAVE_WAY = {
+  headers: { connection: 'close' },
+  detail: 'the upload was silent while others waited for its connection',
+} as const
+
 /** One request to an upstream, in as many attempts as it may have, and its answer to the client. */
 export function exchangeMessages(
-  needs: UpstreamNeeds,
+  needs: ForwardNeeds,
   servers: Servers,
   exchange: Admitted,
   fields: string[],
@@ -27,14 +36,15 @@ export function exchangeMessages(
   return new Promise((resolve, reject) => {
     const { req, res } = io
     const { route, bodyLength, principal } = exchange
-    servers.admit()
-    let to = servers.pick(exchange, undefined)
-    const { name, timeouts } = to.upstream
+    const { name, timeouts } = servers
     const retries = servers.retries !== undefined && isRepeatable(exchange.method, bodyLength) ? servers.retries : undefined
     const responseMs = route.responseTimeoutMs ?? timeouts.responseMs
     const requestMs = route.requestTimeoutMs ?? timeouts.requestMs
-    const startedMs = needs.monotonicMs()
-    let sentMs = startedMs
+    let to: Destination
+    let body: Readable | undefined
+    let departure: Departure | undefined
+    let startedMs = 0
+    let sentMs = 0
     let running: Attempt | undefined
     let attempts = 0
     let started = false
@@ -44,7 +54,6 @@ export function exchangeMessages(
     let cancelStall: (() => void) | undefined
     let cancelAgain: (() => void) | undefined
     let cancelLimit: (() => void) | undefined
-    const body = openBody()
     const live: LiveExchange | undefined = principal.kind === 'identified' ? { exchange, principal, end: tokenIsOver } : undefined
     const told: AttemptEvents = { interim: passInterim, head, data, end, failed }
 
@@ -58,14 +67,35 @@ export function exchangeMessages(
     }
     if (live !== undefined) needs.live.enter(live)
     if (requestMs !== undefined) cancelLimit = needs.schedule(requestMs, tookTooLong)
-    servers.retries?.deposit()
-    send(responseMs)
-    res.on('drain', resume)
+    if (bodyLength === 0) go(servers.pick(exchange, undefined), undefined)
+    else openBody()
 
-    function openBody(): Readable | undefined {
-      if (bodyLength === 0) return undefined
+    function openBody(): void {
       if (bodyLength !== undefined) fields.push('content-length', String(bodyLength))
-      return streamBody(req, route.bodyBytes, record, needs)
+      if (req.complete) {
+        go(servers.pick(exchange, undefined), streamBody({ req, record, limit: route.bodyBytes }, needs))
+        return
+      }
+      departure = createDeparture(needs, servers, { exchange, req, record }, { go, gaveWay, failed: neverSent })
+      departure.start()
+    }
+
+    function go(given: Destination, stream: Readable | undefined): void {
+      to = given
+      body = stream
+      try {
+        servers.admit()
+      } catch (error) {
+        close()
+        leaveBody(body, req)
+        reject(error)
+        return
+      }
+      startedMs = needs.monotonicMs()
+      sentMs = startedMs
+      servers.retries?.deposit()
+      res.on('drain', resume)
+      send(responseMs)
     }
 
     function send(headersTimeout: number): void {
@@ -84,8 +114,8 @@ export function exchangeMessages(
 
     function head(status: number, headers: ResponseHeaders): boolean {
       if (ended) return false
-      if (!isReadable(headers)) {
-        running?.abort(new Error('the transfer coding of the answer is not chunked'))
+      if (status > LAST_STATUS || !isReadable(headers)) {
+        running?.abort(new Error('the status of the answer is none, or its transfer coding is not chunked'))
         return true
       }
       const nowMs = needs.monotonicMs()
@@ -103,6 +133,7 @@ export function exchangeMessages(
       needs.answered(name, record.upstreamMs / 1000)
       // The rest of this packet is parsed before microtasks run: a body that came with the head leaves with it.
       queueMicrotask(flushHead)
+      departure?.leave()
       return true
     }
 
@@ -164,6 +195,7 @@ export function exchangeMessages(
 
     function close(): void {
       ended = true
+      departure?.leave()
       cancelAgain?.()
       cancelLimit?.()
       if (live !== undefined) needs.live.leave(live)
@@ -185,6 +217,12 @@ export function exchangeMessages(
       else reject(isBroken ? broken() : problem)
     }
 
+    function neverSent(error: Error): void {
+      if (ended) return
+      close()
+      reject(error instanceof Problem ? error : broken())
+    }
+
     function cut(): void {
       record.aborted = true
       cancelStall?.()
@@ -198,15 +236,20 @@ export function exchangeMessages(
     function tokenIsOver(reason: LiveEnd): boolean {
       if (ended || res.writableEnded) return true
       // Whoever asked in time gets the answer: refused now, a change that the upstream makes would be made twice.
-      if (reason === 'expired' && !started && (body === undefined || req.complete)) return false
+      if (reason === 'expired' && !started && (bodyLength === 0 || req.complete)) return false
       record.ended = reason
       breakOff(new Error('the token of the request is over'), problemOfEnd(reason))
       return true
     }
 
     function tookTooLong(): void {
-      if (!ended)
-        breakOff(new Error('the exchange took too long'), new Problem('upstream_timeout', { detail: 'timeouts.request' }))
+      if (ended) return
+      const kind = running === undefined && attempts === 0 ? 'request_timeout' : 'upstream_timeout'
+      breakOff(new Error('the exchange took too long'), new Problem(kind, { detail: 'timeouts.request' }))
+    }
+
+    function gaveWay(): void {
+      if (!ended) breakOff(new Error('the upload gave way'), new Problem('request_timeout', GAVE_WAY))
     }
 
     function breakOff(error: Error, problem: Problem): void {

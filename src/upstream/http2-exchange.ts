@@ -149,7 +149,11 @@ export function createHttp2Exchange(
   function onEnd(): void {
     if (isOver || !isWhole) return
     finish()
-    handler.onResponseEnd?.(controller, trailers ?? {})
+    try {
+      handler.onResponseEnd?.(controller, trailers ?? {})
+    } catch (error) {
+      handler.onResponseError?.(controller, asError(error))
+    }
     // Whoever has answered does not read on (RFC 9113 §8.1).
     if (upload?.hasEnded() === false) cancelStream()
   }

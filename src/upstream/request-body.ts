@@ -1,26 +1,28 @@
 import { Readable } from 'node:stream'
-import type { RequestMessage } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
+import type { BodySource, Early } from './gather.ts'
 import type { UpstreamNeeds } from './upstream.ts'
 
 /**
  * The body of a request as a stream of its own: whoever destroys it does not destroy the client's connection, so that an
- * answer can still be given. Fails with `payload_too_large` past `limit` octets.
+ * answer can still be given. Fails with `payload_too_large` past the limit.
+ *
+ * @param early what was taken of it before; absent: nothing
  */
-export function streamBody(
-  req: RequestMessage,
-  limit: number,
-  record: { bytesIn: number },
-  needs: Pick<UpstreamNeeds, 'moved'>,
-): Readable {
+export function streamBody({ req, record, limit }: BodySource, needs: Pick<UpstreamNeeds, 'moved'>, early?: Early): Readable {
   const body = new Readable({ read, destroy, highWaterMark: 64 * 1024 })
+  // Whoever sends it hears of its end; while it waits for a connection nobody does, and that must not end the process.
+  body.on('error', ignore)
+  if (early !== undefined) for (const piece of early.pieces) body.push(piece)
+  if (early?.isWhole === true) {
+    body.push(null)
+    return body
+  }
   req.on('data', onData)
   req.on('end', onEnd)
   req.on('close', onClose)
   req.on('error', onError)
   req.pause()
-  // Whoever sends it hears of its end; while it waits for a connection nobody does, and that must not end the process.
-  body.on('error', ignore)
   return body
 
   function read(): void {
@@ -55,6 +57,8 @@ export function streamBody(
     req.off('end', onEnd)
     req.off('close', onClose)
     req.off('error', onError)
+    // Its connection may be going already, which it has yet to say.
+    req.on('error', ignore)
     done(error)
   }
 }

@@ -16,6 +16,7 @@ import { isIn, stateOf, type ServersState, type TargetHealth } from './state.ts'
 export interface Servers {
   /** Name of the upstream. */
   readonly name: string
+  readonly timeouts: UpstreamConfig['timeouts']
   /** Absent: a request is sent once. */
   readonly retries: Retries | undefined
   /** @throws Problem `overloaded` or `upstream_resting` where it is asked too much, or to be left alone */
@@ -71,7 +72,14 @@ export function createServers(needs: ServersNeeds, config: UpstreamConfig): Serv
   const circuit =
     breaker === undefined
       ? undefined
-      : createCircuit({ monotonicMs: needs.monotonicMs, changed: (state) => needs.events.breaker(name, state) }, breaker)
+      : createCircuit(
+          {
+            monotonicMs: needs.monotonicMs,
+            underWay: () => counts.active,
+            changed: (state) => needs.events.breaker(name, state),
+          },
+          breaker,
+        )
   const outliers: Outliers | undefined =
     config.outliers === undefined ? undefined : createOutliers({ ...needs, members: () => takers, changed }, config.outliers)
   const health: HealthCheck | undefined =
@@ -91,7 +99,7 @@ export function createServers(needs: ServersNeeds, config: UpstreamConfig): Serv
   let only: Destination | undefined
   let isStarted = false
   refresh()
-  return { name, retries, admit, pick, start, describe, targets, close }
+  return { name, timeouts: config.timeouts, retries, admit, pick, start, describe, targets, close }
 
   function createJudge(): Judge | undefined {
     if (outliers === undefined && circuit === undefined && balancer.observe === undefined) return undefined
@@ -161,6 +169,7 @@ export function createServers(needs: ServersNeeds, config: UpstreamConfig): Serv
     checks.get(member)?.stop()
     checks.delete(member)
     retired.add(member)
+    member.uploads?.letAll()
     const forget = (): void => void retired.delete(member)
     // Rejects only where it was cut meanwhile.
     member.pool.close().then(forget, forget)
@@ -208,7 +217,9 @@ export function createServers(needs: ServersNeeds, config: UpstreamConfig): Serv
     if (follows.length > 0) needs.names.stop()
     checks.clear()
     outliers?.stop()
-    await Promise.all([...members, ...retired].map(({ pool }) => pool.destroy()))
+    const left = [...members, ...retired]
+    for (const { uploads } of left) uploads?.letAll()
+    await Promise.all(left.map(({ pool }) => pool.destroy()))
   }
 }
 

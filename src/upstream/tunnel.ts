@@ -166,6 +166,8 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
     const tunnel: LiveTunnel = { end }
     tunnels.add(tunnel)
     client.on('close', () => tunnels.delete(tunnel))
+    client.on('close', () => seeOff(upstream))
+    upstream.on('close', () => seeOff(client))
     if (client.destroyed) upstream.destroy()
     if (ending !== undefined) end(ending)
     live(exchange, client, (reason) => {
@@ -183,6 +185,18 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
         upstream.destroy()
       })
     }
+  }
+
+  /**
+   * One end is gone. The other is paused by that, and with something unread its own end would never be seen: it would stay for
+   * good. So what still comes is thrown away, and once what it is owed is written it has a moment to go.
+   */
+  function seeOff(end: Duplex): void {
+    if (end.destroyed) return
+    end.resume()
+    const cut = (): void => void needs.schedule(CLOSE_GRACE_MS, () => end.destroy())
+    if (end.writableFinished) cut()
+    else end.once('finish', cut)
   }
 
   /** Calls `end` when the token of the exchange is over, if that comes before the end of the client's socket. */

@@ -12,6 +12,7 @@ import { isSame, type UpstreamConfig } from '../config/config.ts'
 import type { Admitted, AnswerMessage, LiveEnd, LiveExchange, RequestMessage } from '../exchange/exchange.ts'
 import type { Problem } from '../problem/problem.ts'
 import { exchangeMessages } from './forward.ts'
+import type { Ahead } from './gather.ts'
 import { createServers, type Servers, type ServersNeeds } from './servers.ts'
 import type { ServersState, TargetHealth } from './state.ts'
 import { createTunnels } from './tunnel.ts'
@@ -41,6 +42,11 @@ export interface UpstreamNeeds extends ServersNeeds {
   moved(octets: number): void
   /** How long a client may take nothing of its answer before it is cut. */
   readonly stallMs: number
+}
+
+/** What the forward step needs beside. */
+export interface ForwardNeeds extends UpstreamNeeds {
+  readonly ahead: Ahead
 }
 
 /** Ends what is under way when its token is over. */
@@ -117,10 +123,11 @@ export function createUpstreams(needs: UpstreamNeeds, configs: Iterable<Upstream
     upstreams.set(of.name, servers)
   }
   const tunnels = createTunnels(needs)
+  const forwardNeeds: ForwardNeeds = { ...needs, ahead: { octets: 0 } }
   return { forward, tunnel, start, describe, targets, endTunnels, close, opened }
 
   function forward(exchange: Admitted, fields: string[], io: HttpIo, record: ForwardRecord): Promise<void> {
-    return exchangeMessages(needs, serversOf(exchange, record), exchange, fields, io, record)
+    return exchangeMessages(forwardNeeds, serversOf(exchange, record), exchange, fields, io, record)
   }
 
   function tunnel(exchange: Admitted, fields: string[], io: TunnelIo, record: ForwardRecord): Promise<void> {

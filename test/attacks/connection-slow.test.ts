@@ -1,7 +1,7 @@
 /** Clients that take their time: each is cut off, and nobody else notices. */
 import { afterEach, describe, expect, test } from 'vitest'
 import type { TestGateway } from '../support/gateway.ts'
-import { readAnswers, statusCode } from '../support/strict-http.ts'
+import { readAnswers, statusCode, valuesOf } from '../support/strict-http.ts'
 import { head, openClient, openWire, strictUpstream, talk, type Client, type StrictUpstream } from '../support/wire.ts'
 
 let upstream: StrictUpstream
@@ -57,7 +57,8 @@ describe('slowloris', () => {
   test('a body that never ends is cut at timeouts.request with 408, and its upstream request with it', async () => {
     await open(['timeouts: { headers: 300ms, request: 600ms }'])
     const client = await connect()
-    client.send(head('POST / HTTP/1.1', 'Content-Length: 100000'))
+    client.send(head('POST / HTTP/1.1', 'Content-Length: 100000') + 'a'.repeat(70_000))
+    await upstream.until(() => upstream.connections() === 1)
     const stop = drip(client, 'a'.repeat(1000), 20)
     expect(await client.ended()).toBe(true)
     stop()
@@ -124,8 +125,7 @@ test('a thousand slow connections cost nobody else an answer, and are all cut in
   await open(['timeouts: { headers: 3s, request: 4s }'])
   const slow = await Promise.all(Array.from({ length: 1000 }, connect))
   const stops = slow.map((client, index) => {
-    // A slow body holds a connection to the upstream, which has 64.
-    const isBody = index % 20 === 0
+    const isBody = index % 2 === 0
     if (isBody) client.send(head('POST / HTTP/1.1', 'Content-Length: 100000'))
     return drip(client, isBody ? 'a'.repeat(1000) : `GET / HTTP/1.1\r\nHost: a\r\nX-A: ${'a'.repeat(1000)}`, 500)
   })
@@ -140,6 +140,69 @@ test('a thousand slow connections cost nobody else an answer, and are all cut in
   expect(new Set(slow.map((client) => client.answers().map(statusCode).join()))).toEqual(new Set(['408']))
   // Nothing was refused because of them: they take up sockets and no time.
   expect(gateway.log()).not.toContain('overloaded')
+})
+
+test('five hundred slow bodies of known length cost the upstream nothing', async () => {
+  await open(['timeouts: { headers: 3s, request: 4s }'])
+  const slow = await Promise.all(Array.from({ length: 500 }, connect))
+  const stops = slow.map((client, index) => {
+    client.send(head('POST / HTTP/1.1', `Content-Length: ${index % 2 === 0 ? 1000 : 1_000_000}`))
+    return drip(client, 'a'.repeat(999), 200)
+  })
+  let good = 0
+  while (slow.some((client) => !client.isClosed())) {
+    await expectGood()
+    good += 1
+  }
+  for (const stop of stops) stop()
+  expect(good).toBeGreaterThan(10)
+  expect(new Set(slow.map((client) => client.answers().map(statusCode).join()))).toEqual(new Set(['408']))
+  expect({ rests: upstream.rests(), faults: upstream.faults }).toEqual({ rests: [], faults: [] })
+})
+
+test('two hundred slow bodies without an end in sight have half of the connections, and give them up', async () => {
+  await open(['timeouts: { headers: 30s, request: 60s }'])
+  const slow = await Promise.all(Array.from({ length: 200 }, connect))
+  const stops = slow.map((client, index) => {
+    const isChunked = index % 4 !== 0
+    if (isChunked) client.send(head('POST / HTTP/1.1', 'Transfer-Encoding: chunked'))
+    else client.send(head('POST / HTTP/1.1', 'Content-Length: 1000000') + 'a'.repeat(70_000))
+    return drip(client, isChunked ? '1\r\na\r\n'.repeat(500) : 'a'.repeat(500), 100)
+  })
+  await upstream.until(() => upstream.connections() >= 32)
+  let most = 0
+  let good = 0
+  expect(upstream.connections()).toBeLessThan(64)
+  const cut = (): readonly Client[] => slow.filter((client) => client.isClosed())
+  // Comes last, and is the first to have what is given up.
+  const upload = head('PUT / HTTP/1.1', 'Content-Length: 1000000') + 'b'.repeat(1_000_000)
+  const large = talk(gateway.port, upload, { quietMs: 30_000 })
+  while (cut().length < 32) {
+    await expectGood()
+    most = Math.max(most, upstream.rests().length)
+    good += 1
+  }
+  for (const stop of stops) stop()
+  expect(readAnswers((await large).octets).messages.map(statusCode)).toEqual([200])
+  expect(good).toBeGreaterThan(10)
+  // Half of 64, and what is new.
+  expect(most).toBeLessThanOrEqual(34)
+  expect(new Set(cut().map((client) => client.answers().map(statusCode).join()))).toEqual(new Set(['408']))
+  expect(gateway.log()).not.toContain('overloaded')
+}, 60_000)
+
+test('a body that comes over HTTP/1.1 with an upstream that has one connection gives way to those that wait for it', async () => {
+  upstream = await strictUpstream()
+  gateway = await openWire(upstream.port, { upstream: ['connections: 1'] })
+  const client = await connect()
+  client.send(`${head('POST / HTTP/1.1', 'Transfer-Encoding: chunked')}1\r\na\r\n`)
+  await upstream.until(() => upstream.rests().length === 1)
+  const good = await talk(gateway.port, head('GET / HTTP/1.1'), { quietMs: 20_000 })
+  expect(readAnswers(good.octets, { closed: good.closed }).messages.map(statusCode)).toEqual([200])
+  const [answer] = await client.answered(1)
+  expect([statusCode(answer), valuesOf(answer?.fields ?? [], 'connection')]).toEqual([408, ['close']])
+  expect(await client.ended()).toBe(true)
+  expect(upstream.requests.map(({ start }) => start)).toEqual(['GET / HTTP/1.1'])
 })
 
 test('more connections than limits.connections are turned away, and taken again when others go', async () => {
@@ -157,6 +220,20 @@ test('more connections than limits.connections are turned away, and taken again 
     })
     .toEqual([200])
 })
+
+/** What others ask is answered: without a body, with one that comes at once, and with one that comes a little later. */
+async function expectGood(): Promise<void> {
+  const late = await connect()
+  late.send(head('POST / HTTP/1.1', 'Transfer-Encoding: chunked'))
+  const got = await talk(gateway.port, head('GET / HTTP/1.1'))
+  expect(readAnswers(got.octets).messages.map(statusCode)).toEqual([200])
+  const posted = await talk(gateway.port, `${head('POST / HTTP/1.1', 'Content-Length: 5')}hello`)
+  expect(readAnswers(posted.octets).messages.map(statusCode)).toEqual([200])
+  late.send('5\r\nhello\r\n0\r\n\r\n')
+  expect((await late.answered(1)).map(statusCode)).toEqual([200])
+  clients.splice(clients.indexOf(late), 1)
+  late.close()
+}
 
 /** Milliseconds within which 99 of 100 requests on fresh connections are answered. */
 async function p99Of(count: number): Promise<number> {

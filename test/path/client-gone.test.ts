@@ -46,7 +46,7 @@ test('within the answer: the upstream connection is closed', async () => {
 })
 
 test.each([
-  ['by length', 'Content-Length: 100', 'abc'],
+  ['by length', 'Content-Length: 100000', 'a'.repeat(70_000)],
   ['by chunks', 'Transfer-Encoding: chunked', '3\r\nabc\r\n'],
 ])('within its request, %s: the upstream sees a request that is not whole', async (_, framing, part) => {
   const client = await openClient(gateway.port)
@@ -57,6 +57,15 @@ test.each([
   await upstream.until(() => upstream.connections() === 0)
   expect({ connections: upstream.connections(), whole: upstream.requests.length }).toEqual({ connections: 0, whole: 0 })
   await lines(1)
+})
+
+test('within a short request of known length: the upstream does not even see it', async () => {
+  const client = await openClient(gateway.port)
+  client.send(`${head('POST / HTTP/1.1', 'Content-Length: 100')}abc`)
+  await upstream.until(() => false, 150)
+  client.close()
+  await lines(1)
+  expect({ connections: upstream.connections(), rests: upstream.rests() }).toEqual({ connections: 0, rests: [] })
 })
 
 test('within its request, half closed: the upstream request ends too', async () => {

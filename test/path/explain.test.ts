@@ -23,8 +23,10 @@ issuers:
   one: { issuer: one, tenant: default, audiences: [api], algorithms: [ES256], jwks: { uri: "${jwks.uri('one')}" } }
 upstreams:
   main: { targets: ["http://127.0.0.1:1"] }
+  next: { targets: ["http://127.0.0.1:1"] }
 routes:
   - { name: orders, match: { path: /api/orders/* }, auth: required, scopes: [orders:read], ip: { allow: [127.0.0.0/8] }, stripPrefix: /api, upstream: main }
+  - { name: shared, match: { path: /shared }, auth: public, split: [{ upstream: main, weight: 0 }, { upstream: next, weight: 5 }] }
   - { name: limited, match: { path: /limited }, auth: public, rateLimit: { requests: 1, per: 1h, by: ip }, service: echo }
   - { name: mine, match: { path: /mine }, auth: required, rateLimit: { requests: 2, per: 1h, by: user }, service: echo }
   - { name: once, match: { path: /once }, auth: required, replay: once, service: echo }${SERVICE_ROUTES}`)
@@ -65,6 +67,19 @@ describe('a question about a request', () => {
       ],
     })
     expect(JSON.stringify(said)).not.toContain(token.slice(0, 40))
+  })
+
+  it('names the side of a split', async () => {
+    const said = await explain({ url: '/shared' })
+    expect(said.steps.at(-1)).toEqual({
+      room: 'targets',
+      rule: 'split: main 0, next 5',
+      result: 'upstream next would get /shared',
+    })
+  })
+
+  it.each(['nonsense', '', '10.0.0.0/8'])('is refused from a place that is no address: %j', async (ip) => {
+    expect(await explain({ url: '/mine', ip })).toEqual({ decision: '', status: 400, steps: [] })
   })
 
   it.each([

@@ -13,7 +13,8 @@ beforeAll(async () => {
   upstream = await strictUpstream((socket, request) => reply(socket, request))
   gateway = await openWire(upstream.port, {
     upstream: ['timeouts: { response: 400ms, idle: 400ms, connect: 300ms }'],
-    more: '  - { name: patient, match: { path: /patient/* }, auth: public, upstream: main, timeouts: { response: 3s } }',
+    more: `  - { name: patient, match: { path: /patient/* }, auth: public, upstream: main, timeouts: { response: 3s } }
+  - { name: hasty, match: { path: /hasty/* }, auth: public, upstream: main, timeouts: { request: 400ms } }`,
   })
 })
 afterAll(async () => {
@@ -89,5 +90,13 @@ test('a request that is slow itself is not the upstream being slow', async () =>
     client.send(octet)
   }
   expect((await client.answered(1)).map(statusCode)).toEqual([200])
+  client.close()
+})
+
+test('a body that is not here within timeouts.request of its route: 408, and the upstream is not asked', async () => {
+  const client = await openClient(gateway.port)
+  client.send(`${head('POST /hasty HTTP/1.1', 'Content-Length: 4')}a`)
+  expect((await client.answered(1)).map(statusCode)).toEqual([408])
+  expect({ requests: upstream.requests, rests: upstream.rests() }).toEqual({ requests: [], rests: [] })
   client.close()
 })

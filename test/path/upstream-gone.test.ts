@@ -99,7 +99,7 @@ test.each([
   upstream = await eager(EARLY, then)
   gateway = await openWire(upstream.port)
   for (const [framing, part] of [
-    ['Content-Length: 1000000', 'a'.repeat(1000)],
+    ['Content-Length: 1000000', 'a'.repeat(70_000)],
     ['Transfer-Encoding: chunked', `3e8\r\n${'a'.repeat(1000)}\r\n`],
   ] as const) {
     const client = await openClient(gateway.port)
@@ -113,7 +113,7 @@ test('a client that sends on behind an early answer keeps its connection', async
   upstream = await eager(EARLY)
   gateway = await openWire(upstream.port)
   const client = await openClient(gateway.port)
-  client.send(`${head('POST / HTTP/1.1', 'Content-Length: 3000')}${'a'.repeat(1000)}`)
+  client.send(`${head('POST / HTTP/1.1', 'Content-Length: 72000')}${'a'.repeat(70_000)}`)
   await client.answered(1)
   client.send('a'.repeat(2000))
   client.send(head('GET / HTTP/1.1'))

@@ -178,6 +178,17 @@ describe('the command line', () => {
     expect(await gatehouse([], { cwd })).toEqual(refused(2, './gateway.yaml:1:1 cannot be read: no such file\n'))
   })
 
+  it('runs by ./gatehouse with the Node of its packages, whatever that of the machine is, also through a link', async () => {
+    const folder = temporaryFolder()
+    const old = join(folder, 'node')
+    writeFileSync(old, '#!/bin/sh\nexit 9\n', { mode: 0o755 })
+    symlinkSync(join(dirname(MAIN), '..', 'gatehouse'), join(folder, 'gatehouse'))
+    const environment = { PATH: `${folder}:${process.env['PATH'] ?? ''}` }
+    expect(await run(join(folder, 'gatehouse'), ['--version'], { environment, cwd: folder })).toEqual(
+      await gatehouse(['--version']),
+    )
+  })
+
   it('runs through the link that a package manager makes for it', async () => {
     const folder = join(temporaryFolder(), 'node_modules', '.bin')
     mkdirSync(folder, { recursive: true })

@@ -44,6 +44,10 @@ describe('explain', () => {
       code: 2,
       stderr: expect.stringContaining('url must be a URL, or a path'),
     })
+    expect(await explain('GET', '/', '--ip', 'nowhere')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('ip must be an IP address'),
+    })
     expect(await explain('GET', '/', '--header', 'x')).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('--header needs a name'),

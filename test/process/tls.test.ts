@@ -86,6 +86,7 @@ describe('a gateway of several workers with TLS', { timeout: 60_000 }, () => {
   it('stops in order', async () => {
     const ended = gateway.end()
     expect(await ended).toEqual({ code: 0, signal: null })
+    expect(gateway.stderr()).toContain('gatehouse is ready at https://localhost:')
     expect(gateway.stderr()).not.toMatch(/Error|Warning/)
     client.close()
   })

@@ -17,6 +17,8 @@ export interface Authority {
   server(names: readonly string[], days?: number): Pair
   /** A certificate of a client, its subject as openssl writes it: `/O=Example/CN=billing`. */
   client(subject: string, days?: number): Pair
+  /** Another certificate of the authority itself, for the same key. PEM. */
+  renewed(): string
 }
 
 const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
@@ -31,6 +33,10 @@ export function createAuthority(name = 'Test authority'): Authority {
     certificate: read('ca.pem'),
     server: (names, days) => issue(`/CN=${names[0]}`, `subjectAltName=${names.map((one) => `DNS:${one}`).join(',')}`, days),
     client: (subject, days) => issue(subject, 'extendedKeyUsage=clientAuth', days),
+    renewed() {
+      openssl('req', '-x509', '-new', '-key', 'ca.key', '-out', 'renewed.pem', '-days', '3', '-subj', `/CN=${name}`)
+      return read('renewed.pem')
+    },
   }
 
   function issue(subject: string, extension: string, days = 2): Pair {

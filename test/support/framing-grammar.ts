@@ -6,7 +6,25 @@ import fc from 'fast-check'
 
 /** Stands for the number of its connection, which has as many digits. */
 export const MARK = '@@@@@@@'
-export const GARBAGE = ['\0', '\n', '\r', '\r\n', '\t', ' ', '\x0b', '\x80', '\xff', ':', ';', ',', '0', '1', 'a', '"', '{'] as const
+export const GARBAGE = [
+  '\0',
+  '\n',
+  '\r',
+  '\r\n',
+  '\t',
+  ' ',
+  '\x0b',
+  '\x80',
+  '\xff',
+  ':',
+  ';',
+  ',',
+  '0',
+  '1',
+  'a',
+  '"',
+  '{',
+] as const
 
 /** A change of the octets as they would be sent: where, counted round, and what. */
 export interface Stroke {
@@ -76,7 +94,24 @@ const STRANGE_FIELDS = [
   'Transfer-Encoding: chunked',
   `X-Long: ${'y'.repeat(9000)}`,
 ] as const
-const STRANGE_LENGTHS = ['', ' ', '+3', '-3', '03', '3,3', '3, 3', '3 3', '0x3', '3.0', '3;', '\t3\t', '99999999999999999999', '9007199254740993', '10000000', '3\x0b'] as const
+const STRANGE_LENGTHS = [
+  '',
+  ' ',
+  '+3',
+  '-3',
+  '03',
+  '3,3',
+  '3, 3',
+  '3 3',
+  '0x3',
+  '3.0',
+  '3;',
+  '\t3\t',
+  '99999999999999999999',
+  '9007199254740993',
+  '10000000',
+  '3\x0b',
+] as const
 const STRANGE_CODINGS = [
   'Chunked',
   ' chunked\t',
@@ -99,9 +134,47 @@ const STRANGE_CODINGS = [
 ] as const
 const FRAMING_NAMES = ['', ' ', '\t', '\0', '\r', '\n'] as const
 const EOLS = ['\n', '\r', '\r\r\n', '\n\r', ' \r\n', ''] as const
-const SIZES = ['', '0x1', ' 1', '1 ', '+1', '-1', 'g', 'FFFFFFFFFFFFFFFF', '100000000', '1\0', '1,', '00000000000000001', '1_0'] as const
-const EXTENSIONS = [';a', ';a=b', ';a="b;c"', ' ;a', ';a = b', ';', ';a="', ';a="\r\n', ';a=\n', ';\0', ' a', `;a=${'z'.repeat(500)}`] as const
-const TRAILERS = ['X-Sum: 1', 'Content-Length: 3', 'Transfer-Encoding: chunked', 'Host: x', 'X-Sum : 1', ' X: 1', 'X-Sum', 'X: \n', 'X: \xff', '\0: x'] as const
+const SIZES = [
+  '',
+  '0x1',
+  ' 1',
+  '1 ',
+  '+1',
+  '-1',
+  'g',
+  'FFFFFFFFFFFFFFFF',
+  '100000000',
+  '1\0',
+  '1,',
+  '00000000000000001',
+  '1_0',
+] as const
+const EXTENSIONS = [
+  ';a',
+  ';a=b',
+  ';a="b;c"',
+  ' ;a',
+  ';a = b',
+  ';',
+  ';a="',
+  ';a="\r\n',
+  ';a=\n',
+  ';\0',
+  ' a',
+  `;a=${'z'.repeat(500)}`,
+] as const
+const TRAILERS = [
+  'X-Sum: 1',
+  'Content-Length: 3',
+  'Transfer-Encoding: chunked',
+  'Host: x',
+  'X-Sum : 1',
+  ' X: 1',
+  'X-Sum',
+  'X: \n',
+  'X: \xff',
+  '\0: x',
+] as const
 
 /** The plain one, and one of `strange` in `rarity`. */
 function rarely(rarity: Rarity, plain: string, strange: readonly string[]): fc.Arbitrary<string> {
@@ -122,13 +195,17 @@ interface Framed {
 function framed(rarity: Rarity, bodiless: Framed): fc.Arbitrary<Framed> {
   const body = fc.constantFrom(...BODIES)
   const bodies = fc.oneof({ weight: 3, arbitrary: body }, { weight: 1, arbitrary: chunked(rarity) })
-  const length = fc.tuple(body, rarely(rarity, 'Content-Length', ['content-length', 'CONTENT-LENGTH'])).map(
-    ([text, name]): Framed => ({ lines: [`${name}: ${text.length}`], body: text }),
-  )
+  const length = fc
+    .tuple(body, rarely(rarity, 'Content-Length', ['content-length', 'CONTENT-LENGTH']))
+    .map(([text, name]): Framed => ({ lines: [`${name}: ${text.length}`], body: text }))
   const coding = chunked(rarity).map((text): Framed => ({ lines: ['Transfer-Encoding: chunked'], body: text }))
   const strangeLine = fc.oneof(
-    fc.tuple(fc.constantFrom(...FRAMING_NAMES), fc.constantFrom(...STRANGE_LENGTHS)).map(([gap, value]) => `Content-Length${gap}: ${value}`),
-    fc.tuple(fc.constantFrom(...FRAMING_NAMES), fc.constantFrom(...STRANGE_CODINGS)).map(([gap, value]) => `Transfer-Encoding${gap}: ${value}`),
+    fc
+      .tuple(fc.constantFrom(...FRAMING_NAMES), fc.constantFrom(...STRANGE_LENGTHS))
+      .map(([gap, value]) => `Content-Length${gap}: ${value}`),
+    fc
+      .tuple(fc.constantFrom(...FRAMING_NAMES), fc.constantFrom(...STRANGE_CODINGS))
+      .map(([gap, value]) => `Transfer-Encoding${gap}: ${value}`),
     fc.constantFrom('Content-Length: 3', 'Content-Length: 0', 'Transfer-Encoding: chunked', 'Content-Length: 30'),
   )
   const strange = fc.record({ lines: fc.array(strangeLine, { minLength: 1, maxLength: 2 }), body: bodies })
@@ -155,7 +232,10 @@ function chunked(rarity: Rarity): fc.Arbitrary<string> {
       lineEnd: eol,
       end: eol,
     })
-    .map(({ chunks, last, trailers, lineEnd, end }) => chunks.join('') + last + lineEnd + trailers.map((line) => line + lineEnd).join('') + end)
+    .map(
+      ({ chunks, last, trailers, lineEnd, end }) =>
+        chunks.join('') + last + lineEnd + trailers.map((line) => line + lineEnd).join('') + end,
+    )
 }
 
 function sizeOf(data: string, spelling: string): string {
@@ -178,18 +258,44 @@ function sizeOf(data: string, spelling: string): string {
 
 function fieldLines(rarity: Rarity): fc.Arbitrary<string[]> {
   const plain = rarity === 0 ? FIELDS.slice(0, 5) : FIELDS
-  return fc.array(mixed(rarity === 0 ? 0 : Math.ceil(rarity / 3), fc.constantFrom(...plain), fc.constantFrom(...STRANGE_FIELDS)), { maxLength: 3 })
+  return fc.array(
+    mixed(rarity === 0 ? 0 : Math.ceil(rarity / 3), fc.constantFrom(...plain), fc.constantFrom(...STRANGE_FIELDS)),
+    { maxLength: 3 },
+  )
 }
 
 function request(rarity: Rarity): fc.Arbitrary<(index: number) => string> {
   return fc
     .record({
       lead: rarely(rarity, '', ['\r\n', '\n', '\r', ' ', '\0', '\r\n\r\n']),
-      method: mixed(Math.ceil(rarity / 2), fc.constantFrom('GET', 'POST', 'HEAD', 'PUT', 'DELETE'), fc.constantFrom('get', 'G ET', 'PRI', 'CONNECT', 'TRACE', 'OPTIONS', 'FOO', '', 'GET\t')),
+      method: mixed(
+        Math.ceil(rarity / 2),
+        fc.constantFrom('GET', 'POST', 'HEAD', 'PUT', 'DELETE'),
+        fc.constantFrom('get', 'G ET', 'PRI', 'CONNECT', 'TRACE', 'OPTIONS', 'FOO', '', 'GET\t'),
+      ),
       gap: rarely(rarity, ' ', ['\t', '  ', '', '\x0b', '\r\n ']),
       target: rarely(rarity, '', ['absolute', 'other', 'star', 'nul', 'raw', 'space', 'fragment', 'query', 'line']),
-      version: rarely(Math.ceil(rarity / 2), 'HTTP/1.1', ['HTTP/1.0', 'HTTP/1.2', 'HTTP/2.0', 'HTTP/0.9', 'http/1.1', 'HTTP/1.1 ', 'HTTP/01.1', 'HTTP/1', '', 'RTSP/1.0']),
-      host: rarely(rarity, 'Host: gateway.test', ['', 'Host:', 'host: gateway.test', 'Host: gateway.test:80', 'Host: a b', 'Host: a, b', 'Host : gateway.test']),
+      version: rarely(Math.ceil(rarity / 2), 'HTTP/1.1', [
+        'HTTP/1.0',
+        'HTTP/1.2',
+        'HTTP/2.0',
+        'HTTP/0.9',
+        'http/1.1',
+        'HTTP/1.1 ',
+        'HTTP/01.1',
+        'HTTP/1',
+        '',
+        'RTSP/1.0',
+      ]),
+      host: rarely(rarity, 'Host: gateway.test', [
+        '',
+        'Host:',
+        'host: gateway.test',
+        'Host: gateway.test:80',
+        'Host: a b',
+        'Host: a, b',
+        'Host : gateway.test',
+      ]),
       fields: fieldLines(rarity),
       framing: framed(rarity, { lines: [], body: '' }),
       eol: rarely(rarity, '\r\n', EOLS),
@@ -197,7 +303,7 @@ function request(rarity: Rarity): fc.Arbitrary<(index: number) => string> {
       headEnd: rarely(rarity, '\r\n', ['\n', '\r', '', '\r\r\n', ' \r\n']),
     })
     .map((parts) => (index) => {
-      const { lead, method, gap, target, version, host, fields, framing, eol, oneEol, headEnd, } = parts
+      const { lead, method, gap, target, version, host, fields, framing, eol, oneEol, headEnd } = parts
       const lines = [...(host === '' ? [] : [host]), ...fields, ...framing.lines]
       const start = `${lead}${method}${gap}${targetOf(target, `/f/${MARK}/${index}`)}${gap}${version}${oneEol}`
       return start + lines.map((line) => line + eol).join('') + headEnd + framing.body
@@ -232,10 +338,17 @@ function targetOf(form: string, path: string): string {
 const stroke: fc.Arbitrary<Stroke> = fc.record({
   at: fc.nat(100_000),
   takes: fc.nat(3),
-  puts: fc.oneof(fc.constantFrom('', ...GARBAGE), fc.constantFrom('\r\n\r\n', '0\r\n\r\n', INNER, 'Content-Length: 3\r\n', 'Transfer-Encoding: chunked\r\n')),
+  puts: fc.oneof(
+    fc.constantFrom('', ...GARBAGE),
+    fc.constantFrom('\r\n\r\n', '0\r\n\r\n', INNER, 'Content-Length: 3\r\n', 'Transfer-Encoding: chunked\r\n'),
+  ),
 })
 
-const cuts = fc.oneof({ withCrossShrink: true }, { weight: 3, arbitrary: fc.constant<number[]>([]) }, { weight: 1, arbitrary: fc.array(fc.nat(100_000), { minLength: 1, maxLength: 3 }) })
+const cuts = fc.oneof(
+  { withCrossShrink: true },
+  { weight: 3, arbitrary: fc.constant<number[]>([]) },
+  { weight: 1, arbitrary: fc.array(fc.nat(100_000), { minLength: 1, maxLength: 3 }) },
+)
 
 function withStrokes(octets: string, strokes: readonly Stroke[]): string {
   let changed = octets
@@ -271,16 +384,35 @@ export function clientCase(rarity: Rarity): fc.Arbitrary<ClientCase> {
 function answer(rarity: Rarity): fc.Arbitrary<string> {
   return fc
     .record({
-      interim: fc.array(fc.constantFrom('103 Early Hints', '102 Processing', '100 Continue'), { maxLength: rarity === 0 ? 0 : 1 }),
+      interim: fc.array(fc.constantFrom('103 Early Hints', '102 Processing', '100 Continue'), {
+        maxLength: rarity === 0 ? 0 : 1,
+      }),
       version: rarely(rarity, 'HTTP/1.1', ['HTTP/1.0', 'HTTP/1.2', 'HTTP/2.0', 'http/1.1', 'HTTP/1.1 ', 'ICY', '', 'HTTP/1']),
-      status: mixed(rarity, fc.constantFrom('200', '404', '204', '304', '500'), fc.constantFrom('100', '101', '103', '199', '20', '2000', '-20', '200x', '', '600', '099')),
+      status: mixed(
+        rarity,
+        fc.constantFrom('200', '404', '204', '304', '500'),
+        fc.constantFrom('100', '101', '103', '199', '20', '2000', '-20', '200x', '', '600', '099'),
+      ),
       reason: rarely(rarity, ' OK', ['', ' ', ' \r', ' O\nK', ' O\0K', ' \xe9', '\tOK', ' OK\r\n x']),
-      fields: fc.array(mixed(rarity === 0 ? 0 : Math.ceil(rarity / 3), fc.constantFrom(...(rarity === 0 ? FIELDS.slice(0, 5) : FIELDS)), fc.constantFrom(...STRANGE_FIELDS)), { maxLength: 2 }),
+      fields: fc.array(
+        mixed(
+          rarity === 0 ? 0 : Math.ceil(rarity / 3),
+          fc.constantFrom(...(rarity === 0 ? FIELDS.slice(0, 5) : FIELDS)),
+          fc.constantFrom(...STRANGE_FIELDS),
+        ),
+        { maxLength: 2 },
+      ),
       framing: framed(rarity, { lines: ['Content-Length: 0'], body: '' }),
       until: mixed<boolean>(rarity, fc.constant(false), fc.constant(true)),
       eol: rarely(rarity, '\r\n', EOLS),
       headEnd: rarely(rarity, '\r\n', ['\n', '\r', '', '\r\r\n', ' \r\n']),
-      behind: rarely(Math.ceil(rarity / 2), '', ['HTTP/1.1 200 OK\r\nContent-Length: 6\r\nX-Seen: forged\r\n\r\nforged', 'x', '\r\n', '\0', 'HTTP/1.1 200 OK\r\n']),
+      behind: rarely(Math.ceil(rarity / 2), '', [
+        'HTTP/1.1 200 OK\r\nContent-Length: 6\r\nX-Seen: forged\r\n\r\nforged',
+        'x',
+        '\r\n',
+        '\0',
+        'HTTP/1.1 200 OK\r\n',
+      ]),
     })
     .map(({ interim, version, status, reason, fields, framing, until, eol, headEnd, behind }) => {
       const bodiless = status === '204' || status === '304'

@@ -36,12 +36,16 @@ class Unfinished extends Error {}
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
-const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP\/1\.([01])$/
-const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d) [\t\x20-\x7e\x80-\xff]*$/
+/** RFC 9112 §3: more than one space is read as one. The name of the protocol, which the parser has more than one of, says nothing. */
+const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([\x21-\x7e]+) +(?:HTTP|RTSP|ICE)\/1\.([01])$/
+/** The version and the reason say nothing about how an answer is cut, and neither is passed on. */
+const STATUS_LINE = /^HTTP\/(?:0\.9|1\.[01]|2\.0) ([1-5]\d\d)(?: .*)?$/
 const LENGTH = /^(?:0|[1-9]\d{0,14})$/
+/** What an answer may say besides (RFC 9110 §8.6): the length is written anew. */
+const PADDED_LENGTH = /^0*\d{1,15}$/
 /** RFC 9112 §7.1: the size, and extensions with what whitespace they may have. */
 const CHUNK_LINE =
-  /^0*([0-9A-Fa-f]{1,8})(?:[\t ]*;[\t ]*[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[\t ]*=[\t ]*(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+|"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"))?)*$/
+  /^0*([0-9A-Fa-f]{1,16})(?:[\t ]*;[\t ]*[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[\t ]*=[\t ]*(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+|"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"))?)*$/
 /** What is no line of a head, however it goes on: a CR or LF alone, and NUL. */
 const NO_LINE = /\r(?!\n|$)|(?:^|[^\r])\n|\0/
 
@@ -65,7 +69,7 @@ export function readClient(octets: string): ClientReading {
   }
 }
 
-/** RFC 9112 §2.2: empty lines before a request line mean nothing, however they are written. */
+/** RFC 9112 §2.2: empty lines before a message mean nothing, however they are written. */
 function skipEmptyLines(octets: string, from: number): number {
   let at = from
   while (octets[at] === '\r' || octets[at] === '\n') at += 1
@@ -78,39 +82,45 @@ function readRequest(octets: string, at: number): { request: ReadRequest; isLast
   if (method === '') throw new Unclear(`request line ${JSON.stringify(head.start)}`)
   const hosts = all(head, 'host')
   if (hosts.length > 1 || (hosts.length === 0 && minor === '1')) throw new Unclear(`${hosts.length} Host fields`)
-  const framing = framingOf(head, minor === '0')
+  const framing = framingOf(head, minor === '0' ? 'old request' : 'request')
   const { body, end } = readBody(octets, head.end, framing)
   const options = all(head, 'connection').flatMap((value) => value.toLowerCase().split(',').map(trim))
   const isKept = !options.includes('close') && (minor === '1' || options.includes('keep-alive'))
   return { request: { method, target, body }, isLast: !isKept || method === 'CONNECT', end }
 }
 
-/** The first final answer to a request of this method, where the connection was closed behind the octets or not. */
+/** How every 100 (Continue) begins: nobody asked for one, so it is thrown away unread. */
+const CONTINUE = 'HTTP/1.1 100'
+
+/**
+ * The first final answer to a request of this method, where the connection was closed behind the octets or not. What comes before it
+ * and what has no body ends with its head, whatever that says (RFC 9112 §6.3).
+ */
 export function readAnswerOf(octets: string, method: string, closed: boolean): AnswerReading {
   try {
     let at = 0
     for (;;) {
+      at = skipEmptyLines(octets, at)
+      if (octets.startsWith(CONTINUE, at) && octets.includes('\r\n\r\n', at)) {
+        at = octets.indexOf('\r\n\r\n', at) + 4
+        continue
+      }
       const head = readHead(octets, at)
-      const [, minor, code] = STATUS_LINE.exec(head.start) ?? []
-      if (code === undefined) throw new Unclear(`status line ${JSON.stringify(head.start)}`)
-      const status = Number(code)
-      // An upgrade that nobody asked for, and framing where there can be no body.
-      if (status === 101) throw new Unclear('another protocol')
-      const framing = framingOf(head, minor === '0')
-      if (status < 200 || status === 204) {
-        if (framing !== undefined) throw new Unclear(`framing in a ${status}`)
-        if (status < 200) {
-          at = head.end
-          continue
-        }
+      const status = Number(STATUS_LINE.exec(head.start)?.[1])
+      if (Number.isNaN(status)) throw new Unclear(`status line ${JSON.stringify(head.start)}`)
+      if (status === 101) throw new Unclear('another protocol, which nobody asked for')
+      if (status < 200) {
+        at = head.end
+        continue
       }
       const isBodiless = method === 'HEAD' || status === 204 || status === 304
-      if (!isBodiless && framing === undefined) {
-        if (!closed) throw new Unfinished('a body until the connection ends')
-        return { end: 'whole', status, body: octets.slice(head.end), extra: false }
+      const framing = isBodiless ? 0 : framingOf(head, 'answer')
+      if (framing !== undefined) {
+        const { body, end } = readBody(octets, head.end, framing)
+        return { end: 'whole', status, body, extra: end < octets.length }
       }
-      const { body, end } = readBody(octets, head.end, isBodiless ? undefined : framing)
-      return { end: 'whole', status, body, extra: end < octets.length }
+      if (!closed) throw new Unfinished('a body until the connection ends')
+      return { end: 'whole', status, body: octets.slice(head.end), extra: false }
     }
   } catch (error) {
     if (error instanceof Unclear) return { end: 'ambiguous', why: error.message }
@@ -122,7 +132,9 @@ export function readAnswerOf(octets: string, method: string, closed: boolean): A
 function readHead(octets: string, at: number): Head {
   const close = octets.indexOf('\r\n\r\n', at)
   const text = octets.slice(at, close === -1 ? octets.length : close)
-  const wrong = NO_LINE.exec(text)
+  // The reason of an answer may say what it likes.
+  const reason = /^HTTP\/\S+ \d+ [^\r\n]*/.exec(text)?.[0].length ?? 0
+  const wrong = NO_LINE.exec(text.slice(reason))
   if (wrong !== null) throw new Unclear(`${JSON.stringify(wrong[0])} in a head`)
   if (close === -1) throw new Unfinished('half a head')
   const [start = '', ...lines] = text.split('\r\n')
@@ -139,14 +151,16 @@ function readField(line: string): readonly [string, string] {
 
 type Framing = number | 'chunked' | undefined
 
-function framingOf(head: Head, isOld: boolean): Framing {
+function framingOf(head: Head, of: 'answer' | 'request' | 'old request'): Framing {
   const lengths = all(head, 'content-length')
   const codings = all(head, 'transfer-encoding')
   if (lengths.length + codings.length > 1) throw new Unclear(`${lengths.length} lengths and ${codings.length} codings`)
   const [length] = lengths
   const [coding] = codings
-  if (length !== undefined && !LENGTH.test(length)) throw new Unclear(`length ${JSON.stringify(length)}`)
-  if (coding !== undefined && (isOld || coding.toLowerCase() !== 'chunked')) throw new Unclear(`coding ${JSON.stringify(coding)}`)
+  if (length !== undefined && !(of === 'answer' ? PADDED_LENGTH : LENGTH).test(length))
+    throw new Unclear(`length ${JSON.stringify(length)}`)
+  if (coding !== undefined && (of === 'old request' || coding.toLowerCase() !== 'chunked'))
+    throw new Unclear(`coding ${JSON.stringify(coding)}`)
   if (coding !== undefined) return 'chunked'
   return length === undefined ? undefined : Number(length)
 }

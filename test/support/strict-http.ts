@@ -23,7 +23,7 @@ const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Z-]+) ([\x21-\x7e]+) HTTP\/1\.1$/
 const STATUS_LINE = /^HTTP\/1\.1 ([1-5]\d\d) [\t\x20-\x7e\x80-\xff]*$/
 /** A name that some reader takes for a framing field. */
-const LOOK_ALIKE = /^(?:content.length|transfer.encoding)$/
+const LOOK_ALIKE = /^(?:content[^a-z0-9]length|transfer[^a-z0-9]encoding)$/
 
 /** The requests of one connection. */
 export function readRequests(octets: Buffer): Reading {

@@ -56,6 +56,20 @@ routes:
     ])
   })
 
+  it('says where a certificate of the client is asked for, and calls no such route public', () => {
+    const config = {
+      ...CONFIG,
+      routes: CONFIG.routes.map((route) => ({ ...route, clientCertificate: 'required' as const })),
+    }
+    const rows = JSON.parse(routes(config, true)) as { mark: string; name: string; authentication: string }[]
+    const said = Object.fromEntries(rows.map((row) => [row.name, `${row.mark}|${row.authentication}`]))
+    expect(said).toMatchObject({
+      'open.root': '|a client certificate',
+      'maybe.root': '|a token, or anonymous and a client certificate',
+    })
+    expect((JSON.parse(check(config, true)) as { public: string[] }).public).toEqual([])
+  })
+
   it('says the rate limits, where there are any', () => {
     const limited = testConfig(`
 routes:

@@ -136,6 +136,8 @@ describe('a value that cannot be used', () => {
     ['10.0.0.0/33', NETWORK],
     ['"fe80::1%eth0/64"', NETWORK],
     ['10/8', NETWORK],
+    ['10.0.0.1/8', 'must be the first address of its network: it has bits behind the prefix'],
+    ['"2001:db8::1/32"', 'must be the first address of its network: it has bits behind the prefix'],
   ])('is pointed at among the trusted proxies: %s', (value, message) => {
     expect(faultsOf(`listeners: { public: { trustedProxies: [10.0.0.0/8, ${value}] } }`)).toEqual([
       `1:53 listeners.public.trustedProxies.1: ${message}`,

@@ -8,11 +8,19 @@ const CONFIG = { errorThreshold: 0.5, minRequests: 10, windowMs: 10_000, resetAf
 function open(config = CONFIG) {
   const clock = testClock()
   const states: string[] = []
-  const circuit = createCircuit({ monotonicMs: clock.monotonicMs, changed: (state) => states.push(state) }, config)
+  const active = { count: 0 }
+  const circuit = createCircuit(
+    { monotonicMs: clock.monotonicMs, underWay: () => active.count, changed: (state) => states.push(state) },
+    config,
+  )
+  const admit = (): void => {
+    circuit.admit()
+    active.count += 1
+  }
   const judge = (isGood: boolean, times: number) => {
     for (let time = 0; time < times; time += 1) circuit.judge(isGood, 1)
   }
-  return { clock, states, circuit, judge }
+  return { clock, states, circuit: { ...circuit, admit }, judge, active }
 }
 
 function refusal(run: () => void): Problem | undefined {
@@ -105,6 +113,22 @@ test('a try that nobody ends is followed by another', () => {
   expect(refusal(circuit.admit)?.kind).toBe('upstream_resting')
   clock.pass(1)
   expect(refusal(circuit.admit)).toBeUndefined()
+})
+
+test('a try that ends without a word about the upstream is followed by another at once', () => {
+  const { clock, circuit, judge, active, states } = open()
+  active.count = 3
+  judge(false, 10)
+  clock.pass(2000)
+  for (let time = 0; time < 5; time += 1) {
+    expect(refusal(circuit.admit)).toBeUndefined()
+    expect(refusal(circuit.admit)?.kind).toBe('upstream_resting')
+    clock.pass(1)
+    active.count -= 1
+  }
+  expect(refusal(circuit.admit)).toBeUndefined()
+  circuit.judge(true, 0)
+  expect(states).toEqual(['open', 'half-open', 'closed'])
 })
 
 test('goes through a year of seconds without a slot that is not emptied', () => {

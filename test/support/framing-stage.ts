@@ -1,0 +1,386 @@
+/** Plays cases of `framing-grammar.ts` through a gateway, many at once, and holds what came of each against `framing-reference.ts`. */
+import { connect } from 'node:net'
+import type { TestGateway } from './gateway.ts'
+import { MARK, type AnswerCase, type ClientCase } from './framing-grammar.ts'
+import { readAnswerOf, readClient, type ClientReading, type ReadRequest } from './framing-reference.ts'
+import { Ambiguity, readAnswers, statusCode, valuesOf, type Message } from './strict-http.ts'
+import { openWire, strictUpstream } from './wire.ts'
+
+/** What a batch came to, for the test that counts it. */
+export interface Tally {
+  cases: number
+  /** Answers of the upstream that reached a client. */
+  answered: number
+  /** Answers of the gateway itself. */
+  refused: number
+}
+
+export interface Stage {
+  readonly tally: Tally
+  readonly gateway: TestGateway
+  /** @throws Error that says what was sent and what is wrong with what came of it */
+  playClients(cases: readonly ClientCase[], isComplete?: 'complete'): Promise<void>
+  playAnswers(cases: readonly AnswerCase[], isComplete?: 'complete'): Promise<void>
+  close(): Promise<void>
+}
+
+/** How long a connection may stay open that should be over. */
+const LIMIT_MS = 10_000
+/**
+ * Of a body that it cannot read the parser says nothing where the request asks for another protocol: the gateway waits as long as it
+ * may take, which is not waited for here.
+ */
+const MAY_STALL = /^upgrade:/im
+const STALL_MS = 1500
+/** Requests of how many batches the upstream may still come to see. */
+const REMEMBERED_BATCHES = 10
+const REFUSALS: ReadonlySet<number> = new Set([400, 404, 405, 413, 414, 417, 431])
+const BARE_CR = String.raw`"\r"`
+const FAILURES: ReadonlySet<number> = new Set([502, 504])
+
+export async function openStage(): Promise<Stage> {
+  const tally: Tally = { cases: 0, answered: 0, refused: 0 }
+  /** Requests that clients have made and the upstream has not seen, by batch. */
+  const awaited: Map<string, number>[] = []
+  const strays: string[] = []
+  /** What was sent last, to say where a stray came from. */
+  const recent: string[] = []
+  const answers = new Map<string, AnswerCase>()
+  let next = 0
+  const upstream = await strictUpstream((socket, message) => {
+    const { method, target } = lineOf(message)
+    const special = answers.get(target)
+    if (special !== undefined) {
+      answers.delete(target)
+      const end = (): void => {
+        if (special.leave === 'end') socket.end()
+        else if (special.leave === 'reset') socket.resetAndDestroy()
+      }
+      writeCut(special, (octets, done) => void socket.write(octets, 'latin1', done), end)
+      return
+    }
+    if (!take(awaited, printOf({ method, target, body: message.body.toString('latin1') }))) {
+      const from = recent.filter((octets) => octets.includes(target)).map((octets) => JSON.stringify(octets))
+      strays.push(`${message.start} with ${text(message.body)} of ${from.join(' or ')}`)
+    }
+    const body = method === 'HEAD' ? '' : target
+    socket.write(`HTTP/1.1 200 OK\r\nX-Seen: ${target}\r\nContent-Length: ${target.length}\r\n\r\n${body}`, 'latin1')
+  })
+  const gateway = await openWire(upstream.port, {
+    listener: ['overload: { enabled: false }'],
+    upstream: ['connections: 64'],
+    more: 'telemetry: { accessLog: { sample: 0% } }',
+  })
+  return { tally, gateway, playClients, playAnswers, close }
+
+  async function playClients(cases: readonly ClientCase[], isComplete?: 'complete'): Promise<void> {
+    const played = cases.map((one) => {
+      const octets = marked(one.octets)
+      return { ...one, octets, reading: readClient(octets) }
+    })
+    remember(played.flatMap(({ reading }) => reading.requests))
+    recent.unshift(...played.map(({ octets }) => octets))
+    recent.length = Math.min(recent.length, REMEMBERED_BATCHES * cases.length)
+    const outcomes = await Promise.all(
+      played.map(async (one) => {
+        const { reading } = one
+        const isOver = (received: Buffer): boolean =>
+          (reading.end === 'partial' || reading.end === 'between') && countOf(received, reading) >= reading.requests.length
+        return { ...one, ...(await converse(gateway.port, one, isOver)) }
+      }),
+    )
+    for (const one of outcomes) {
+      const wrong = faultOfClient(one, tally) ?? (isComplete === undefined ? undefined : incompleteness(one))
+      if (wrong !== undefined)
+        throw new Error(`${wrong}\nsent ${describe(one)}\nread ${JSON.stringify(one.reading)}\ngot ${text(one.received)}`)
+    }
+    await settle(played.map(describe))
+    tally.cases += cases.length
+  }
+
+  async function playAnswers(cases: readonly AnswerCase[], isComplete?: 'complete'): Promise<void> {
+    const played = cases.map((one) => {
+      next += 1
+      const first = `/a/${next}`
+      const second = `/b/${next}`
+      const octets = one.octets.replaceAll(MARK, String(next).padStart(MARK.length, '0'))
+      // What never comes would be waited for.
+      const isKept = one.leave === 'keep' && readAnswerOf(octets, one.method, false).end === 'whole'
+      const leave = one.leave === 'keep' && !isKept ? 'end' : one.leave
+      const special = { ...one, octets, leave }
+      answers.set(first, special)
+      return { ...special, first, second, reading: readAnswerOf(octets, one.method, !isKept) }
+    })
+    remember(played.map(({ second }) => ({ method: 'GET', target: second, body: '' })))
+    const outcomes = await Promise.all(
+      played.map(async (one) => {
+        const body = one.method === 'POST' ? 'Content-Length: 2\r\n\r\nhi' : '\r\n'
+        const octets = `${one.method} ${one.first} HTTP/1.1\r\nHost: gateway.test\r\n${body}GET ${one.second} HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n`
+        return { ...one, ...(await converse(gateway.port, { octets, cuts: [], leave: 'wait' }, () => false)) }
+      }),
+    )
+    for (const one of outcomes) {
+      const wrong = faultOfAnswer(one, tally) ?? (isComplete === undefined ? undefined : lossOf(one))
+      if (wrong !== undefined)
+        throw new Error(
+          `${wrong}\nupstream sent ${describe(one)}\nread ${JSON.stringify(one.reading)}\nclient got ${text(one.received)}`,
+        )
+    }
+    await settle(played.map(describe))
+    tally.cases += cases.length
+  }
+
+  function marked(octets: string): string {
+    next += 1
+    return octets.replaceAll(MARK, String(next).padStart(MARK.length, '0'))
+  }
+
+  function remember(requests: readonly ReadRequest[]): void {
+    const batch = new Map<string, number>()
+    for (const request of requests) {
+      const print = printOf(request)
+      batch.set(print, (batch.get(print) ?? 0) + 1)
+    }
+    awaited.unshift(batch)
+    awaited.length = Math.min(awaited.length, REMEMBERED_BATCHES)
+  }
+
+  /** What the upstream has seen is all in order, and no half request is left with it. */
+  async function settle(sent: readonly string[]): Promise<void> {
+    await upstream.until(() => upstream.rests().length === 0 || upstream.faults.length > 0, LIMIT_MS)
+    const wrong = { faults: [...upstream.faults], strays: strays.splice(0), rests: upstream.rests() }
+    upstream.faults.length = 0
+    upstream.requests.length = 0
+    if (wrong.faults.length + wrong.strays.length + wrong.rests.length === 0) return
+    throw new Error(`the upstream saw ${JSON.stringify(wrong)}\nsent ${sent.join('\n     ')}`)
+  }
+
+  async function close(): Promise<void> {
+    await gateway.close()
+    await upstream.close()
+  }
+}
+
+interface Conversation {
+  readonly received: Buffer
+  readonly isHung: boolean
+}
+
+/** Sends the octets, and waits for the end of the connection, or ends it itself as soon as it is over. */
+function converse(port: number, sent: ClientCase, isOver: (received: Buffer) => boolean): Promise<Conversation> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    let received: Buffer = Buffer.alloc(0)
+    const timer = setTimeout(() => finish(true), LIMIT_MS)
+    const patience = MAY_STALL.test(sent.octets) ? setTimeout(() => void socket.end(), STALL_MS) : undefined
+    let isSent = false
+    socket.on('error', () => undefined)
+    socket.on('connect', () =>
+      writeCut(
+        sent,
+        (octets, done) => void socket.write(octets, 'latin1', done),
+        () => {
+          isSent = true
+          if (sent.leave === 'end') socket.end()
+          else if (sent.leave === 'reset') socket.resetAndDestroy()
+          else if (isOver(received)) socket.end()
+        },
+      ),
+    )
+    socket.on('data', (chunk: Buffer) => {
+      received = received.length === 0 ? chunk : Buffer.concat([received, chunk])
+      if (isSent && isOver(received)) socket.end()
+    })
+    socket.on('close', () => finish(false))
+    function finish(isHung: boolean): void {
+      clearTimeout(timer)
+      clearTimeout(patience)
+      socket.destroy()
+      resolve({ received, isHung })
+    }
+  })
+}
+
+/** Writes octets in the packets that the case says. */
+function writeCut(
+  { octets, cuts }: Pick<ClientCase, 'octets' | 'cuts'>,
+  write: (octets: string, done: () => void) => void,
+  done: () => void,
+): void {
+  const ends = [...cuts, octets.length]
+  let at = 0
+  step()
+  function step(): void {
+    const end = ends.shift()
+    if (end === undefined) {
+      done()
+      return
+    }
+    const part = octets.slice(at, end)
+    at = end
+    write(part, () => setImmediate(step))
+  }
+}
+
+function countOf(received: Buffer, reading: ClientReading): number {
+  try {
+    return finals(readAnswers(received, { methods: methodsOf(reading) }).messages).length
+  } catch {
+    return Number.POSITIVE_INFINITY
+  }
+}
+
+interface PlayedClient extends ClientCase, Conversation {
+  readonly reading: ClientReading
+}
+
+/** What is wrong with what a client got, if anything is. */
+function faultOfClient({ reading, received, isHung, leave }: PlayedClient, tally: Tally): string | undefined {
+  const { requests, end } = reading
+  if (isHung) return 'the connection was neither answered nor closed'
+  const read = readOfClient(received, reading)
+  if (typeof read === 'string') return read
+  if (leave === 'wait' && read.rest.length > 0) return 'an answer was cut'
+  const answers = finals(read.messages)
+  const most = requests.length + (end === 'ambiguous' || end === 'partial' ? 1 : 0)
+  if (answers.length > most) return `${answers.length} answers to ${requests.length} requests`
+  for (const [index, answer] of answers.entries()) {
+    const status = statusCode(answer)
+    if (status !== 200) {
+      tally.refused += 1
+      if (!REFUSALS.has(status)) return `the answer ${index} is ${status}`
+      continue
+    }
+    tally.answered += 1
+    const asked = requests[index]
+    if (asked === undefined) return `the answer ${index} is 200, and there is no such request`
+    const [seen] = valuesOf(answer.fields, 'x-seen')
+    if (seen !== pathOf(asked.target)) return `the answer ${index} is that to ${seen}`
+    if (asked.method !== 'HEAD' && answer.body.toString('latin1') !== seen) return `the answer ${index} has another body`
+  }
+  return undefined
+}
+
+function incompleteness({ reading, received }: PlayedClient): string | undefined {
+  const read = readOfClient(received, reading)
+  const statuses = typeof read === 'string' ? [] : finals(read.messages).map(statusCode)
+  const isComplete = statuses.length === reading.requests.length && statuses.every((status) => status === 200)
+  return isComplete ? undefined : `not all that is in order was answered: ${statuses.join(', ')}`
+}
+
+interface PlayedAnswer extends AnswerCase, Conversation {
+  readonly second: string
+  readonly reading: ReturnType<typeof readAnswerOf>
+}
+
+function faultOfAnswer({ method, leave, reading, received, isHung, second }: PlayedAnswer, tally: Tally): string | undefined {
+  if (isHung) return 'the connection was neither answered nor closed'
+  const read = readStrictly(received, [method, 'GET'])
+  if (typeof read === 'string') return read
+  const [first, other, ...more] = finals(read.messages)
+  if (more.length > 0) return `${more.length + 2} answers to two requests`
+  if (other !== undefined && statusCode(other) === 200) {
+    if (other.body.toString('latin1') !== second) return 'the second answer is not that to the second request'
+  } else if (other !== undefined && !FAILURES.has(statusCode(other))) return `the second answer is ${statusCode(other)}`
+  if (first === undefined) return undefined
+  const status = statusCode(first)
+  if (FAILURES.has(status) && valuesOf(first.fields, 'content-type')[0] === 'application/problem+json') {
+    tally.refused += 1
+    return undefined
+  }
+  tally.answered += 1
+  // The client library takes one for the end of a line; the framing is written anew, and the connection not used again.
+  if (reading.end !== 'whole' && reading.why.startsWith(BARE_CR)) return undefined
+  if (reading.end !== 'whole') return `an answer that is ${reading.end} was passed on as a whole one`
+  if (status !== reading.status) return `the status became ${status}`
+  const body = first.body.toString('latin1')
+  // A reset takes octets with it, and the client library has none of it where only the end of the connection ends the body.
+  if (leave === 'reset' && reading.body.startsWith(body)) return undefined
+  if (body !== reading.body) return 'the body became another'
+  return undefined
+}
+
+function lossOf({ method, reading, received }: PlayedAnswer): string | undefined {
+  const read = readStrictly(received, [method, 'GET'])
+  const statuses = typeof read === 'string' ? [] : finals(read.messages).map(statusCode)
+  const isLost = reading.end !== 'whole' || statuses.length !== 2 || statuses[0] !== reading.status || statuses[1] !== 200
+  return isLost ? `an answer that is in order was not passed on: ${statuses.join(', ')}` : undefined
+}
+
+/**
+ * Only the gateway knows whether what it could not read to its end was a HEAD, to which there is no body; and what it refuses before
+ * it knows the method has one.
+ */
+function readOfClient(received: Buffer, reading: ClientReading): ReturnType<typeof readAnswers> | string {
+  const methods = methodsOf(reading)
+  const read = readStrictly(received, methods)
+  if (isClean(read)) return read
+  const asHead = readStrictly(received, [...methods, 'HEAD'])
+  if (isClean(asHead)) return asHead
+  for (const count of methods.keys()) {
+    const refused = readStrictly(received, methods.slice(0, count))
+    if (!isClean(refused)) continue
+    const answers = finals(refused.messages)
+    const last = answers.at(-1)
+    if (answers.length === count + 1 && statusCode(last) === 400 && valuesOf(last?.fields ?? [], 'connection')[0] === 'close')
+      return refused
+  }
+  return read
+}
+
+function isClean(read: ReturnType<typeof readStrictly>): read is ReturnType<typeof readAnswers> {
+  return typeof read !== 'string' && read.rest.length === 0
+}
+
+/** Both ends are closed by now. A text where it cannot be read in one way. */
+function readStrictly(received: Buffer, methods: readonly string[]): ReturnType<typeof readAnswers> | string {
+  try {
+    return readAnswers(received, { methods })
+  } catch (error) {
+    if (!(error instanceof Ambiguity)) throw error
+    return `the client reads ${error.message}`
+  }
+}
+
+function finals(messages: readonly Message[]): readonly Message[] {
+  return messages.filter((message) => statusCode(message) >= 200)
+}
+
+function methodsOf({ requests }: ClientReading): readonly string[] {
+  return requests.map(({ method }) => method)
+}
+
+function lineOf({ start }: Message): { method: string; target: string } {
+  const [method = '', target = ''] = start.split(' ')
+  return { method, target }
+}
+
+/** A request as the upstream has to get it. */
+function printOf({ method, target, body }: ReadRequest): string {
+  return `${method} ${pathOf(target)}\n${body}`
+}
+
+/** Origin form (RFC 9112 §3.2.1), with one slash for several. */
+function pathOf(target: string): string {
+  const origin = target.replace(/^http:\/\/[^/?]*/i, '')
+  const [path = '', ...query] = origin.split('?')
+  return [path.replace(/\/{2,}/g, '/'), ...query].join('?')
+}
+
+function take(batches: readonly Map<string, number>[], print: string): boolean {
+  for (const batch of batches) {
+    const count = batch.get(print) ?? 0
+    if (count === 0) continue
+    batch.set(print, count - 1)
+    return true
+  }
+  return false
+}
+
+function describe({ octets, cuts, leave }: { octets: string; cuts: readonly number[]; leave: string }): string {
+  return `${JSON.stringify(octets)}${cuts.length > 0 ? ` cut at ${cuts.join(', ')}` : ''}, then ${leave}`
+}
+
+function text(octets: Buffer): string {
+  return JSON.stringify(octets.toString('latin1'))
+}
