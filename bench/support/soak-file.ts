@@ -56,7 +56,8 @@ function textOf(places: SoakPlaces, change: Change, turn: number): string {
   const targets = targetPorts.map((target) => `"http://127.0.0.1:${target}"`).join(', ')
   return `# ${turn}
 listeners:
-  public: { address: 127.0.0.1:${port} }
+  # Late is also who has to wait for a core that something else uses; what is refused when there is too much to do is measured elsewhere.
+  public: { address: 127.0.0.1:${port}, overload: { lag: 2s } }
   admin: { address: 127.0.0.1:${adminPort} }
 reload: { interval: 500ms }
 storage: { sessions: '${redisUrl}', directory: ./data }

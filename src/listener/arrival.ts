@@ -226,7 +226,12 @@ export function isWebSocketUpgrade(req: IncomingMessage): boolean {
  * the parser has it the other way round.
  */
 export function isLastAllTheSame(req: Pick<RequestMessage, 'httpVersion' | 'headers'>): boolean {
-  return req.httpVersion === '1.0' && String(req.headers['connection'] ?? '').toLowerCase().includes('close')
+  return (
+    req.httpVersion === '1.0' &&
+    String(req.headers['connection'] ?? '')
+      .toLowerCase()
+      .includes('close')
+  )
 }
 
 /** Whether the handshake is one of RFC 6455 §4.2.1. */

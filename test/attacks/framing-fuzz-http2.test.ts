@@ -12,7 +12,7 @@ import { FLAGS, FRAMES, openFrames, requestFields, type Field, type FrameClient 
 import { valuesOf } from '../support/strict-http.ts'
 import { openWire, strictUpstream, type StrictUpstream } from '../support/wire.ts'
 
-const CASES = Number(process.env['GATEHOUSE_FUZZ_CASES'] ?? 250)
+const CASES = Number(process.env['GATEHOUSE_FUZZ_CASES'] ?? 150)
 const SEED = Number(process.env['GATEHOUSE_FUZZ_SEED'] ?? 20_261_122)
 const LIMIT_MS = 60_000 + CASES * 40
 const BATCH = 20

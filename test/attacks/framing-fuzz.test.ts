@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { answerCase, clientCase } from '../support/framing-grammar.ts'
 import { openStage, type Stage } from '../support/framing-stage.ts'
 
-const CASES = Number(process.env['GATEHOUSE_FUZZ_CASES'] ?? 4000)
+const CASES = Number(process.env['GATEHOUSE_FUZZ_CASES'] ?? 2000)
 const SEED = Number(process.env['GATEHOUSE_FUZZ_SEED'] ?? 20_261_122)
 const IS_LONG = process.env['GATEHOUSE_FUZZ_CASES'] !== undefined
 const LIMIT_MS = 60_000 + CASES * 20

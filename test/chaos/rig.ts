@@ -38,7 +38,7 @@ const POLICIES = [
 
 const yamlOf = (port: number): string => `
 listeners:
-  public: { address: '127.0.0.1:0', origin: http://gateway.test, timeouts: { drain: 2s } }
+  public: { address: '127.0.0.1:0', origin: http://gateway.test, timeouts: { drain: 2s }, overload: { lag: 10s } }
   admin: { address: '127.0.0.1:0' }
 storage: { sessions: 'redis://127.0.0.1:${port}', directory: ./data }
 masterKey: { env: MASTER_KEY }

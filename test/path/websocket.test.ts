@@ -241,7 +241,26 @@ describe('ending', () => {
     await other.until(() => false)
     expect(other.isClosed()).toBe(true)
   })
+
+  test.each(['end', 'resetAndDestroy'] as const)('last words to an upstream that is gone (%s) keep nothing', async (way) => {
+    const one = await start()
+    const count = 10
+    for (let opened = 0; opened < count; opened += 1) {
+      const client = await open('/open', undefined, one.port)
+      client.socket.prependOnceListener('end', () => client.send(text('is anybody there?')))
+    }
+    expect(await connections(one)).toBe(count)
+    for (const socket of [...echo.clients].slice(-count)) socketOf(socket)[way]()
+    await expect.poll(() => connections(one), { timeout: 5000 }).toBe(0)
+    await one.close()
+  })
 })
+
+/** Of clients, as the gateway counts them. */
+async function connections(one: TestGateway): Promise<number> {
+  const metrics = await (await fetch(`${one.adminUrl}/metrics`)).text()
+  return Number(/^gatehouse_connections (\d+)$/m.exec(metrics)?.[1])
+}
 
 test('a client that does not read holds up the upstream', async () => {
   onMessage = () => undefined

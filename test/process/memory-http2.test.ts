@@ -66,7 +66,7 @@ it.each([
   expect(await up(front, back, octets)).toBe(octets)
   expect(await down(front, back, octets)).toBe(octets)
   expect(gateway.memory().nowKiB - before.nowKiB).toBeLessThan(64 * MIB_IN_KIB)
-})
+}, 90_000)
 
 interface Outgoing {
   write(chunk: Buffer): boolean

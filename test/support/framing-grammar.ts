@@ -3,31 +3,24 @@
  * the plain one, so that a counterexample shows what it takes and nothing more.
  */
 import fc from 'fast-check'
-
-/** Stands for the number of its connection, which has as many digits. */
-export const MARK = '@@@@@@@'
-export const GARBAGE = [
-  '\0',
-  '\n',
-  '\r',
-  '\r\n',
-  '\t',
-  ' ',
-  '\x0b',
-  '\x80',
-  '\xff',
-  ':',
-  ';',
-  ',',
-  '0',
-  '1',
-  'a',
-  '"',
-  '{',
-] as const
+import {
+  BODIES,
+  EOLS,
+  EXTENSIONS,
+  FIELDS,
+  FRAMING_NAMES,
+  GARBAGE,
+  INNER,
+  MARK,
+  SIZES,
+  STRANGE_CODINGS,
+  STRANGE_FIELDS,
+  STRANGE_LENGTHS,
+  TRAILERS,
+} from './framing-words.ts'
 
 /** A change of the octets as they would be sent: where, counted round, and what. */
-export interface Stroke {
+interface Stroke {
   readonly at: number
   readonly takes: number
   readonly puts: string
@@ -50,131 +43,7 @@ export interface AnswerCase {
 }
 
 /** How rare a strange part is: one in so many. 0: there is none. */
-export type Rarity = number
-
-const INNER = `GET /f/${MARK}/in HTTP/1.1\r\nHost: gateway.test\r\n\r\n`
-const BODIES = ['a', '', 'hello', '0\r\n\r\n', `0\r\n\r\n${INNER}`, INNER, '\r\n', 'x'.repeat(3000)] as const
-const FIELDS = [
-  'X-A: b',
-  'Accept: */*',
-  'Connection: keep-alive',
-  'TE: trailers',
-  'X-Empty:',
-  'Expect: 100-continue',
-  'Upgrade: h2c',
-  'Connection: close',
-] as const
-const STRANGE_FIELDS = [
-  'X-A : b',
-  ' X-A: b',
-  'X A: b',
-  'X-A: b\r\n c',
-  'X-A: b\nX-B: c',
-  'X-A: b\rX-B: c',
-  'X-A: b\0',
-  'X-A: \xe9',
-  'X-A',
-  ': b',
-  'Host: gateway.test',
-  'Host: other.test',
-  'Connection: content-length',
-  'Connection: transfer-encoding, host',
-  'Connection: keep-alive, close',
-  'Connection: Close',
-  'Connection: upgrade',
-  'Upgrade: websocket',
-  'Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-  'Expect: 200-ok',
-  'Expect: 100-continue, x',
-  'Content_Length: 3',
-  'Transfer_Encoding: chunked',
-  'Content-Encoding: gzip',
-  'Trailer: Content-Length',
-  'Content-Length: 3',
-  'Transfer-Encoding: chunked',
-  `X-Long: ${'y'.repeat(9000)}`,
-] as const
-const STRANGE_LENGTHS = [
-  '',
-  ' ',
-  '+3',
-  '-3',
-  '03',
-  '3,3',
-  '3, 3',
-  '3 3',
-  '0x3',
-  '3.0',
-  '3;',
-  '\t3\t',
-  '99999999999999999999',
-  '9007199254740993',
-  '10000000',
-  '3\x0b',
-] as const
-const STRANGE_CODINGS = [
-  'Chunked',
-  ' chunked\t',
-  '\x0bchunked',
-  'chunked\x0c',
-  'chunked,',
-  ',chunked',
-  'chunked, chunked',
-  'chunked, identity',
-  'identity, chunked',
-  'gzip, chunked',
-  'identity',
-  'xchunked',
-  'chunked;q=1',
-  '"chunked"',
-  'chunked\r\n x',
-  '\r\n chunked',
-  'chunked\nX: y',
-  '',
-] as const
-const FRAMING_NAMES = ['', ' ', '\t', '\0', '\r', '\n'] as const
-const EOLS = ['\n', '\r', '\r\r\n', '\n\r', ' \r\n', ''] as const
-const SIZES = [
-  '',
-  '0x1',
-  ' 1',
-  '1 ',
-  '+1',
-  '-1',
-  'g',
-  'FFFFFFFFFFFFFFFF',
-  '100000000',
-  '1\0',
-  '1,',
-  '00000000000000001',
-  '1_0',
-] as const
-const EXTENSIONS = [
-  ';a',
-  ';a=b',
-  ';a="b;c"',
-  ' ;a',
-  ';a = b',
-  ';',
-  ';a="',
-  ';a="\r\n',
-  ';a=\n',
-  ';\0',
-  ' a',
-  `;a=${'z'.repeat(500)}`,
-] as const
-const TRAILERS = [
-  'X-Sum: 1',
-  'Content-Length: 3',
-  'Transfer-Encoding: chunked',
-  'Host: x',
-  'X-Sum : 1',
-  ' X: 1',
-  'X-Sum',
-  'X: \n',
-  'X: \xff',
-  '\0: x',
-] as const
+type Rarity = number
 
 /** The plain one, and one of `strange` in `rarity`. */
 function rarely(rarity: Rarity, plain: string, strange: readonly string[]): fc.Arbitrary<string> {

@@ -13,7 +13,7 @@ export interface ReadRequest {
  * How the reading of a connection ended: with its octets, in the middle of a message, at something that two readers could read in
  * two ways, or at a request behind which nothing may be read.
  */
-export type End = 'between' | 'partial' | 'ambiguous' | 'last'
+type End = 'between' | 'partial' | 'ambiguous' | 'last'
 
 export interface ClientReading {
   readonly requests: readonly ReadRequest[]

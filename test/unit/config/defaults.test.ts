@@ -19,7 +19,7 @@ describe('what is not said', () => {
           trustedProxies: [],
           limits: { headerBytes: 16384, headers: 100, urlBytes: 8192, bodyBytes: 10485760, streams: 100, connections: 20000 },
           proxyProtocol: false,
-          overload: { enabled: true, maxRequests: 20000, lagMs: 100, memory: 0.95, badSignaturesPerMinute: 600 },
+          overload: { enabled: true, maxRequests: 20000, lagMs: 250, memory: 0.95, badSignaturesPerMinute: 600 },
           timeouts: { headersMs: 10000, requestMs: 60000, keepAliveMs: 65000, drainMs: 15000 },
         },
         admin: { host: '127.0.0.1', port: 9901 },

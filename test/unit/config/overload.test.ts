@@ -11,7 +11,7 @@ describe('listeners.public.overload', () => {
     expect(publicListener('{}').overload).toEqual({
       enabled: true,
       maxRequests: 20_000,
-      lagMs: 100,
+      lagMs: 250,
       memory: 0.95,
       badSignaturesPerMinute: 600,
     })
