@@ -16,9 +16,12 @@ const UNKNOWN = 2
 /** What tells of a body that is not there. */
 const OF_BODY: ReadonlySet<string> = new Set(['content-type', 'content-length'])
 
-/** Whether who asks looks for a refusal among the trailers. */
+/**
+ * Whether who asks looks for a refusal among the trailers. A call is a POST; what is none gets the status that everybody
+ * counts, whatever it says of its content.
+ */
 export function asksGrpc(req: RequestMessage): boolean {
-  return req.httpVersion === '2.0' && isGrpc(req.headers['content-type'])
+  return req.httpVersion === '2.0' && req.method === 'POST' && isGrpc(req.headers['content-type'])
 }
 
 /**

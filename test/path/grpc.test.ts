@@ -1,4 +1,6 @@
 /** gRPC end to end: a client of HTTP/2 over TLS, the gateway, and a server of HTTP/2 without it. */
+import { once } from 'node:events'
+import { connect as connectHttp2 } from 'node:http2'
 import { status } from '@grpc/grpc-js'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { selfSigned } from '../support/certificates.ts'
@@ -183,6 +185,14 @@ describe('what the gateway refuses', () => {
     expect((await client.unary('echo', Buffer.from('x'), as('admin')).outcome).code).toBe(status.OK)
     expect(upstream.metadata()).toMatchObject({ 'x-user-id': 'alice', 'x-tenant-id': 'default' })
     expect(upstream.metadata()['authorization']).toBeUndefined()
+  })
+
+  test('what only calls itself gRPC is refused by the status that everybody counts', async () => {
+    const session = connectHttp2(`https://localhost:${gateway.port}`, { ca: certificate })
+    const stream = session.request({ ':path': '/test.Octets/Echo', 'content-type': 'application/grpc', 'x-who': 'user' })
+    const [headers] = (await once(stream, 'response')) as [Record<string, unknown>]
+    expect(headers).toMatchObject({ ':status': 401, 'content-type': 'application/problem+json' })
+    session.destroy()
   })
 
   test('a service that no route is for', async () => {
