@@ -99,6 +99,8 @@ export function createArrivals(needs: ArrivalNeeds, config: PublicListenerConfig
       return refused('the only transfer coding is chunked')
     }
     if (facts.codings > 0 && (facts.lengths > 0 || req.httpVersion === '1.0')) return refused('ambiguous framing')
+    // Beside an upgrade the parser passes over faults of chunks, and a coding that it does not know for one without a body.
+    if (facts.codings > 0 && facts.upgrade) return refused('a chunked body beside an upgrade')
     if (facts.lengths > 1 || (facts.length !== undefined && !LENGTH.test(facts.length))) return refused('ambiguous length')
     if (req.framed?.fault !== undefined) return refused(req.framed.fault)
     // CONNECT of HTTP/1 does not come this way, and methods that its parser does not know neither.

@@ -110,6 +110,12 @@ describe('a body that cannot be read', () => {
   })
 })
 
+test.each(['chunked', ' chunked\t'])('«%s» beside an upgrade is not taken for no body', async (coding) => {
+  const octets = head('PUT /x HTTP/1.1', 'Upgrade: h2c', 'Connection: upgrade', `Transfer-Encoding:${coding}`)
+  expect((await answersTo(`${octets}zz\r\n`, 1)).map(statusCode)).toEqual([400])
+  expect(upstream.requests).toEqual([])
+})
+
 test.each(['close, keep-alive', 'keep-alive, close', 'CLOSE, Keep-Alive'])(
   'behind a request of HTTP/1.0 that says «%s» nothing is read',
   async (connection) => {

@@ -57,16 +57,20 @@ it.each([
   ['http2', 'http2', 1024 * MIB],
   ['http1', 'http2', 256 * MIB],
   ['http2', 'http1', 256 * MIB],
-] as const)('from %s to %s takes %i octets up and down and grows by less than 64 MiB', async (front, back, octets) => {
-  // What TLS, the protocol and their code take comes with the first bodies.
-  await up(front, back, 16 * MIB)
-  await down(front, back, 16 * MIB)
-  await pause(200)
-  const before = gateway.memory()
-  expect(await up(front, back, octets)).toBe(octets)
-  expect(await down(front, back, octets)).toBe(octets)
-  expect(gateway.memory().nowKiB - before.nowKiB).toBeLessThan(64 * MIB_IN_KIB)
-}, 90_000)
+] as const)(
+  'from %s to %s takes %i octets up and down and grows by less than 64 MiB',
+  async (front, back, octets) => {
+    // What TLS, the protocol and their code take comes with the first bodies.
+    await up(front, back, 16 * MIB)
+    await down(front, back, 16 * MIB)
+    await pause(200)
+    const before = gateway.memory()
+    expect(await up(front, back, octets)).toBe(octets)
+    expect(await down(front, back, octets)).toBe(octets)
+    expect(gateway.memory().nowKiB - before.nowKiB).toBeLessThan(64 * MIB_IN_KIB)
+  },
+  90_000,
+)
 
 interface Outgoing {
   write(chunk: Buffer): boolean
