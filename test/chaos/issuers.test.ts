@@ -84,7 +84,7 @@ afterAll(async () => {
 function yamlOf(of: readonly Scene[]): string {
   const times = `refresh: ${REFRESH_MS}ms, minInterval: ${MIN_INTERVAL_MS}ms, staleFor: ${STALE_FOR_MS}ms, timeout: ${TIMEOUT_MS}ms`
   return `listeners:
-  public: { address: '127.0.0.1:0', origin: http://gateway.test, timeouts: { drain: 1s }, overload: { lag: 10s } }
+  public: { address: '127.0.0.1:0', origin: http://gateway.test, timeouts: { drain: 1s }, overload: { lag: 10s, badSignatures: 100000/m } }
   admin: { address: '127.0.0.1:0' }
 storage: { directory: ./data }
 tenants: { default: { signing: ES256 } }
