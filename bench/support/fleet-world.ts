@@ -114,6 +114,6 @@ upstreams:
 routes:
   - { name: health, match: { path: /health }, service: health }
   - { name: sessions, match: { path: /sessions/* }, service: sessions }
-  - { name: api, match: { path: /api/* }, auth: required, stripPrefix: /api, upstream: small, revocation: { whenStale: allow } }
+  - { name: api, match: { path: /api/* }, auth: required, stripPrefix: /api, upstream: small, revocation: { whenStale: allow, maxStaleness: 1s } }
 `
 }
