@@ -38,7 +38,8 @@ const GROWTH = 1.25
 /** A sweep looks at so many slots and lets others have their turn: a millisecond or so. */
 const SWEEP_SLOTS = 40_000
 
-const NIBBLES = Int8Array.from({ length: 128 }, (_, code) => '0123456789abcdef'.indexOf(String.fromCharCode(code)))
+const DASH = 0x2d
+const NIBBLES = Int8Array.from({ length: 256 }, (_, code) => '0123456789abcdef'.indexOf(String.fromCharCode(code)))
 
 interface Part {
   /** A multiple of STRIDE long, a power of two of slots; none at first. */
@@ -51,6 +52,7 @@ export function createPackedIds(seed: number): PackedIds {
   const parts: Part[] = Array.from({ length: PARTS }, () => ({ words: new Uint32Array(0), live: 0 }))
   // The id that is looked at, unpacked: a place of its own, so that a question allocates nothing.
   const asked = new Uint32Array(STRIDE)
+  const text = Buffer.alloc(36)
   let size = 0
   let swept = 0
   return { put, has, size: () => size, forgetLog, sweep, parts: list }
@@ -150,16 +152,20 @@ export function createPackedIds(seed: number): PackedIds {
 
   /** Into `asked`; false for another text. Written out, without a loop: this is most of what a question costs. */
   function unpack(owner: number, id: string): boolean {
-    const form = id.length === 32 ? FORMS.hex : FORMS.uuid
-    if (form === FORMS.uuid && !hasDashes(id)) return false
+    const length = id.length
+    const form = length === 32 ? FORMS.hex : FORMS.uuid
+    // A character beyond ASCII is octets that are no digit. All are written at once: `charCodeAt` on a string that was just
+    // made costs several times as much.
+    if ((form === FORMS.uuid && length !== 36) || text.write(id, 0, 36, 'utf8') !== length) return false
+    if (form === FORMS.uuid && !hasDashes(text)) return false
     // RFC 9562 §4: 8-4-4-4-12, so there is one dash more before each of these.
     const dash = form === FORMS.uuid ? 1 : 0
-    const [a, b, c, d] = [digits(id, 0), digits(id, 4), digits(id, 8 + dash), digits(id, 12 + 2 * dash)]
+    const [a, b, c, d] = [digits(text, 0), digits(text, 4), digits(text, 8 + dash), digits(text, 12 + 2 * dash)]
     const [e, f, g, h] = [
-      digits(id, 16 + 3 * dash),
-      digits(id, 20 + 4 * dash),
-      digits(id, 24 + 4 * dash),
-      digits(id, 28 + 4 * dash),
+      digits(text, 16 + 3 * dash),
+      digits(text, 20 + 4 * dash),
+      digits(text, 24 + 4 * dash),
+      digits(text, 28 + 4 * dash),
     ]
     asked[0] = (a << 16) | b
     asked[1] = (c << 16) | d
@@ -171,16 +177,16 @@ export function createPackedIds(seed: number): PackedIds {
 }
 
 /** The number that four hex digits are; negative where one of them is none. */
-function digits(id: string, at: number): number {
-  return (nibble(id, at) << 12) | (nibble(id, at + 1) << 8) | (nibble(id, at + 2) << 4) | nibble(id, at + 3)
+function digits(text: Uint8Array, at: number): number {
+  return (nibble(text, at) << 12) | (nibble(text, at + 1) << 8) | (nibble(text, at + 2) << 4) | nibble(text, at + 3)
 }
 
-function nibble(id: string, at: number): number {
-  return NIBBLES[id.charCodeAt(at)] ?? -1
+function nibble(text: Uint8Array, at: number): number {
+  return NIBBLES[text[at] ?? 0] ?? -1
 }
 
-function hasDashes(id: string): boolean {
-  return id.length === 36 && id[8] === '-' && id[13] === '-' && id[18] === '-' && id[23] === '-'
+function hasDashes(text: Uint8Array): boolean {
+  return text[8] === DASH && text[13] === DASH && text[18] === DASH && text[23] === DASH
 }
 
 function partOf(parts: readonly Part[], hash: number): Part {

@@ -93,6 +93,26 @@ describe('the set', () => {
   })
 })
 
+describe('a text that only looks like an id', () => {
+  it.each([
+    ['has a character whose low octet is a digit', `\u0130${'0'.repeat(31)}`],
+    ['has one of two octets', `${'0'.repeat(31)}\u00b0`],
+    ['is a UUID with one of those', `00000000-0000-0000-0000-00000000000\u0130`],
+    ['has a wide dash', '00000000\u2010000-0000-0000-000000000000'],
+    ['has half a surrogate pair', `${'0'.repeat(31)}\ud800`],
+    ['is in upper case', 'A'.repeat(32)],
+  ])('%s: it is listed as itself and as nothing else', (_, odd) => {
+    const replica = createReplica(Math.random)
+    replica.add(token('0'.repeat(32)), 'log')
+    replica.add(token('a'.repeat(32)), 'log')
+    replica.add(token('00000000-0000-0000-0000-000000000000'), 'log')
+    expect(lists(replica, odd)).toBe(false)
+    replica.add(token(odd), 'log')
+    expect(lists(replica, odd)).toBe(true)
+    expect(all(replica, 'all')).toHaveLength(4)
+  })
+})
+
 describe('what the log lacks', () => {
   it('is all that it has not told since it began anew, as far as it is alive', () => {
     const replica = createReplica(Math.random)
