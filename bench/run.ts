@@ -1,166 +1,79 @@
 /**
- * Throughput and latency of the gateway under autocannon, beside the same upstream without a gateway.
+ * Measurements of the gateway. Without a name: everything but `soak`, the peers first.
  *
- *     npm run bench [-- SCENARIO… --seconds 5 --rounds 5 --connections 64]
+ *     npm run bench [-- NAME… --seconds 5 --rounds 5]
  *
- * The gateway has the first core to itself; the load generator and the upstream share the second. Rounds are interleaved,
- * figures are medians. Prints a table and writes bench/results/latest.json. `sessions` and the scenarios of sessions.ts have
- * Redis beside the load and write bench/results/sessions.json; `revocations` and `usernames` likewise, in files of their own.
+ * bench/README.md says what each name measures. Each prints a table and writes a file of bench/results; at the end `report` writes what
+ * documents show of them.
  */
 import { parseArgs } from 'node:util'
-import { measure, type Measured } from './support/measure.ts'
-import { startPeople, type People } from './support/people.ts'
-import { median, round2, saveResults } from './support/results.ts'
+import { benchGuard, GUARD_NAME } from './guard.ts'
 import { benchOverload, OVERLOAD_NAME } from './overload.ts'
 import { benchReplica, REPLICA_NAME } from './replica.ts'
+import { REPORT_NAME, writeReport } from './report.ts'
+import { benchPeers, benchRequests, PEERS_NAME, REQUEST_NAMES, REQUESTS_NAME } from './requests.ts'
 import { benchRevocations, REVOCATION_NAMES } from './revocations.ts'
+import { benchScenarios, SCENARIO_NAMES } from './scenarios.ts'
 import { benchSessions, SESSION_NAMES } from './sessions.ts'
 import { benchSlowClients, SLOW_CLIENTS_NAME } from './slow-clients.ts'
 import { benchSoak, SOAK_NAME } from './soak.ts'
 import { benchUsernames, USERNAME_NAMES } from './usernames.ts'
 import { benchWorkers, WORKERS_NAME } from './workers.ts'
 
-interface Scenario {
-  readonly title: string
-  url(people: People): string
-  readonly token: 'none' | 'one of many'
-  /** Whose CPU time is told. */
-  readonly cpu: 'gateway' | 'upstream'
-  /** A number of requests and of connections of its own, in place of a time. */
-  readonly fixed?: { readonly requests: number; readonly connections: number }
+interface Group {
+  readonly names: readonly string[]
+  /** @param named - those of its names that were asked for; none where everything is measured */
+  run(named: readonly string[]): Promise<void> | void
+  /** Part of a run without names. */
+  readonly always: boolean
 }
 
-const SCENARIOS = {
-  direct: { title: 'upstream without a gateway', url: (people) => `${people.upstreamUrl}/small`, token: 'none', cpu: 'upstream' },
-  health: { title: 'GET /health', url: (people) => `${people.gatewayUrl}/health`, token: 'none', cpu: 'gateway' },
-  echo: {
-    title: 'service echo, token',
-    url: (people) => `${people.gatewayUrl}/echo/small`,
-    token: 'one of many',
-    cpu: 'gateway',
-  },
-  public: {
-    title: 'forwarded, public route',
-    url: (people) => `${people.gatewayUrl}/public/small`,
-    token: 'none',
-    cpu: 'gateway',
-  },
-  token: {
-    title: 'forwarded, token verified',
-    url: (people) => `${people.gatewayUrl}/api/small`,
-    token: 'one of many',
-    cpu: 'gateway',
-  },
-  load: {
-    title: '10,000 requests, 100 connections, token',
-    url: (people) => `${people.gatewayUrl}/api/small`,
-    token: 'one of many',
-    cpu: 'gateway',
-    fixed: { requests: 10_000, connections: 100 },
-  },
-} as const satisfies Record<string, Scenario>
-
-type Name = keyof typeof SCENARIOS
-
-interface Row {
-  readonly scenario: Name
-  readonly title: string
-  readonly requestsPerSecond: number
-  readonly spread: number
-  readonly p50Ms: number
-  readonly p99Ms: number
-  readonly cpuMicrosPerRequest: number
-  readonly errors: number
-}
+/** What a service is asked for goes by more than one name. */
+const ALSO_KNOWN_AS: Readonly<Record<string, string>> = { refresh: 'rotate', 'username-check': 'username-checks' }
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: {
-    seconds: { type: 'string' },
-    rounds: { type: 'string', default: '5' },
-    connections: { type: 'string', default: '64' },
-  },
+  options: { seconds: { type: 'string' }, rounds: { type: 'string', default: '5' }, save: { type: 'boolean', default: false } },
 })
-const seconds = Number(values.seconds ?? 5)
-const names = positionals.length === 0 ? Object.keys(SCENARIOS).filter(isName) : positionals.filter(isName)
-const ofSessions = positionals.length === 0 ? ['sessions'] : positionals.filter((name) => SESSION_NAMES.includes(name))
-const ofRevocations = positionals.length === 0 ? ['revocations'] : positionals.filter((name) => REVOCATION_NAMES.includes(name))
-const ofUsernames = positionals.length === 0 ? ['usernames'] : positionals.filter((name) => USERNAME_NAMES.includes(name))
-const groups = [
-  ...SESSION_NAMES,
-  ...REVOCATION_NAMES,
-  REPLICA_NAME,
-  ...USERNAME_NAMES,
-  OVERLOAD_NAME,
-  SLOW_CLIENTS_NAME,
-  SOAK_NAME,
-  WORKERS_NAME,
+const rounds = Number(values.rounds)
+const given = values.seconds === undefined ? {} : { seconds: Number(values.seconds) }
+const turns = { rounds, seconds: 4, ...given }
+const seconds = given.seconds ?? 5
+
+const GROUPS: readonly Group[] = [
+  { names: [PEERS_NAME], always: true, run: () => benchPeers(turns) },
+  { names: [REQUESTS_NAME, ...REQUEST_NAMES], always: true, run: (named) => benchRequests(turns, single(named, REQUESTS_NAME)) },
+  { names: SCENARIO_NAMES, always: true, run: (named) => benchScenarios(single(named) ?? SCENARIO_NAMES, { rounds, ...given }) },
+  { names: SESSION_NAMES, always: true, run: (named) => benchSessions(single(named) ?? ['sessions'], rounds, seconds) },
+  { names: [REPLICA_NAME], always: true, run: benchReplica },
+  { names: [OVERLOAD_NAME], always: true, run: benchOverload },
+  { names: [SLOW_CLIENTS_NAME], always: true, run: benchSlowClients },
+  { names: REVOCATION_NAMES, always: true, run: (named) => benchRevocations(single(named) ?? ['revocations'], rounds, seconds) },
+  { names: [WORKERS_NAME], always: true, run: () => benchWorkers(rounds, seconds) },
+  { names: [SOAK_NAME], always: false, run: () => benchSoak(given.seconds ?? 600) },
+  { names: USERNAME_NAMES, always: true, run: (named) => benchUsernames(single(named) ?? ['usernames'], given.seconds) },
+  { names: [GUARD_NAME], always: false, run: guard },
+  { names: [REPORT_NAME], always: true, run: writeReport },
 ]
-const unknown = positionals.filter((name) => !isName(name) && !groups.includes(name))
+
+const asked = positionals.map((name) => ALSO_KNOWN_AS[name] ?? name)
+const known = GROUPS.flatMap(({ names }) => names)
+const unknown = asked.filter((name) => !known.includes(name))
 if (unknown.length > 0) {
-  const known = [...Object.keys(SCENARIOS), ...groups]
-  console.error(`unknown scenario: ${unknown.join(', ')}. There are: ${known.join(', ')}`)
+  console.error(`unknown: ${unknown.join(', ')}. There are: ${known.join(', ')}`)
   process.exitCode = 2
 } else {
-  if (names.length > 0) await main()
-  if (ofSessions.length > 0) await benchSessions(ofSessions, Number(values.rounds), seconds)
-  if (positionals.length === 0 || positionals.includes(REPLICA_NAME)) await benchReplica()
-  if (positionals.length === 0 || positionals.includes(OVERLOAD_NAME)) await benchOverload()
-  if (positionals.length === 0 || positionals.includes(SLOW_CLIENTS_NAME)) await benchSlowClients()
-  if (ofRevocations.length > 0) await benchRevocations(ofRevocations, Number(values.rounds), seconds)
-  if (positionals.length === 0 || positionals.includes(WORKERS_NAME)) await benchWorkers(Number(values.rounds), seconds)
-  // Ten minutes are not part of everything.
-  if (positionals.includes(SOAK_NAME)) await benchSoak(Number(values.seconds ?? 600))
-  if (ofUsernames.length > 0) await benchUsernames(ofUsernames, values.seconds === undefined ? undefined : seconds)
-}
-
-function isName(name: string): name is Name {
-  return Object.hasOwn(SCENARIOS, name)
-}
-
-async function main(): Promise<void> {
-  const people = await startPeople()
-  try {
-    const results = new Map<Name, Measured[]>(names.map((name) => [name, []]))
-    for (let round = 0; round <= Number(values.rounds); round += 1) {
-      for (const name of names) {
-        // Round 0 warms up and is thrown away.
-        const measured = await run(name, people, round === 0 ? 2 : seconds)
-        if (round > 0) results.get(name)?.push(measured)
-      }
-      console.error(round === 0 ? 'warmed up' : `round ${round} of ${values.rounds}`)
-    }
-    const rows = names.map((name) => summarise(name, results.get(name) ?? []))
-    console.table(Object.fromEntries(rows.map(({ scenario, ...row }) => [scenario, row])))
-    const setting = { node: process.version, seconds, rounds: values.rounds, connections: values.connections }
-    saveResults('latest.json', { setting, rows })
-  } finally {
-    await people.stop()
+  for (const { names, always, run } of GROUPS) {
+    const named = asked.filter((name) => names.includes(name))
+    if (named.length > 0 || (asked.length === 0 && always)) await run(named)
   }
 }
 
-function run(name: Name, people: People, seconds: number): Promise<Measured> {
-  const scenario: Scenario = SCENARIOS[name]
-  return measure({
-    url: scenario.url(people),
-    seconds,
-    connections: scenario.fixed?.connections ?? Number(values.connections),
-    ...(scenario.fixed === undefined ? {} : { requests: scenario.fixed.requests }),
-    tokens: scenario.token === 'none' ? [] : people.tokens,
-    pid: scenario.cpu === 'gateway' ? people.gatewayPid : people.upstreamPid,
-  })
+/** Undefined where all of a group is meant. */
+function single(named: readonly string[], group?: string): readonly string[] | undefined {
+  return named.length === 0 || (group !== undefined && named.includes(group)) ? undefined : named
 }
 
-function summarise(name: Name, rounds: readonly Measured[]): Row {
-  const rates = rounds.map((round) => round.requestsPerSecond)
-  return {
-    scenario: name,
-    title: SCENARIOS[name].title,
-    requestsPerSecond: Math.round(median(rates)),
-    spread: Math.round(Math.max(...rates) - Math.min(...rates)),
-    p50Ms: round2(median(rounds.map((round) => round.p50Ms))),
-    p99Ms: round2(median(rounds.map((round) => round.p99Ms))),
-    cpuMicrosPerRequest: round2(median(rounds.map((round) => round.cpuMicrosPerRequest))),
-    errors: rounds.reduce((sum, round) => sum + round.errors, 0),
-  }
+async function guard(): Promise<void> {
+  if (!(await benchGuard(turns, values))) process.exitCode = 1
 }

@@ -220,6 +220,7 @@ function leftOf(before: Inside, after: Inside) {
     promises: between(before.promises, after.promises),
     heapMiB: between(before.heapMiB, after.heapMiB),
     externalMiB: between(before.externalMiB, after.externalMiB),
+    rssMiB: between(before.rssMiB, after.rssMiB),
   }
 }
 

@@ -10,6 +10,7 @@ const result = await autocannon({
   url: load.url,
   ...(load.requests === undefined ? { duration: load.seconds } : { amount: load.requests }),
   connections: load.connections,
+  ...(load.bodyBytes === undefined ? {} : { method: 'POST', body: Buffer.alloc(load.bodyBytes, 'x') }),
   ...(load.tokens.length === 0
     ? {}
     : { requests: load.tokens.map((token) => ({ headers: { authorization: `Bearer ${token}` } })) }),

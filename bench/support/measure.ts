@@ -8,6 +8,8 @@ export interface Load {
   readonly connections: number
   /** Sent in rotation; none: anonymous. */
   readonly tokens: readonly string[]
+  /** Posts so many octets each time. */
+  readonly bodyBytes?: number
   /** The process whose CPU time is read. */
   readonly pid: number
 }

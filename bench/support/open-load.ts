@@ -14,8 +14,10 @@ import type { SessionLoadResult } from './session-load.ts'
 export interface OpenLoad {
   readonly origin: string
   readonly path: string
-  /** JSON texts that are sent in turn. */
-  readonly bodies: readonly string[]
+  /** JSON texts that are sent in turn, or `tokens`. */
+  readonly bodies?: readonly string[]
+  /** Access tokens that GET is sent with in turn. */
+  readonly tokens?: readonly string[]
   readonly perSecond: number
   readonly seconds: number
   readonly connections: number
@@ -33,10 +35,7 @@ interface Line {
 const WARM_UP_SECONDS = 2
 const load = JSON.parse(readFileSync(0, 'utf8')) as OpenLoad
 const { hostname, port, host } = new URL(load.origin)
-const requests = load.bodies.map((body) => {
-  const head = `POST ${load.path} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`
-  return Buffer.from(head + body)
-})
+const requests = load.tokens?.map(asking) ?? load.bodies?.map(posting) ?? []
 const free: Line[] = await Promise.all(Array.from({ length: load.connections }, open))
 const lines = [...free]
 const total = Math.floor((WARM_UP_SECONDS + load.seconds) * load.perSecond)
@@ -63,6 +62,15 @@ const result: SessionLoadResult = {
 }
 for (const line of lines) line.socket.destroy()
 process.stdout.write(JSON.stringify(result))
+
+function asking(token: string): Buffer {
+  return Buffer.from(`GET ${load.path} HTTP/1.1\r\nhost: ${host}\r\nauthorization: Bearer ${token}\r\n\r\n`)
+}
+
+function posting(body: string): Buffer {
+  const head = `POST ${load.path} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`
+  return Buffer.from(head + body)
+}
 
 function dueOf(index: number): number {
   return startedMs + (index * 1000) / load.perSecond

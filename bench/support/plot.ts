@@ -26,9 +26,12 @@ export interface LinePlot {
 
 export interface BarPlot {
   readonly title: string
-  readonly bars: readonly (readonly [label: string, value: number])[]
+  /** With what stands out in another colour. */
+  readonly bars: readonly (readonly [label: string, value: number, standsOut?: boolean])[]
   /** How a value is written. */
   readonly write: (value: number) => string
+  /** Room for the labels, 130 where it is not set. */
+  readonly labelWidth?: number
 }
 
 const WIDTH = 760
@@ -68,17 +71,16 @@ export function plotLines({ title, x, y, series, limits = [] }: LinePlot): strin
   return picture(title, HEIGHT, parts)
 }
 
-export function plotBars({ title, bars, write }: BarPlot): string {
+export function plotBars({ title, bars, write, labelWidth: left = 130 }: BarPlot): string {
   const step = 34
-  const left = 130
   const room = WIDTH - left - 150
   const most = Math.max(...bars.map(([, value]) => value), Number.MIN_VALUE)
-  const parts = bars.flatMap(([label, value], index) => {
+  const parts = bars.flatMap(([label, value, standsOut = false], index) => {
     const y = 50 + index * step
     const width = round((value / most) * room)
     return [
       text({ x: left - 10, y: y + 16, anchor: 'end' }, label),
-      `<rect x="${left}" y="${y}" width="${width}" height="22" rx="2" fill="${COLOURS[0]}"/>`,
+      `<rect x="${left}" y="${y}" width="${width}" height="22" rx="2" fill="${COLOURS[Number(standsOut)]}"/>`,
       text({ x: left + width + 8, y: y + 16 }, write(value)),
     ]
   })

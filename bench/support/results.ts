@@ -10,7 +10,7 @@ export function saveResults(name: string, results: unknown): void {
 
 /** Writes rows to bench/results/NAME in place of those of the same scenarios; rows of others stay as they were taken. */
 export function saveRows(name: string, rows: readonly { readonly scenario: string }[], besides: object = {}): void {
-  const before = savedResults(name)
+  const before = (readResults(name) as object | undefined) ?? {}
   const old = 'rows' in before && Array.isArray(before.rows) ? before.rows : []
   const merged = new Map([...old, ...rows].map((row) => [row.scenario, row]))
   saveResults(name, { ...before, ...besides, rows: [...merged.values()] })
@@ -18,12 +18,13 @@ export function saveRows(name: string, rows: readonly { readonly scenario: strin
 
 /** The same for a file that is a table for each scenario. */
 export function saveTables(name: string, tables: Readonly<Record<string, object>>): void {
-  saveResults(name, { ...savedResults(name), ...tables })
+  saveResults(name, { ...(readResults(name) as object | undefined), ...tables })
 }
 
-function savedResults(name: string): object {
+/** What bench/results/NAME has; undefined where it is not there. */
+export function readResults(name: string): unknown {
   const path = join(import.meta.dirname, '..', 'results', name)
-  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as object) : {}
+  return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined
 }
 
 export function median(values: readonly number[]): number {

@@ -15,6 +15,8 @@ export interface Inside {
   readonly heapMiB: number
   /** Outside the heap, array buffers included. */
   readonly externalMiB: number
+  /** All that the process has of the machine. */
+  readonly rssMiB: number
 }
 
 const MIB = 1024 ** 2
@@ -30,6 +32,7 @@ async function writeInside(file: string): Promise<void> {
     promises: await count(Promise),
     heapMiB: process.memoryUsage().heapUsed / MIB,
     externalMiB: process.memoryUsage().external / MIB,
+    rssMiB: process.memoryUsage.rss() / MIB,
   }
   writeFileSync(`${file}.new`, JSON.stringify(inside))
   renameSync(`${file}.new`, file)
