@@ -25,7 +25,7 @@ export type { AdminFront } from './front.ts'
 export { createAdminFront } from './front.ts'
 export type { AdminAnswer, AdminQuestion } from './question.ts'
 export { isReading, json, pathOf } from './question.ts'
-export type { Act, TenantCalls } from './tenant-calls.ts'
+export type { Act, TenantCalls, UserSessions } from './tenant-calls.ts'
 
 export interface Readiness {
   readonly status: 'ready' | 'degraded' | 'starting' | 'draining'
@@ -59,6 +59,8 @@ export interface AdminNeeds {
   /** GraphQL for operators. Absent: there is no such path. */
   readonly graphql?: OperatorGraphql
   readonly tenants: TenantCalls
+  /** The page for operators and what it shows. Absent: there is none. @returns undefined of what is not its own */
+  console?(question: AdminQuestion): AdminAnswer | undefined
   /** What would become of a request, and why; without its token. Absent: there is no such path. */
   explain?(asked: AskedRequest): Promise<unknown>
   /** Reads the configuration again. Absent: there is no such path. */
@@ -103,6 +105,8 @@ export function createAdmin(needs: AdminNeeds, config: AdminListenerConfig): Adm
 
   async function answer(question: AdminQuestion): Promise<AdminAnswer> {
     const path = pathOf(question.target)
+    const shown = needs.console?.(question)
+    if (shown !== undefined) return shown
     if (path === GRAPHQL && question.method === 'POST' && needs.graphql !== undefined) {
       guard.checkChange(question.rawHeaders)
       return askGraphql(question, needs.graphql)

@@ -35,6 +35,7 @@ const LIMITS = {
   requestMs: 10_000,
   keepAliveMs: 75_000,
   idleMs: 30_000,
+  unreadBytes: 4 * 1024 * 1024,
 } as const
 
 /** The socket, and who may ask: what is answered is somebody else's. Listens after `listen`. */
@@ -78,6 +79,7 @@ export function createAdminFront(needs: AdminFrontNeeds, config: AdminListenerCo
 
   async function answer(question: AdminQuestion): Promise<AdminAnswer> {
     guard.checkHost(question.rawHeaders)
+    guard.checkSite(question.method, question.rawHeaders)
     if (!isOpen(question)) guard.checkToken(question.rawHeaders)
     return needs.answer(question)
   }
@@ -118,7 +120,9 @@ function createLimitedServer(serve: (req: IncomingMessage, res: ServerResponse) 
   return server
 }
 
-function write(req: IncomingMessage, res: ServerResponse, { status, contentType, body, headers }: AdminAnswer): void {
+function write(req: IncomingMessage, res: ServerResponse, answer: AdminAnswer): void {
+  if (answer.stream !== undefined) return writeStream(res, answer, answer.stream)
+  const { status, contentType, body, headers } = answer
   res.writeHead(status, {
     ...SAFETY_HEADERS,
     ...headers,
@@ -126,6 +130,23 @@ function write(req: IncomingMessage, res: ServerResponse, { status, contentType,
     'content-length': Buffer.byteLength(body),
   })
   res.end(req.method === 'HEAD' ? undefined : body)
+}
+
+/** Whoever reads slower than it comes is cut: what is not taken would pile up here. */
+function writeStream(
+  res: ServerResponse,
+  { status, contentType, headers }: AdminAnswer,
+  stream: NonNullable<AdminAnswer['stream']>,
+): void {
+  res.writeHead(status, { ...SAFETY_HEADERS, ...headers, 'content-type': contentType })
+  res.flushHeaders()
+  const stop = stream((text) => {
+    if (res.destroyed) return
+    if (res.writableLength > LIMITS.unreadBytes) res.destroy()
+    else res.write(text)
+  })
+  if (res.destroyed) stop()
+  else res.once('close', stop)
 }
 
 function hasBody(req: IncomingMessage): boolean {

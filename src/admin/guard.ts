@@ -7,6 +7,8 @@ export interface Guard {
   /** Against DNS rebinding, where no token protects. */
   checkHost(rawHeaders: readonly string[]): void
   checkToken(rawHeaders: readonly string[]): void
+  /** Against pages of other origins, with a token or without: they may link here, and nothing else. */
+  checkSite(method: string, rawHeaders: readonly string[]): void
   /** Before something is changed: against web pages, where no token protects. */
   checkChange(rawHeaders: readonly string[]): void
 }
@@ -18,11 +20,14 @@ const ASK_FOR_HEADER = {
   description: 'Send the header x-gatehouse-admin: 1, which no web page can, or configure a token.',
 } as const
 
+const OTHER_SITE = { description: 'The admin listener takes nothing from pages of other origins.' } as const
+
 export function createGuard(config: AdminListenerConfig): Guard {
   const { token } = config
   if (token === undefined) {
     const configured = config.host.toLowerCase()
     return {
+      checkSite,
       checkHost(rawHeaders) {
         const hosts = values(rawHeaders, 'host')
         const name = hosts.length === 1 ? hostName(hosts[0] ?? '') : undefined
@@ -37,6 +42,7 @@ export function createGuard(config: AdminListenerConfig): Guard {
   }
   const expected = digest(token)
   return {
+    checkSite,
     checkHost: () => undefined,
     checkChange: () => undefined,
     checkToken(rawHeaders) {
@@ -48,6 +54,33 @@ export function createGuard(config: AdminListenerConfig): Guard {
       }
     },
   }
+}
+
+/**
+ * Fetch Metadata tells where browsers send it (on loopback, and over TLS); elsewhere Origin does, of what is more than a look.
+ * Tools send neither.
+ */
+function checkSite(method: string, rawHeaders: readonly string[]): void {
+  const sites = values(rawHeaders, 'sec-fetch-site')
+  if (sites.length === 0) {
+    if (!SAFE_METHODS.has(method) && isForeign(values(rawHeaders, 'origin'), values(rawHeaders, 'host'))) refuseSite()
+    return
+  }
+  if (sites.every((site) => site === 'same-origin' || site === 'none')) return
+  const isLink = method === 'GET' && values(rawHeaders, 'sec-fetch-mode').join() === 'navigate'
+  if (!isLink || values(rawHeaders, 'sec-fetch-dest').join() !== 'document') refuseSite()
+}
+
+/** RFC 9110 §9.2.1, as far as any is answered here. */
+const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
+
+/** The scheme is that of a TLS in front, which is not known here. */
+function isForeign(origins: readonly string[], hosts: readonly string[]): boolean {
+  return origins.some((origin) => origin.replace(/^https?:\/\//, '') !== hosts[0])
+}
+
+function refuseSite(): never {
+  throw new Problem('access_denied', OTHER_SITE)
 }
 
 function digest(text: string): Buffer {

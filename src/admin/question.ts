@@ -19,10 +19,18 @@ export interface AdminAnswer {
   readonly contentType: string
   readonly body: string
   readonly headers?: Readonly<Record<string, string>>
+  /**
+   * In place of the body: goes on until whoever asked is gone, or does not keep up.
+   *
+   * @returns called when it is over
+   */
+  readonly stream?: (send: (text: string) => void) => () => void
 }
 
 /** Its page carries nothing that the sources of the gateway do not, and asks for the token itself. */
 export const GRAPHQL = '/graphql'
+/** The console and its parts, of which the same holds. */
+const PAGE = /^\/(?:console\/[a-z-]{1,32}\.(?:js|css|svg))?$/
 /** For probes, which carry no token. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz'])
 
@@ -38,7 +46,7 @@ export function isReading({ method }: AdminQuestion): boolean {
 /** Whether it is answered without a token. */
 export function isOpen(question: AdminQuestion): boolean {
   const path = pathOf(question.target)
-  return OPEN_PATHS.has(path) || (path === GRAPHQL && isReading(question))
+  return OPEN_PATHS.has(path) || ((path === GRAPHQL || PAGE.test(path)) && isReading(question))
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8'

@@ -19,8 +19,43 @@ export interface ShownKey {
   readonly reason?: string
 }
 
+/** A tenant as it is shown. */
+export interface ShownTenant {
+  readonly id: string
+  readonly issuer: string
+  /** Whose requests belong to it. */
+  readonly hosts: readonly string[]
+  readonly registration: 'open' | 'closed'
+  readonly accessTokenSeconds: number
+  readonly refreshTokenSeconds: number
+  readonly rotateEverySeconds: number
+}
+
+/** A live session as it is shown. Times: seconds since 1970. */
+export interface ShownSession {
+  readonly id: string
+  /** User agent; whatever a client sent. */
+  readonly device: string
+  readonly ip: string
+  readonly clientId: string
+  readonly scope: string
+  readonly createdAt: number
+  readonly lastUsedAt: number
+  readonly expiresAt: number
+  readonly idleExpiresAt: number
+}
+
+/** Whose sessions they are. `account`: absent where the user is of another issuer, or nobody. */
+export interface UserSessions {
+  readonly user: string
+  readonly account?: { readonly email: string; readonly username?: string; readonly status: string }
+  readonly sessions: readonly ShownSession[]
+}
+
 /** What operators do to tenants. Every method rejects with `tenant_not_found` for a tenant that is not configured. */
 export interface TenantCalls {
+  /** All that the configuration names. */
+  list(): readonly ShownTenant[]
   readonly keys: {
     list(tenant: string): Promise<readonly ShownKey[]>
     rotate(
@@ -35,6 +70,14 @@ export interface TenantCalls {
   readonly users: {
     /** Ends the sessions of a user who is disabled. False when there is no such user. */
     setStatus(tenant: string, user: string, status: 'active' | 'disabled', act: Act): Promise<boolean>
+  }
+  readonly sessions: {
+    /** Live ones, most recently used first. `user`: an id, or the e-mail address or username of an account. */
+    list(tenant: string, user: string): Promise<UserSessions>
+    /** False when the user has no live session of this id. */
+    end(tenant: string, user: string, id: string, act: Act): Promise<boolean>
+    /** Returns how many were live; access tokens of sessions that the store had lost die too. */
+    endAll(tenant: string, user: string, act: Act): Promise<number>
   }
   /** Revokes every token of a tenant that was issued up to now. */
   revokeTenant(tenant: string, act: Act): Promise<void>
@@ -55,13 +98,16 @@ export function findTenantCall(calls: TenantCalls, path: string): ReadingCall | 
   const [empty, root, ...segments] = path.split('/')
   if (empty !== '' || root !== 'tenants') return undefined
   const [tenant, ...rest] = segments.map(decoded)
-  if (tenant === undefined || tenant === '') return undefined
+  if (tenant === undefined) return get(() => listTenants(calls))
+  if (tenant === '') return undefined
   const [what = '', id = '', verb = ''] = rest
   if (rest.length === 1 && what === 'keys') return get(async () => ({ tenant, keys: (await calls.keys.list(tenant)).map(shown) }))
   if (rest.length === 1 && what === 'revoke')
     return post((act) => calls.revokeTenant(tenant, act).then(() => ({ tenant, revoked: true })))
   if (rest.length === 2 && what === 'keys' && id === 'rotate')
     return post(async (act) => rotation(await calls.keys.rotate(tenant, act)))
+  if (what === 'users' && verb === 'sessions' && id !== '')
+    return findSessionCall(calls.sessions, { tenant, user: id }, rest.slice(3))
   if (rest.length !== 3 || id === '') return undefined
   if (what === 'keys' && verb === 'revoke') {
     return post(async (act) => ({ revoked: id, current: (await calls.keys.revoke(tenant, id, act)).current }))
@@ -72,6 +118,60 @@ export function findTenantCall(calls: TenantCalls, path: string): ReadingCall | 
     if (!(await calls.users.setStatus(tenant, id, status, act))) throw new Problem('user_not_found')
     return { tenant, user: id, status }
   })
+}
+
+const NO_SESSION = { description: 'The user has no live session of this id.' } as const
+
+function findSessionCall(
+  sessions: TenantCalls['sessions'],
+  { tenant, user }: { readonly tenant: string; readonly user: string },
+  rest: readonly string[],
+): ReadingCall | ChangingCall | undefined {
+  const [first = '', second] = rest
+  if (rest.length === 0) return get(async () => shownSessions(tenant, await sessions.list(tenant, user)))
+  if (rest.length === 1 && first === 'revoke') {
+    return post(async (act) => ({ tenant, user, revoked_count: await sessions.endAll(tenant, user, act) }))
+  }
+  if (rest.length !== 2 || first === '' || second !== 'revoke') return undefined
+  return post(async (act) => {
+    if (!(await sessions.end(tenant, user, first, act))) throw new Problem('session_not_found', NO_SESSION)
+    return { tenant, user, session: first, revoked: true }
+  })
+}
+
+async function listTenants(calls: TenantCalls): Promise<unknown> {
+  const tenants = await Promise.all(
+    calls.list().map(async (tenant) => ({
+      id: tenant.id,
+      issuer: tenant.issuer,
+      hosts: tenant.hosts,
+      registration: tenant.registration,
+      access_token_seconds: tenant.accessTokenSeconds,
+      refresh_token_seconds: tenant.refreshTokenSeconds,
+      rotate_every_seconds: tenant.rotateEverySeconds,
+      keys: (await calls.keys.list(tenant.id)).map(shown),
+    })),
+  )
+  return { tenants }
+}
+
+function shownSessions(tenant: string, { user, account, sessions }: UserSessions): unknown {
+  return {
+    tenant,
+    user,
+    ...(account !== undefined && { account }),
+    sessions: sessions.map((one) => ({
+      id: one.id,
+      device: one.device,
+      ip: one.ip,
+      client_id: one.clientId,
+      scope: one.scope,
+      created_at: one.createdAt,
+      last_used_at: one.lastUsedAt,
+      expires_at: one.expiresAt,
+      idle_expires_at: one.idleExpiresAt,
+    })),
+  }
 }
 
 function get(run: () => Promise<unknown>): ReadingCall {

@@ -1,24 +1,14 @@
 /** Browser mode in a real Chromium: what a page can do with a session that it never sees, and what other pages cannot. */
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
+import { launchChromium, listen, stop } from '../support/browser.ts'
 import { bearer, postJson, SERVICE_ROUTES, startGateway, type TestGateway } from '../support/gateway.ts'
+import { freePort } from '../support/process.ts'
 
 const USER = { email: 'ada@example.com', password: 'correct horse battery staple' }
 const THIEF = { email: 'thief@example.com', password: 'correct horse battery staple' }
-const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium'
-const QUIET = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 
 /** A request as the upstream got it. */
 interface Seen {
@@ -68,15 +58,14 @@ routes:${SERVICE_ROUTES}
   - { name: api, match: { path: /api/* }, auth: required, service: echo }
 `)
   for (const user of [USER, THIEF]) await postJson(`${gateway.url}/auth/register`, user)
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET })
+  browser = await launchChromium()
 }, 60_000)
 
 afterAll(async () => {
   await browser?.close()
   await gateway?.close()
   for (const socket of sockets.clients) socket.terminate()
-  for (const server of [upstream, elsewhere]) server.closeAllConnections()
-  await Promise.all([upstream, elsewhere].map((server) => new Promise((resolve) => server.close(resolve))))
+  await Promise.all([upstream, elsewhere].map(stop))
 })
 
 beforeEach(async () => {
@@ -287,18 +276,4 @@ async function ours() {
   return two.map(({ name, value, path, domain, httpOnly, secure, sameSite }) => {
     return { name, value, path, domain, httpOnly, secure, sameSite }
   })
-}
-
-async function listen(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  return (server.address() as AddressInfo).port
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  const port = await listen(server)
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

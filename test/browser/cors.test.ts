@@ -1,22 +1,12 @@
 /** Pages of other origins in a real Chromium: what `cors` of a route lets them do, and what it does not. */
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { chromium, type Browser, type Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { launchChromium, listen, stop } from '../support/browser.ts'
 import { postJson, SERVICE_ROUTES, startGateway, type TestGateway } from '../support/gateway.ts'
+import { freePort } from '../support/process.ts'
 
 const USER = { email: 'ada@example.com', password: 'correct horse battery staple' }
-const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium'
-const QUIET = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 
 /** Requests as the upstream got them. */
 const seen: string[] = []
@@ -57,7 +47,7 @@ routes:${SERVICE_ROUTES.replace('service: accounts', `service: accounts, cors: {
 `)
   await postJson(`${gateway.url}/auth/register`, USER)
   token = ((await (await postJson(`${gateway.url}/auth/login`, USER)).json()) as { access_token: string }).access_token
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET })
+  browser = await launchChromium()
   const context = await browser.newContext()
   app = await context.newPage()
   await app.goto(`${page}/`)
@@ -68,10 +58,7 @@ routes:${SERVICE_ROUTES.replace('service: accounts', `service: accounts, cors: {
 afterAll(async () => {
   await browser?.close()
   await gateway?.close()
-  for (const server of [upstream, pages]) {
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  }
+  await Promise.all([upstream, pages].map(stop))
 })
 
 beforeEach(() => {
@@ -162,17 +149,3 @@ describe('a page of another site', () => {
     expect(await call(evil, '/news/1', { credentials: 'include' })).toEqual(['blocked'])
   })
 })
-
-async function listen(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  return (server.address() as AddressInfo).port
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  const port = await listen(server)
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}

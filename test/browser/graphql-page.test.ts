@@ -1,17 +1,9 @@
 /** The operators' GraphQL page in a real Chromium: its policy lets it run, and lets it run nothing else. */
-import { chromium, type Browser } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { launchChromium } from '../support/browser.ts'
 import { SERVICE_ROUTES, startGateway, type TestGateway } from '../support/gateway.ts'
 
-const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium'
-const QUIET = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-sync',
-]
 const TOKEN = 'a-token-of-the-operators-long-enough'
 
 let open: TestGateway
@@ -29,7 +21,7 @@ beforeAll(async () => {
 ${rest}`,
     { environment: { ADMIN_TOKEN: TOKEN } },
   )
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET })
+  browser = await launchChromium()
 }, 60_000)
 afterAll(async () => {
   await browser?.close()

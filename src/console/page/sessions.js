@@ -1,0 +1,145 @@
+import { get, pathOf, post } from './api.js'
+import { confirm } from './dialog.js'
+import { field, h, heading, setText, table } from './dom.js'
+import { ago, moment } from './format.js'
+
+/** The live sessions of a user, and their end. */
+export function sessionsView(app) {
+  let found
+  const tenant = h('select', { id: 'session-tenant' })
+  const user = h('input', {
+    id: 'session-user',
+    required: true,
+    autocomplete: 'off',
+    spellcheck: 'false',
+    placeholder: 'usr_… or ada@example.com',
+  })
+  const find = h('button', { class: 'primary', type: 'submit' }, 'Find')
+  const form = h(
+    'form',
+    { class: 'filters', submit: search },
+    field('Tenant', tenant),
+    field('User', user, 'Id, e-mail address or username.'),
+    find,
+  )
+  const fault = h('p', { class: 'fault', role: 'alert' })
+  const who = h('h2', {})
+  const account = h('p', { class: 'about' })
+  const number = h('p', { class: 'about', role: 'status' })
+  const all = h('button', { class: 'danger', type: 'button', click: askAll }, 'Revoke all')
+  const list = table({
+    caption: 'Live sessions',
+    key: (session) => session.id,
+    empty: 'No live session.',
+    columns: [
+      { label: 'Device', class: 'device', of: (session) => session.id, show: deviceOf },
+      { label: 'Address', class: 'address', of: (session) => session.ip, show: (session) => h('code', {}, session.ip) },
+      { label: 'Made by', text: (session) => session.client_id },
+      {
+        label: 'Begun',
+        class: 'number',
+        of: (session) => ago(session.created_at),
+        show: (session) => timeOf(session.created_at),
+      },
+      {
+        label: 'Last used',
+        class: 'number',
+        of: (session) => ago(session.last_used_at),
+        show: (session) => timeOf(session.last_used_at),
+      },
+      { label: 'Ends', class: 'number', of: (session) => ago(session.expires_at), show: (session) => timeOf(session.expires_at) },
+      { label: 'Action', class: 'action', of: (session) => session.id, show: buttonOf },
+    ],
+  })
+  const result = h(
+    'section',
+    { class: 'card', hidden: true },
+    h('div', { class: 'cardhead' }, who, all),
+    account,
+    number,
+    list.element,
+  )
+  const element = h('div', {}, heading('Sessions', 'Find a user, see where they are logged in, and end it.'), form, fault, result)
+  void offerTenants()
+  return { element, update: () => undefined }
+
+  async function offerTenants() {
+    try {
+      const { tenants } = await get('/tenants')
+      const chosen = tenant.value
+      tenant.replaceChildren(...tenants.map(({ id }) => h('option', { value: id }, id)))
+      if (chosen !== '') tenant.value = chosen
+    } catch (error) {
+      app.failed(error, fault)
+    }
+  }
+
+  async function search(event) {
+    event.preventDefault()
+    await load(tenant.value, user.value.trim())
+  }
+
+  async function load(ofTenant, ofUser) {
+    fault.textContent = ''
+    try {
+      found = await get(`${pathOf('tenants', ofTenant, 'users', ofUser)}/sessions`)
+      show()
+    } catch (error) {
+      result.hidden = true
+      app.failed(error, fault)
+    }
+  }
+
+  function show() {
+    const { sessions, account: known } = found
+    result.hidden = false
+    setText(who, known?.email ?? found.user)
+    const facts = [found.user, known?.username, known?.status === 'disabled' ? 'disabled' : undefined, `tenant ${found.tenant}`]
+    setText(account, facts.filter((fact) => fact !== undefined).join(' · '))
+    setText(number, `${sessions.length} live ${sessions.length === 1 ? 'session' : 'sessions'}`)
+    list.update(sessions)
+  }
+
+  function askAll() {
+    const { tenant: ofTenant, user: ofUser, sessions } = found
+    return confirm({
+      title: `Revoke all sessions of ${ofUser}?`,
+      text: `${sessions.length} live ${sessions.length === 1 ? 'session ends' : 'sessions end'}, and every token of this user that was issued up to now is refused. The user has to log in again.`,
+      action: 'Revoke all',
+      async run(reason) {
+        const done = await post(`${pathOf('tenants', ofTenant, 'users', ofUser)}/sessions/revoke`, { reason })
+        app.notify(`${done.revoked_count} ${done.revoked_count === 1 ? 'session' : 'sessions'} of ${ofUser} revoked.`)
+        await load(ofTenant, ofUser)
+      },
+    })
+  }
+
+  function buttonOf(session) {
+    const label = `Revoke session ${session.id}`
+    return h('button', { class: 'danger', type: 'button', 'aria-label': label, click: () => askOne(session) }, 'Revoke')
+  }
+
+  async function askOne(session) {
+    const { tenant: ofTenant, user: ofUser } = found
+    await confirm({
+      title: 'Revoke this session?',
+      text: `${session.device || 'Unknown device'} at ${session.ip}, last used ${ago(session.last_used_at)}. Its tokens are refused from now on.`,
+      action: 'Revoke session',
+      async run(reason) {
+        await post(`${pathOf('tenants', ofTenant, 'users', ofUser, 'sessions', session.id)}/revoke`, { reason })
+        app.notify(`Session ${session.id.slice(0, 8)} revoked.`)
+        await load(ofTenant, ofUser)
+      },
+    })
+    // What was focused is gone with its row.
+    if (!document.contains(document.activeElement) || document.activeElement === document.body) user.focus()
+  }
+}
+
+function deviceOf({ device, id }) {
+  return [h('span', {}, device || 'unknown'), h('code', { class: 'detail' }, id)]
+}
+
+function timeOf(seconds) {
+  return h('time', { datetime: new Date(seconds * 1000).toISOString(), title: moment(seconds) }, ago(seconds))
+}

@@ -1,0 +1,137 @@
+import { chart, sparkline } from './chart.js'
+import { h, heading, setText, table, tile } from './dom.js'
+import { count, milliseconds, rate, share } from './format.js'
+
+const ALL = ''
+
+/** Requests, errors and times, of all routes or of one. */
+export function trafficView(app) {
+  let route = ALL
+  const rowOf = (point) => (route === ALL ? point.all : (point.routes[route] ?? [0, 0, 0, null, null]))
+  const perSecond = (index) => (point) => rowOf(point)[index] / point.seconds
+  const tiles = {
+    rate: tile('Requests / s', 'Over the last minute'),
+    failed: tile('Server errors', 'Answers 5xx, over the last minute'),
+    refused: tile('Refused', 'Answers 4xx, over the last minute'),
+    p50: tile('Median time', 'Over the last minute'),
+    p99: tile('99th percentile', 'Over the last minute'),
+    flight: tile('In flight', 'Requests that are under way, and connections of clients'),
+  }
+  const requests = chart({
+    title: 'Requests per second',
+    format: rate,
+    series: [
+      { name: 'all', tone: 'accent', of: perSecond(0), isArea: true },
+      { name: '4xx', tone: 'warn', of: perSecond(1) },
+      { name: '5xx', tone: 'bad', of: perSecond(2) },
+    ],
+  })
+  const times = chart({
+    title: 'Time to answer',
+    format: milliseconds,
+    series: [
+      { name: 'p50', tone: 'accent', of: (point) => rowOf(point)[3] },
+      { name: 'p99', tone: 'second', of: (point) => rowOf(point)[4] },
+    ],
+  })
+  const chosen = h('p', { class: 'chosen', 'aria-live': 'polite' })
+  const clear = h('button', { class: 'quiet', type: 'button', hidden: true, click: () => choose(ALL) }, 'Show all routes')
+  const routes = table({
+    name: 'compact',
+    caption: 'Traffic by route',
+    key: (row) => row.name,
+    empty: 'No requests in the last 15 minutes.',
+    columns: [
+      {
+        label: 'Route',
+        of: (row) => `${row.name} ${row.name === route}`,
+        show: (row) =>
+          h(
+            'button',
+            { class: 'link', type: 'button', 'aria-pressed': String(row.name === route), click: () => choose(row.name) },
+            row.name === 'none' ? 'no route' : row.name,
+          ),
+      },
+      { label: 'Trend', class: 'trend', of: (row) => row.trend.join(), show: (row) => sparkline(row.trend) },
+      { label: 'per second', class: 'number', text: (row) => rate(row.rate) },
+      { label: '15 min', class: 'number', text: (row) => count(row.total) },
+      { label: '4xx', class: 'number', text: (row) => count(row.refused) },
+      {
+        label: '5xx',
+        class: 'number',
+        of: (row) => row.failed,
+        show: (row) => h('span', { class: row.failed > 0 ? 'bad' : '' }, count(row.failed)),
+      },
+      { label: 'p50', class: 'number', text: (row) => milliseconds(row.minute?.[3]) },
+      { label: 'p99', class: 'number', text: (row) => milliseconds(row.minute?.[4]) },
+    ],
+  })
+  const element = h(
+    'div',
+    {},
+    heading('Traffic', 'The last 15 minutes, five seconds a point.'),
+    h(
+      'dl',
+      { class: 'tiles' },
+      Object.values(tiles).map((one) => one.element),
+    ),
+    h('div', { class: 'selection' }, chosen, clear),
+    h('div', { class: 'charts' }, requests.element, times.element),
+    h(
+      'section',
+      { class: 'card' },
+      h('h2', {}, 'By route'),
+      h('p', { class: 'about' }, 'Per second, p50 and p99 are of the last minute.'),
+      routes.element,
+    ),
+  )
+  return { element, update }
+
+  function choose(name) {
+    route = name === route ? ALL : name
+    clear.hidden = route === ALL
+    setText(chosen, route === ALL ? '' : `Route ${route} alone`)
+    update(app.state)
+  }
+
+  function update({ points, minute, figures, now }) {
+    const whole = points.filter(({ seconds }) => seconds >= 0.5)
+    requests.update(whole, now)
+    times.update(whole, now)
+    routes.update(rowsOf(whole, minute))
+    const row = route === ALL ? minute?.all : minute?.routes[route]
+    const [all = 0, refused = 0, failed = 0, p50 = null, p99 = null] = row ?? []
+    tiles.rate.set(rate(all / (minute?.seconds || 1)))
+    tiles.failed.set(share(all === 0 ? 0 : failed / all), {
+      tone: failed > 0 ? 'bad' : '',
+      below: `${count(failed)} in a minute`,
+    })
+    tiles.refused.set(share(all === 0 ? 0 : refused / all), { below: `${count(refused)} in a minute` })
+    tiles.p50.set(milliseconds(p50))
+    tiles.p99.set(milliseconds(p99))
+    tiles.flight.set(count(figures?.in_flight), { below: `${count(figures?.connections)} connections` })
+  }
+}
+
+/** A row for each route that had traffic, busiest first. */
+function rowsOf(points, minute) {
+  const rows = new Map()
+  points.forEach((point, index) => {
+    for (const [name, [all, refused, failed]] of Object.entries(point.routes)) {
+      const row = rows.get(name) ?? { name, total: 0, refused: 0, failed: 0, trend: Array.from({ length: 30 }, () => 0) }
+      row.total += all
+      row.refused += refused
+      row.failed += failed
+      // The present is at the right, whatever there is of the past.
+      row.trend[29 - Math.min(Math.floor((points.length - 1 - index) / 6), 29)] += all
+      rows.set(name, row)
+    }
+  })
+  return [...rows.values()]
+    .map((row) => ({
+      ...row,
+      minute: minute?.routes[row.name],
+      rate: (minute?.routes[row.name]?.[0] ?? 0) / (minute?.seconds || 1),
+    }))
+    .toSorted((one, other) => other.total - one.total || one.name.localeCompare(other.name))
+}
