@@ -40,6 +40,7 @@ export function createAccessLine(stamp: Stamp, config: Pick<Config, 'routes' | '
     if (record.aborted) line += ',"aborted":true'
     if (record.ended !== undefined) line += `,"ended":"${record.ended}"`
     line += userAgent(exchange.rawHeaders)
+    if (exchange.trace !== undefined) line += `,"trace_id":"${exchange.trace.id}"`
     if ('revocation' in exchange) line += `,"revocation":"${exchange.revocation}"`
     if (problem === undefined) return `${line}}`
     if (problem.facts.detail !== undefined) line += `,"detail":${freeText(problem.facts.detail, DETAIL_CHARACTERS)}`

@@ -2,6 +2,7 @@ import type { LiveEnd } from '../exchange/exchange.ts'
 import type { Log } from './log.ts'
 import { NONE } from './names.ts'
 import type { Metrics } from './metrics.ts'
+import { traceEvents, type TraceEvents } from './trace-events.ts'
 
 /** What each room reports; every member fits the interface that the room declares. */
 export interface Events {
@@ -81,6 +82,12 @@ export interface Events {
     /** A revocation that was heard of could not be written. */
     lost(cause: unknown): void
   }
+  readonly listener: {
+    /** The handshake of TLS failed on a connection. */
+    handshakeFailed(reason: string): void
+    /** So many did for this reason since the last line about it; `client` is that of the latest. */
+    handshakesFail(failing: { readonly reason: string; readonly failures: number; readonly client: string }): void
+  }
   readonly overload: {
     /** A request was refused because there was too much to do. */
     shed(reason: string, priority: string): void
@@ -91,6 +98,7 @@ export interface Events {
     /** None was refused for a while: after so long, so many. */
     ended(facts: { readonly seconds: number; readonly refused: number }): void
   }
+  readonly traces: TraceEvents
   readonly workers: {
     ready(worker: number, pid: number): void
     died(
@@ -176,12 +184,17 @@ export function createEvents(metrics: Metrics, log: Log): Events {
       accountsAsked: (kind) => metrics.databaseQueries.add(kind),
     },
     sessions: { event: countSessions },
+    listener: {
+      handshakeFailed: (reason) => metrics.handshakeFailures.add(reason),
+      handshakesFail: ({ reason, failures, client }) => log.warn('TLS handshakes fail', { reason, failures, client }),
+    },
     overload: {
       shed: (reason, priority) => metrics.shed.add(reason, priority),
       turnedAway: (limit) => metrics.turnedAway.add(limit),
       began: (reason) => log.warn('overloaded: requests are refused', { reason }),
       ended: (facts) => log.info('not overloaded any more', facts),
     },
+    traces: traceEvents(metrics, log),
     workers: {
       // Told of by the worker itself, with the port.
       ready: () => undefined,

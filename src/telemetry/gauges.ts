@@ -7,6 +7,8 @@ export interface Gauges {
   revocationEntries?(): number
   /** Milliseconds; no sample while it is not finite. */
   revocationStalenessMs?(): number
+  /** What routes allow that say nothing else, milliseconds. */
+  revocationMaxStalenessMs?(): number
   connections?(): number
   /** Of the public listener; undefined without TLS. `expiries`: name, seconds since 1970. */
   certificates?(): Certificates | undefined
@@ -29,6 +31,10 @@ export interface Gauges {
   usernameFilterAgeMs?(): number
   /** Names in the filter of each tenant. */
   usernameFilterNames?(): Iterable<readonly [tenant: string, names: number]>
+  /** When the signing key of each tenant is to be replaced, seconds since 1970. */
+  keyRotationsDue?(): Iterable<readonly [tenant: string, dueAt: number]>
+  /** Whether the audit record can be written. */
+  auditUp?(): boolean
   /** Targets are told by their place in the configuration, from 0: their addresses are nobody's business. */
   upstreamTargets?(): Iterable<{ readonly upstream: string; readonly target: number; readonly healthy: boolean }>
 }
@@ -89,8 +95,17 @@ export function registerGauges(sources: Gauges, config: GaugesConfig): void {
     const milliseconds = sources.usernameFilterAgeMs?.()
     return milliseconds === undefined ? undefined : milliseconds / 1000
   })
+  single(registry, 'gatehouse_revocation_max_staleness_seconds', 'Age of the local copy from which routes refuse or ask.', () => {
+    const milliseconds = sources.revocationMaxStalenessMs?.()
+    return milliseconds === undefined ? undefined : milliseconds / 1000
+  })
+  single(registry, 'gatehouse_audit_up', 'Whether the audit record can be written.', () => {
+    const up = sources.auditUp?.()
+    return up === undefined ? undefined : Number(up)
+  })
+  registerKeys(sources, config)
   registerCertificates(sources, registry)
-  registerFilters(sources, registry)
+  registerFilters(sources, config)
   registerByIssuer(sources, config)
   registerByTarget(sources, config)
 }
@@ -131,8 +146,27 @@ function registerCertificates(sources: Gauges, registry: Registry): void {
   })
 }
 
+/** Of tenants that share a label the one that is due first. */
+function registerKeys(sources: Gauges, { registry, names }: GaugesConfig): void {
+  const gauge: Gauge = new Gauge({
+    name: 'gatehouse_signing_key_rotation_due_timestamp_seconds',
+    help: 'When the key that signs for a tenant is to be replaced, seconds since 1970.',
+    labelNames: ['tenant'],
+    registers: [registry],
+    collect() {
+      gauge.reset()
+      const due = new Map<string, number>()
+      for (const [name, dueAt] of sources.keyRotationsDue?.() ?? []) {
+        const tenant = names.tenant(name)
+        due.set(tenant, Math.min(dueAt, due.get(tenant) ?? Infinity))
+      }
+      for (const [tenant, dueAt] of due) gauge.set({ tenant }, dueAt)
+    },
+  })
+}
+
 /** Filters are of the tenants of the configuration alone. */
-function registerFilters(sources: Gauges, registry: Registry): void {
+function registerFilters(sources: Gauges, { registry, names }: GaugesConfig): void {
   const gauge: Gauge = new Gauge({
     name: 'gatehouse_username_filter_names',
     help: 'Usernames in the filter of a tenant.',
@@ -140,7 +174,7 @@ function registerFilters(sources: Gauges, registry: Registry): void {
     registers: [registry],
     collect() {
       gauge.reset()
-      for (const [tenant, names] of sources.usernameFilterNames?.() ?? []) gauge.set({ tenant }, names)
+      for (const [tenant, held] of sources.usernameFilterNames?.() ?? []) gauge.inc({ tenant: names.tenant(tenant) }, held)
     },
   })
 }

@@ -36,6 +36,8 @@ export interface Metrics {
   readonly legacyMessages: Tally
   readonly shed: Tally
   readonly turnedAway: Tally
+  readonly handshakeFailures: Tally
+  readonly traceSpans: Tally
   readonly workerDeaths: Counter
   readonly reload: Gauge
   readonly reloads: Tally
@@ -91,6 +93,12 @@ export function createMetrics(names: Names): Metrics {
     legacyMessages: createTally({ registry, ...HELP.legacyMessages, labels: [direction, { name: 'result', bound: few() }] }),
     shed: createTally({ registry, ...HELP.shed, labels: SHED_LABELS }),
     turnedAway: createTally({ registry, ...HELP.turnedAway, labels: [{ name: 'limit', bound: oneOf(['all', 'client']) }] }),
+    handshakeFailures: createTally({
+      registry,
+      ...HELP.handshakeFailures,
+      labels: [{ name: 'reason', bound: oneOf(HANDSHAKES) }],
+    }),
+    traceSpans: createTally({ registry, ...HELP.traceSpans, labels: [{ name: 'result', bound: oneOf(SPAN_RESULTS) }] }),
     workerDeaths: new Counter({ ...HELP.workerDeaths, registers: [registry] }),
     reload: new Gauge({ ...HELP.reload, registers: [registry] }),
     reloads: createTally({ registry, ...HELP.reloads, labels: [{ name: 'result', bound: oneOf(['ok', 'failed']) }] }),
@@ -156,7 +164,9 @@ const HELP = {
     help: 'Messages of the channel of an older authentication service.',
   },
   turnedAway: { name: 'gatehouse_connections_refused_total', help: 'Connections that were closed as soon as they came.' },
+  handshakeFailures: { name: 'gatehouse_tls_handshake_failures_total', help: 'Connections of clients that did not come to TLS.' },
   shed: { name: 'gatehouse_shed_total', help: 'Requests that were refused because there was too much to do.' },
+  traceSpans: { name: 'gatehouse_trace_spans_total', help: 'Spans of traced requests, by what became of them.' },
   workerDeaths: { name: 'gatehouse_worker_deaths_total', help: 'Workers that ended without being told to, and were replaced.' },
   reload: { name: 'gatehouse_config_last_reload_success', help: 'Whether the last reading of the configuration succeeded.' },
   reloads: { name: 'gatehouse_config_reloads_total', help: 'Times that the configuration was read again, by result.' },
@@ -175,6 +185,8 @@ const RESULTS = ['accepted', 'refused', 'anonymous', 'hit', 'miss', 'clear', 're
 const DATABASE_KINDS = ['accounts', 'checks', 'names']
 const RATE_LIMIT_BY = ['ip', 'user', 'tenant', 'token', 'client']
 const COUNTED = ['shared', 'here']
+const HANDSHAKES = ['not_tls', 'version', 'cipher', 'alpn', 'certificate', 'alert', 'timeout', 'closed', 'other']
+const SPAN_RESULTS = ['exported', 'dropped', 'failed']
 const LIVE_ENDS = ['revoked', 'expired', 'unavailable']
 const SOURCES = ['replica', 'store', 'skipped'] as const
 const TOKEN_TYPES = ['access', 'refresh', 'service', 'id', 'bearer', 'at+jwt', 'jwt', 'JWT', NONE]

@@ -4,7 +4,10 @@ import type { Bound } from './tally.ts'
 /** Label of what has no name, or none that the configuration knows. */
 export const NONE = 'none'
 
-export type NamesConfig = Pick<Config, 'routes' | 'tenants' | 'upstreams' | 'issuers'>
+/** Label of the tenants that have no series of their own. No tenant can have this name. */
+const OTHER_TENANTS = '_other'
+
+export type NamesConfig = Pick<Config, 'routes' | 'tenants' | 'upstreams' | 'issuers' | 'telemetry'>
 
 /**
  * What may become a label because a configuration says it: of the one in force and of the one before, whose requests may still
@@ -25,7 +28,7 @@ export function createNames(config: NamesConfig): Names {
   let now = namesOf(config)
   let before = now
   return {
-    tenant: bound(({ tenants }) => tenants),
+    tenant: boundTenant,
     issuer: bound(({ issuers }) => issuers),
     upstream: bound(({ upstreams }) => upstreams),
     route(value) {
@@ -38,6 +41,12 @@ export function createNames(config: NamesConfig): Names {
     },
   }
 
+  function boundTenant(value: string | number): string {
+    const name = String(value)
+    if (now.tenants.has(name) || before.tenants.has(name)) return name
+    return now.otherTenants.has(name) || before.otherTenants.has(name) ? OTHER_TENANTS : NONE
+  }
+
   function bound(of: (names: NameSets) => ReadonlySet<string>): Bound {
     return (value) => {
       const name = String(value)
@@ -46,11 +55,14 @@ export function createNames(config: NamesConfig): Names {
   }
 }
 
-type NameSets = Readonly<Record<'tenants' | 'issuers' | 'upstreams' | 'routes', ReadonlySet<string>>>
+type NameSets = Readonly<Record<'tenants' | 'otherTenants' | 'issuers' | 'upstreams' | 'routes', ReadonlySet<string>>>
 
-function namesOf({ tenants, issuers, upstreams, routes }: NamesConfig): NameSets {
+function namesOf({ tenants, issuers, upstreams, routes, telemetry }: NamesConfig): NameSets {
+  // Those with series of their own are the first of the file, so that all gateways and processes count alike.
+  const all = [...new Set([...tenants.keys(), ...[...issuers.values()].map((issuer) => issuer.tenant)])]
   return {
-    tenants: new Set([...tenants.keys(), ...[...issuers.values()].map((issuer) => issuer.tenant)]),
+    tenants: new Set(all.slice(0, telemetry.metrics.tenants)),
+    otherTenants: new Set(all.slice(telemetry.metrics.tenants)),
     issuers: new Set(issuers.keys()),
     upstreams: new Set(upstreams.keys()),
     routes: new Set(routes.map((route) => route.name)),

@@ -21,4 +21,6 @@ export interface RequestRecord {
   aborted: boolean
   /** Why the gateway ended it, where its token did not last. */
   ended: LiveEnd | undefined
+  /** It was counted and logged. */
+  isClosed: boolean
 }

@@ -24,7 +24,10 @@ import { createMetrics } from './metrics.ts'
 import { NONE, createNames } from './names.ts'
 import type { Metrics } from './metrics.ts'
 import { processMetrics } from './process-metrics.ts'
+import { readPulse, type Pulse } from './pulse.ts'
 import type { RequestRecord } from './record.ts'
+import { createRefusals } from './refusals.ts'
+import { createSelection } from './selection.ts'
 import { createStamp } from './stamp.ts'
 
 export type { Events } from './events.ts'
@@ -32,6 +35,7 @@ export type { Gauges } from './gauges.ts'
 export type { Log } from './log.ts'
 export type { Snapshot } from './merging.ts'
 export { asSnapshot, foldCounters, mergeSnapshots } from './merging.ts'
+export type { Pulse } from './pulse.ts'
 export type { RequestRecord } from './record.ts'
 export { redact } from './redact.ts'
 
@@ -68,6 +72,8 @@ export interface Telemetry {
   scrape(): Promise<{ readonly contentType: string; readonly body: string }>
   /** The same for another process, which puts those of several together. */
   snapshot(): Promise<Snapshot>
+  /** What is watched of it, and the refusals since the last look, which one alone may take; cheap enough for each second. */
+  pulse(): Promise<Pulse>
   /** Writes out what is buffered. */
   flush(): void
   /** Flushes and ends every timer. Later lines are written at once. */
@@ -90,9 +96,10 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
   let accessLine = createAccessLine(stamp, config, tag)
   const sources: Gauges = {}
   const lag = createLagMeter()
-  const open = new Set<RequestRecord>()
+  let open = 0
+  const refusals = createRefusals()
   const sheds = createFewEachSecond(SHED_LINES)
-  let { sample } = config.telemetry.accessLog
+  let selection = createSelection(() => needs.random(), config)
   registerGauges(sources, {
     registry: metrics.registry,
     names,
@@ -103,7 +110,7 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
   return {
     open: openRecord,
     close,
-    inFlight: () => open.size,
+    inFlight: () => open,
     log,
     events: createEvents(metrics, log),
     observe: (gauges) => void Object.assign(sources, gauges),
@@ -111,6 +118,7 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
     use,
     scrape: () => scrape(metrics),
     snapshot: () => snapshot(metrics),
+    pulse: () => readPulse(metrics, refusals),
     flush: () => lines.flush(),
     stop,
   }
@@ -123,7 +131,7 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
   function use(next: TelemetryConfig): void {
     names.use(next)
     accessLine = createAccessLine(stamp, next, tag)
-    sample = next.telemetry.accessLog.sample
+    selection = createSelection(() => needs.random(), next)
     inForceIs(next)
   }
 
@@ -144,21 +152,25 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
       upstreamMs: 0,
       aborted: false,
       ended: undefined,
+      isClosed: false,
     }
-    open.add(record)
+    open += 1
     return record
   }
 
   function close(record: RequestRecord): void {
-    if (!open.delete(record)) return
+    if (record.isClosed) return
+    record.isClosed = true
+    open -= 1
     const exchange = record.exchange
     const durationMs = needs.monotonicMs() - exchange.startedMs
     const status = record.status === 0 && record.aborted ? CLIENT_GONE : record.status
     const route = 'route' in exchange ? exchange.route.name : NONE
     metrics.requests.add(route, tenantOf(exchange) ?? NONE, status)
     metrics.requestSeconds.observe(durationMs / 1000, route)
+    if (record.problem !== undefined) refusals.add(record, status, needs.nowMs())
     if (record.problem?.kind === 'overloaded' && !sheds.admits(needs.monotonicMs())) return
-    if (status >= 500 || sample >= 1 || needs.random() < sample) lines.add(accessLine(record, status, durationMs))
+    if (selection.isLogged(route, status)) lines.add(selection.trim(accessLine(record, status, durationMs)))
   }
 
   function stop(): void {

@@ -109,10 +109,13 @@ export const ADMITTED: Admitted = {
   admitted: true,
 }
 
-function configOf(sample: number): TelemetryConfig {
+export function configOf(
+  sample: number,
+  accessLog: Omit<TelemetryConfig['telemetry']['accessLog'], 'sample'> = {},
+): TelemetryConfig {
   return {
     version: '0123456789abcdef',
-    telemetry: { accessLog: { sample } },
+    telemetry: { accessLog: { sample, ...accessLog }, metrics: { tenants: 200 } },
     routes: [
       { ...ROUTE, target: { kind: 'upstream', upstream: 'orders' } },
       { ...ROUTE, name: 'auth', target: { kind: 'service', service: 'accounts' } },
@@ -146,6 +149,7 @@ function configOf(sample: number): TelemetryConfig {
           targets: [{ url: new URL('http://10.9.8.7:9001'), weight: 1 }],
           balance: { kind: 'roundRobin' },
           protocol: 'http1',
+          client: 'builtin',
           connections: 1,
           timeouts: { connectMs: 1, responseMs: 1, idleMs: 1 },
           tls: { verify: true },
