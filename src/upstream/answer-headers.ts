@@ -1,7 +1,8 @@
 import { foldHeaderName, OUR_COOKIES, type HeaderRules } from '../exchange/exchange.ts'
+import type { ReceivedFields } from './dispatch.ts'
 
-/** Header fields as the client library gives them: lower-case names. */
-export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>
+/** Header fields line by line: name in lower case, value, name, value … */
+export type ResponseHeaders = ReceivedFields
 
 export interface AnswerFields {
   /** Name, value, name, value …, framing included. */
@@ -44,8 +45,8 @@ export function answerFields({ status, headers }: AnswerHead, rules: HeaderRules
   for (const [name, value] of rules.set) fields.push(name, value)
   fields.push('x-request-id', requestId)
   // RFC 9110 §8.6: no length where there can be no body; RFC 9112 §6.3: a coding overrides it.
-  const framed = status >= 200 && status !== 204 && headers['transfer-encoding'] === undefined
-  const length = framed ? lengthOf(headers['content-length']) : undefined
+  const framed = status >= 200 && status !== 204 && valueOf(headers, 'transfer-encoding') === undefined
+  const length = framed ? lengthOf(valueOf(headers, 'content-length')) : undefined
   if (length !== undefined) fields.push('content-length', String(length))
   return { fields, length }
 }
@@ -74,8 +75,13 @@ export function leaveOut(fields: string[], own: OwnFields): void {
 
 /** Whether the body is what the parser makes of it: any other transfer coding than chunked would be lost (RFC 9112 §6.1). */
 export function isReadable(headers: ResponseHeaders): boolean {
-  const coding = headers['transfer-encoding']
-  return coding === undefined || (typeof coding === 'string' && coding.toLowerCase() === 'chunked')
+  let codings = 0
+  for (let index = 0; index < headers.length; index += 2) {
+    if (headers[index] !== 'transfer-encoding') continue
+    codings += 1
+    if (codings > 1 || headers[index + 1]?.toLowerCase() !== 'chunked') return false
+  }
+  return true
 }
 
 /** The fields of an interim answer: it has no body, and what we add stands in the final one. */
@@ -85,22 +91,20 @@ export function interimFields(headers: ResponseHeaders, rules: HeaderRules): str
 
 function passedOn(headers: ResponseHeaders, rules: HeaderRules): string[] {
   const fields: string[] = []
-  const nominated = namesIn(headers['connection'])
-  for (const name in headers) {
+  const nominated = nominatedBy(headers)
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index] ?? ''
+    const value = headers[index + 1] ?? ''
     if (NOT_PASSED_ON.has(name) || nominated?.has(name) === true || rules.set.has(name)) continue
     if ((name.length === 14 || name.length === 17) && FRAMING.has(foldHeaderName(name))) continue
     if (rules.remove.size > 0 && rules.remove.has(foldHeaderName(name))) continue
-    append(fields, name, name === 'set-cookie' ? withoutOurs(headers[name]) : headers[name])
+    if (name === 'set-cookie' && setsOurs(value)) continue
+    fields.push(name, value)
   }
   return fields
 }
 
 /** Only the gateway sets cookies of its names: a session that an upstream planted would be somebody else's. */
-function withoutOurs(lines: string | string[] | undefined): string[] {
-  const all = typeof lines === 'string' ? [lines] : (lines ?? [])
-  return all.some(setsOurs) ? all.filter((line) => !setsOurs(line)) : all
-}
-
 function setsOurs(line: string): boolean {
   if (!line.includes('gw_')) return false
   // RFC 6265 §5.2. A cookie without a name, `=__Host-gw_at=x`, is sent back as one of that name.
@@ -112,38 +116,36 @@ function setsOurs(line: string): boolean {
 /** The trailer fields that may be passed on, as pairs. */
 export function trailerFields(trailers: ResponseHeaders, rules: HeaderRules): [string, string][] {
   const fields: [string, string][] = []
-  for (const name in trailers) {
-    const value = trailers[name]
-    if (value === undefined || NOT_PASSED_ON.has(name) || NOT_IN_TRAILERS.has(name) || rules.set.has(name)) continue
+  for (let index = 0; index < trailers.length; index += 2) {
+    const name = trailers[index] ?? ''
+    if (NOT_PASSED_ON.has(name) || NOT_IN_TRAILERS.has(name) || rules.set.has(name)) continue
     if (rules.remove.has(foldHeaderName(name))) continue
-    for (const one of Array.isArray(value) ? value : [value]) fields.push([name, one])
+    fields.push([name, trailers[index + 1] ?? ''])
   }
   return fields
 }
 
-/** Lower-case names that a Connection field lists, beyond the usual `keep-alive` and `close`. */
-function namesIn(connection: string | string[] | undefined): Set<string> | undefined {
-  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return undefined
-  const text = Array.isArray(connection) ? connection.join(',') : connection
-  return new Set(text.toLowerCase().split(',').map(trim))
-}
-
-function trim(text: string): string {
-  return text.trim()
-}
-
-function append(fields: string[], name: string, value: string | string[] | undefined): void {
-  if (value === undefined) return
-  if (!Array.isArray(value)) {
-    fields.push(name, value)
-    return
+/** Lower-case names that Connection fields list, beyond the usual `keep-alive` and `close`. */
+function nominatedBy(headers: ResponseHeaders): Set<string> | undefined {
+  let nominated: Set<string> | undefined
+  for (let index = 0; index < headers.length; index += 2) {
+    if (headers[index] !== 'connection') continue
+    const value = headers[index + 1] ?? ''
+    if (value === 'keep-alive' || value === 'close') continue
+    nominated ??= new Set()
+    for (const name of value.toLowerCase().split(',')) nominated.add(name.trim())
   }
-  for (const one of value) fields.push(name, one)
+  return nominated
 }
 
-/** The parser has refused what is not a number; equal repeated lines arrive as one list. */
-function lengthOf(value: string | string[] | undefined): number | undefined {
-  const text = Array.isArray(value) ? value[0] : value
+/** The value of the first line of this name. */
+function valueOf(headers: ResponseHeaders, name: string): string | undefined {
+  for (let index = 0; index < headers.length; index += 2) if (headers[index] === name) return headers[index + 1]
+  return undefined
+}
+
+/** The parser has refused what is not a number; repeated lines are equal. */
+function lengthOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const length = Number(text)
   return Number.isSafeInteger(length) && length >= 0 ? length : undefined

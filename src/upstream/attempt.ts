@@ -1,6 +1,6 @@
-import type { Dispatcher } from 'undici'
 import type { ResponseHeaders } from './answer-headers.ts'
 import type { Destination } from './destination.ts'
+import type { DispatchController, DispatchRequest } from './dispatch.ts'
 
 /** One request to one destination. */
 export interface Attempt {
@@ -33,9 +33,9 @@ const MAX_UNWANTED_BYTES = 64 * 1024
 const MOST_INTERIMS = 1000
 
 /** Sends a request to a destination, which has it among its load until the end. */
-export function attempt(to: Destination, request: Dispatcher.DispatchOptions, told: AttemptEvents): Attempt {
+export function attempt(to: Destination, request: DispatchRequest, told: AttemptEvents): Attempt {
   const { load, counts } = to
-  let controller: Dispatcher.DispatchController | undefined
+  let controller: DispatchController | undefined
   let broken: Error | undefined
   let isOver = false
   let isUnwanted = false
@@ -56,7 +56,7 @@ export function attempt(to: Destination, request: Dispatcher.DispatchOptions, to
     controller?.abort(error)
   }
 
-  function onRequestStart(given: Dispatcher.DispatchController): void {
+  function onRequestStart(given: DispatchController): void {
     if (controller === undefined) {
       load.waiting -= 1
       load.carried += 1
@@ -65,7 +65,7 @@ export function attempt(to: Destination, request: Dispatcher.DispatchOptions, to
     if (broken !== undefined) given.abort(broken)
   }
 
-  function onResponseStart(_: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
+  function onResponseStart(_: DispatchController, status: number, headers: ResponseHeaders): void {
     if (broken !== undefined) return
     if (status >= 200) {
       if (!told.head(status, headers)) isUnwanted = true
@@ -76,7 +76,7 @@ export function attempt(to: Destination, request: Dispatcher.DispatchOptions, to
     else told.interim(status, headers)
   }
 
-  function onResponseData(given: Dispatcher.DispatchController, chunk: Buffer): void {
+  function onResponseData(given: DispatchController, chunk: Buffer): void {
     if (!isUnwanted) {
       if (!told.data(chunk)) given.pause()
       return
@@ -85,12 +85,12 @@ export function attempt(to: Destination, request: Dispatcher.DispatchOptions, to
     if (unwantedBytes > MAX_UNWANTED_BYTES) given.abort(new Error('the answer is not wanted'))
   }
 
-  function onResponseEnd(_: Dispatcher.DispatchController, trailers: ResponseHeaders): void {
+  function onResponseEnd(_: DispatchController, trailers: ResponseHeaders): void {
     leave()
     if (!isUnwanted) told.end(trailers)
   }
 
-  function onResponseError(_: Dispatcher.DispatchController | undefined, error: Error): void {
+  function onResponseError(_: DispatchController | undefined, error: Error): void {
     leave()
     if (!isUnwanted) told.failed(error, controller !== undefined)
   }

@@ -1,6 +1,9 @@
 import { isIP } from 'node:net'
-import { buildConnector, Pool, type Dispatcher } from 'undici'
+import { buildConnector, Pool } from 'undici'
 import type { TargetConfig, UpstreamConfig } from '../config/config.ts'
+import { adaptPool } from './dispatch-foreign.ts'
+import type { DispatchPool } from './dispatch.ts'
+import { createHttp1Pool } from './http1-pool.ts'
 import { createHttp2Pool } from './http2-pool.ts'
 import { dropUnaskedContinue } from './unasked-continue.ts'
 import { createUploads, type Uploads } from './uploads.ts'
@@ -70,19 +73,13 @@ export interface Counts {
   active: number
 }
 
-/** The part of undici's pool that the forward step speaks to. */
-export interface DispatchPool {
-  dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean
-  /** Takes nothing more, and resolves when all that is under way is over. */
-  close(): Promise<void>
-  destroy(): Promise<void>
-}
-
 /** What connections need of the world. */
 export interface PoolNeeds {
   monotonicMs(): number
   /** Runs once after `delayMs`; returns the way to call it off. */
   schedule(delayMs: number, run: () => void): () => void
+  /** Runs once after what came in with this turn of the event loop. */
+  endOfTurn(run: () => void): void
 }
 
 /** What a destination shares with the others of its upstream. */
@@ -165,6 +162,10 @@ export function openPool(
 ): DispatchPool {
   const { tls, protocol } = to.upstream
   const isHttp2 = protocol === 'http2'
+  if (!isHttp2 && to.url.protocol === 'http:' && to.upstream.client === 'builtin') {
+    const port = to.url.port === '' ? 80 : Number(to.url.port)
+    return createHttp1Pool(needs, { ...limits, authority: to.url.host, hostname: to.address ?? plainHost(to.url), port })
+  }
   const connect = buildConnector({
     allowH2: isHttp2,
     preferH2: isHttp2,
@@ -179,9 +180,9 @@ export function openPool(
   const place = address === undefined ? { servername: tlsName } : { servername: tlsName, hostname: address }
   if (isHttp2) {
     const options = { ...connectorOptions(to.url), ...place }
-    return createHttp2Pool(needs, { ...limits, origin: to.url, connect: (done) => connect(options, done) })
+    return adaptPool(createHttp2Pool(needs, { ...limits, origin: to.url, connect: (done) => connect(options, done) }))
   }
-  return new Pool(to.url.origin, {
+  const pool = new Pool(to.url.origin, {
     connections: limits.connections,
     pipelining: 1,
     allowH2: false,
@@ -193,6 +194,7 @@ export function openPool(
         else done(null, dropUnaskedContinue(socket))
       }),
   })
+  return adaptPool(pool)
 }
 
 /** What the library gives its own clients' connectors. */

@@ -9,8 +9,9 @@ import { createDeparture, type Departure } from './departure.ts'
 import { noteLatency, type Destination } from './destination.ts'
 import { streamBody } from './request-body.ts'
 import { isOfUpstream, problemOfEnd, problemOfFailure, reasonOfFailure } from './failures.ts'
-import { isRepeatable, reasonOfStatus } from './retries.ts'
+import { isRepeatable, isUnseen, reasonOfStatus } from './retries.ts'
 import type { Servers } from './servers.ts'
+import { tracedAttempt } from './traced-attempt.ts'
 import type { ForwardNeeds, ForwardRecord, HttpIo } from './upstream.ts'
 
 /** Most that is passed on before the final answer: it is written whether the client takes it or not. */
@@ -37,7 +38,8 @@ export function exchangeMessages(
     const { req, res } = io
     const { route, bodyLength, principal } = exchange
     const { name, timeouts } = servers
-    const retries = servers.retries !== undefined && isRepeatable(exchange.method, bodyLength) ? servers.retries : undefined
+    const { retries } = servers
+    const isHarmless = isRepeatable(exchange.method, bodyLength)
     const responseMs = route.responseTimeoutMs ?? timeouts.responseMs
     const requestMs = route.requestTimeoutMs ?? timeouts.requestMs
     let to: Destination
@@ -54,7 +56,8 @@ export function exchangeMessages(
     let cancelStall: (() => void) | undefined
     let cancelAgain: (() => void) | undefined
     let cancelLimit: (() => void) | undefined
-    const live: LiveExchange | undefined = principal.kind === 'identified' ? { exchange, principal, end: tokenIsOver } : undefined
+    const live: LiveExchange | undefined =
+      principal.kind === 'identified' ? { exchange, principal, end: tokenIsOver, place: -1 } : undefined
     const told: AttemptEvents = { interim: passInterim, head, data, end, failed }
 
     if (route.hostName !== undefined) fields.push('host', route.hostName)
@@ -109,7 +112,8 @@ export function exchangeMessages(
         headersTimeout,
         bodyTimeout: route.idleTimeoutMs ?? timeouts.idleMs,
       }
-      running = attempt(to, request, told)
+      const recording = exchange.trace?.recording
+      running = recording === undefined ? attempt(to, request, told) : tracedAttempt(recording, to, request, told)
     }
 
     function head(status: number, headers: ResponseHeaders): boolean {
@@ -122,7 +126,7 @@ export function exchangeMessages(
       const failure = reasonOfStatus(status)
       noteLatency(to, nowMs - sentMs)
       to.judge?.(to, failure === undefined, nowMs - sentMs)
-      if (failure !== undefined && isTriedAgain(failure, nowMs)) return false
+      if (failure !== undefined && isHarmless && isTriedAgain(failure, nowMs)) return false
       const answer = answerFields({ status, headers }, route.responseHeaders, exchange.id)
       leaveOut(answer.fields, res)
       res.writeHead(status, answer.fields)
@@ -209,7 +213,7 @@ export function exchangeMessages(
         const nowMs = needs.monotonicMs()
         to.judge?.(to, false, nowMs - sentMs)
         const reason = started ? undefined : reasonOfFailure(error, wasSent)
-        if (reason !== undefined && isTriedAgain(reason, nowMs)) return
+        if (reason !== undefined && (isHarmless || isUnseen(reason, body)) && isTriedAgain(reason, nowMs)) return
       }
       close()
       leaveBody(body, req)

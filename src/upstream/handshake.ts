@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { ServerOptions } from 'http-proxy-3'
 import type { Admitted } from '../exchange/exchange.ts'
 import { answerFields } from './answer-headers.ts'
+import { linesOf } from './dispatch-foreign.ts'
 import type { Destination } from './destination.ts'
 import type { ForwardRecord } from './upstream.ts'
 
@@ -57,7 +58,7 @@ function asObject(fields: readonly string[]): OutgoingFields {
 
 /** The fields that the client gets (RFC 9110 §7.6.1); `connection` and `upgrade` are ours. */
 export function cleanAnswer(answer: IncomingMessage, exchange: Admitted, connection: 'Upgrade' | 'close'): void {
-  const head = { status: answer.statusCode ?? 502, headers: answer.headers }
+  const head = { status: answer.statusCode ?? 502, headers: linesOf(answer.headers) }
   const headers = asObject(answerFields(head, exchange.route.responseHeaders, exchange.id).fields)
   if (connection === 'Upgrade') headers['upgrade'] = 'websocket'
   headers['connection'] = connection

@@ -1,6 +1,6 @@
-import type { Dispatcher } from 'undici'
 import type { HealthConfig } from '../config/config.ts'
 import { openPool, type Destination, type PoolNeeds } from './destination.ts'
+import type { DispatchController } from './dispatch.ts'
 import { codeOf } from './failures.ts'
 
 /** Asks destinations how they are, on connections of its own. */
@@ -47,10 +47,10 @@ export function createHealthCheck(needs: HealthNeeds, config: HealthConfig): Hea
     return { asked, stop }
 
     function ask(): void {
-      let given: Dispatcher.DispatchController | undefined
+      let given: DispatchController | undefined
       let isKnown = false
       const cancelLimit = needs.schedule(config.timeoutMs, () => conclude(false, 'no answer in time'))
-      const request = { path: config.path, method: 'GET', headers: FIELDS, servername: to.url.hostname, reset: true }
+      const request = { path: config.path, method: 'GET', headers: FIELDS, body: null, servername: to.url.hostname, reset: true }
       pool.dispatch(request, {
         onRequestStart(controller) {
           given = controller

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import type { RetriesConfig, RetryReason } from '../config/config.ts'
 
 /** Which requests of an upstream are sent again, and how soon. */
@@ -36,6 +37,11 @@ const MOST_BACK_OFF_MS = 250
 /** Whether sending a request twice has the effect of sending it once, and whether there is all of it to send again. */
 export function isRepeatable(method: string, bodyLength: number | undefined): boolean {
   return bodyLength === 0 && IDEMPOTENT.has(method)
+}
+
+/** Whether no server has seen anything of the request, and all of its body is still there: then whatever it is may be sent. */
+export function isUnseen(reason: RetryReason, body: Readable | undefined): boolean {
+  return reason === 'connect' && (body === undefined || !(body.readableDidRead || body.destroyed))
 }
 
 /** The reason that a status is: of a gateway that could not reach what is behind it, or does not want to. */

@@ -38,6 +38,8 @@ export interface ServersNeeds {
   random(): number
   /** Runs once after `delayMs`; returns the way to call it off. */
   schedule(delayMs: number, run: () => void): () => void
+  /** Runs once after what came in with this turn of the event loop. */
+  endOfTurn(run: () => void): void
   readonly names: Names
   readonly events: ServersEvents
 }

@@ -10,6 +10,7 @@ import { closeFrameForClient, closeFrameForUpstream, createFrameFollower, type C
 import { cleanAnswer, paceAnswer, requestHeaders, tunnelOptions } from './handshake.ts'
 import { reasonOfStatus } from './retries.ts'
 import type { Servers } from './servers.ts'
+import { beginAttempt, withParent } from './traced-attempt.ts'
 import type { ForwardRecord, TunnelIo, UpstreamNeeds } from './upstream.ts'
 
 /** A WebSocket that is open: both of its ends. */
@@ -59,7 +60,8 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
       const startedMs = needs.monotonicMs()
       const proxy = new ProxyServer(tunnelOptions(to))
       req.url = to.basePath + exchange.forwardPath + exchange.query
-      req.headers = requestHeaders(fields, to, exchange)
+      const traced = exchange.trace?.recording && beginAttempt(exchange.trace.recording, to, req.url)
+      req.headers = requestHeaders(traced === undefined ? fields : withParent(fields, traced.parent), to, exchange)
       proxy.on('proxyReqWs', onRequest)
       // Not earlier: whoever listens to the upstream's socket before the library pipes it takes its first octets away.
       proxy.on('open', (upstreamSocket) => {
@@ -120,6 +122,7 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
 
       function noteHead(status: number): void {
         answered = true
+        traced?.answered(status)
         record.status = status
         record.upstreamMs = needs.monotonicMs() - startedMs
         needs.answered(to.upstream.name, record.upstreamMs / 1000)
@@ -133,6 +136,7 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
           return
         }
         failure = problemOfFailure(error)
+        traced?.ended(failure.kind)
         if (isOfUpstream(failure)) to.judge?.(to, false, needs.monotonicMs() - startedMs)
         // The library ends the socket right after this listener, so the refusal has to be written here and now.
         io.refuse(failure)
@@ -141,6 +145,7 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
 
       function settle(): void {
         place.leave()
+        traced?.ended()
         if (failure !== undefined) return
         if (!answered) {
           record.aborted = true
@@ -210,6 +215,7 @@ export function createTunnels(needs: UpstreamNeeds): Tunnels {
         end(reason)
         return true
       },
+      place: -1,
     }
     client.on('close', () => needs.live.leave(one))
     needs.live.hold(one)

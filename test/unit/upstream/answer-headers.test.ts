@@ -4,11 +4,12 @@ import {
   interimFields,
   isReadable,
   trailerFields,
-  type ResponseHeaders,
 } from '../../../src/upstream/answer-headers.ts'
+import { linesOf } from '../../../src/upstream/dispatch-foreign.ts'
 
 const NO_RULES = { set: new Map<string, string>(), remove: new Set<string>() }
-const fieldsOf = (status: number, headers: ResponseHeaders, rules = NO_RULES) => answerFields({ status, headers }, rules, 'id-1')
+const fieldsOf = (status: number, headers: Parameters<typeof linesOf>[0], rules = NO_RULES) =>
+  answerFields({ status, headers: linesOf(headers) }, rules, 'id-1')
 
 test('what belongs to the connection does not pass, the rest does, in order', () => {
   const headers = {
@@ -59,16 +60,12 @@ test.each([
   const { fields } = fieldsOf(200, { 'set-cookie': [own[0] ?? '', line, ...own.slice(1)] })
   expect(fields).toEqual([...own.flatMap((value) => ['set-cookie', value]), 'x-request-id', 'id-1'])
   expect(fieldsOf(200, { 'set-cookie': line }).fields).toEqual(['x-request-id', 'id-1'])
-  expect(interimFields({ 'set-cookie': [line], link: '</a>' }, NO_RULES)).toEqual(['link', '</a>'])
+  expect(interimFields(['set-cookie', line, 'link', '</a>'], NO_RULES)).toEqual(['link', '</a>'])
 })
 
 test('an interim answer has neither our fields nor a length', () => {
-  expect(interimFields({ link: ['</a>', '</b>'], 'content-length': '5', 'x-request-id': 'theirs' }, NO_RULES)).toEqual([
-    'link',
-    '</a>',
-    'link',
-    '</b>',
-  ])
+  const fields = ['link', '</a>', 'content-length', '5', 'link', '</b>', 'x-request-id', 'theirs']
+  expect(interimFields(fields, NO_RULES)).toEqual(['link', '</a>', 'link', '</b>'])
 })
 
 test.each([
@@ -81,7 +78,7 @@ test.each([
   [['chunked', 'chunked'], false],
   ['', false],
 ])('transfer-encoding %j is read: %s', (coding, readable) => {
-  expect(isReadable({ 'transfer-encoding': coding })).toBe(readable)
+  expect(isReadable(linesOf({ 'transfer-encoding': coding }))).toBe(readable)
 })
 
 test('trailers pass but for names that mean something in a head, and those that the rules take', () => {
@@ -94,7 +91,7 @@ test('trailers pass but for names that mean something in a head, and those that 
     'x-set': 'a',
     x_debug: 'a',
   }
-  expect(trailerFields(trailers, rules)).toEqual([
+  expect(trailerFields(linesOf(trailers), rules)).toEqual([
     ['x-sum', '1'],
     ['x-sum', '2'],
   ])

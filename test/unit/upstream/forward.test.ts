@@ -40,6 +40,7 @@ async function open(): Promise<{ forward: Upstreams['forward']; exchange: Admitt
     {
       monotonicMs: () => performance.now(),
       schedule: () => () => undefined,
+      endOfTurn: setImmediate,
       live: { enter: () => undefined, hold: () => undefined, leave: () => undefined },
       answered: () => undefined,
       random: () => 0,

@@ -36,6 +36,7 @@ function open(port: number, names: Names, clock = testClock(), text = '') {
   const opened = createServers(
     {
       ...clock,
+      endOfTurn: setImmediate,
       random: () => 0,
       names,
       events: {
@@ -60,7 +61,7 @@ function ask(of: Servers): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = ''
     to.pool.dispatch(
-      { path: '/x', method: 'GET', headers: [] },
+      { path: '/x', method: 'GET', headers: [], body: null },
       {
         onRequestStart: () => undefined,
         onResponseStart: () => undefined,
@@ -158,7 +159,8 @@ describe('a name', () => {
       res.write('begun at 2, ')
       finish = () => void res.end('ended at 2')
     })
-    const { servers: of, clock } = open(port, answering(found(60, '127.0.0.2'), found(60, '127.0.0.3')))
+    const names = answering(found(60, '127.0.0.2'), found(60, '127.0.0.3'))
+    const { servers: of, clock } = open(port, names, testClock(), 'timeouts: { idle: 2m }')
     void of.start()
     clock.pass(0)
     await settled()
@@ -248,7 +250,7 @@ test.each(['http://127.0.0.1:1', 'http://[::1]:1', 'http://localhost:1', 'http:/
     if (config === undefined) throw new Error('there is one')
     const clock = testClock()
     const events = { retried: ignore, breaker: ignore, target: ignore, allOut: ignore, moved: ignore }
-    servers = createServers({ ...clock, random: () => 0, names, events }, config)
+    servers = createServers({ ...clock, endOfTurn: setImmediate, random: () => 0, names, events }, config)
     await servers.start()
     clock.pass(10_000)
     expect(names.asked).toEqual([])

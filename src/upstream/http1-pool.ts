@@ -1,0 +1,191 @@
+import { errors } from 'undici'
+import type { AnswerHandler, DispatchPool, DispatchRequest } from './dispatch.ts'
+import { openHttp1Connection, type Http1Connection, type Http1ConnectionConfig } from './http1-connection.ts'
+import { createExchange, failExchange, type Http1Exchange } from './http1-exchange.ts'
+
+export interface Http1PoolNeeds {
+  monotonicMs(): number
+  /** Runs once after `delayMs`; returns the way to call it off. */
+  schedule(delayMs: number, run: () => void): () => void
+  /** Runs once after what came in with this turn of the event loop. */
+  endOfTurn(run: () => void): void
+}
+
+export interface Http1PoolConfig extends Http1ConnectionConfig {
+  /** Most connections. */
+  readonly connections: number
+}
+
+/** What is looked at later than this was kept from it: what came meanwhile is not read yet. */
+const STALL_MS = 200
+const AFTER_STALL_MS = 50
+
+/**
+ * Connections over HTTP/1.1 without TLS to one place, each with one request at a time; the one that was used last is used next.
+ *
+ * Requests are handed to connections at the end of a turn of the event loop, and a connection rests for a turn behind an answer:
+ * by then one that was closed, or has something to say that nobody asked for, was heard, and is no more (GHSA-35p6-xmwp-9g52).
+ */
+export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig): DispatchPool {
+  const connections = new Set<Http1Connection>()
+  const idle: Http1Connection[] = []
+  /** Those that have answered in this turn, and in the one before. */
+  let resting: Http1Connection[] = []
+  let rested: Http1Connection[] = []
+  let waiting: Http1Exchange[] = []
+  /** Of those that wait, the first. */
+  let first = 0
+  let connecting = 0
+  let state: 'open' | 'closing' | 'destroyed' = 'open'
+  let isPlanned = false
+  let lookMs = Infinity
+  let cancelLook: (() => void) | undefined
+  let settle: (() => void) | undefined
+  const on = { opened, free, closed, due }
+  return { dispatch, close, destroy }
+
+  function dispatch(request: DispatchRequest, handler: AnswerHandler): void {
+    const exchange = createExchange(request, handler)
+    if (state !== 'open') {
+      failExchange(exchange, new errors.ClientClosedError())
+      return
+    }
+    waiting.push(exchange)
+    plan()
+  }
+
+  function plan(): void {
+    if (isPlanned) return
+    isPlanned = true
+    needs.endOfTurn(endTurn)
+  }
+
+  function endTurn(): void {
+    isPlanned = false
+    for (const connection of rested) if (connections.has(connection)) idle.push(connection)
+    rested = resting
+    resting = []
+    if (rested.length > 0) plan()
+    serve()
+  }
+
+  function serve(): void {
+    while (first < waiting.length) {
+      const connection = idle.pop()
+      if (connection === undefined) break
+      const exchange = next()
+      if (exchange === undefined || !connection.run(exchange)) idle.push(connection)
+    }
+    connectMore()
+    closeWhenDone()
+  }
+
+  /** Of those that wait, the next one that is still wanted. */
+  function next(): Http1Exchange | undefined {
+    while (first < waiting.length) {
+      const exchange = waiting[first]
+      first += 1
+      if (first === waiting.length) {
+        waiting = []
+        first = 0
+      }
+      if (exchange?.isOver === false) return exchange
+    }
+    return undefined
+  }
+
+  function connectMore(): void {
+    while (connecting < waiting.length - first && connections.size < config.connections) {
+      connecting += 1
+      connections.add(openHttp1Connection(needs, config, on))
+    }
+  }
+
+  function opened(connection: Http1Connection): void {
+    connecting -= 1
+    const exchange = next()
+    if (exchange === undefined || !connection.run(exchange)) free(connection)
+  }
+
+  function free(connection: Http1Connection): void {
+    resting.push(connection)
+    plan()
+  }
+
+  function closed(connection: Http1Connection, error?: Error): void {
+    connections.delete(connection)
+    const place = idle.indexOf(connection)
+    if (place !== -1) idle.splice(place, 1)
+    if (error !== undefined) notConnected(error)
+    else if (state !== 'destroyed') connectMore()
+    closeWhenDone()
+  }
+
+  /** Fails one that waited for it. When there is no other connection, nobody has one to wait for. */
+  function notConnected(error: Error): void {
+    connecting -= 1
+    let exchange = waiting.length - first > connecting ? next() : undefined
+    while (exchange !== undefined) {
+      failExchange(exchange, error)
+      exchange = connections.size === 0 ? next() : undefined
+    }
+  }
+
+  function due(atMs: number): void {
+    if (atMs >= lookMs) return
+    cancelLook?.()
+    lookMs = atMs
+    cancelLook = needs.schedule(atMs - needs.monotonicMs(), look)
+  }
+
+  /** One timer for all: it looks at each connection, and is set again for the one that is due first. */
+  function look(): void {
+    const nowMs = needs.monotonicMs()
+    const wasLate = nowMs - lookMs > STALL_MS
+    lookMs = Infinity
+    if (wasLate) {
+      due(nowMs + AFTER_STALL_MS)
+      return
+    }
+    let earliestMs = Infinity
+    for (const connection of connections) {
+      connection.look(nowMs)
+      earliestMs = Math.min(earliestMs, connection.dueMs())
+    }
+    if (earliestMs < Infinity) due(earliestMs)
+  }
+
+  function closeWhenDone(): void {
+    if (state === 'open' || first < waiting.length) return
+    for (const connection of idle.splice(0)) connection.destroy()
+    if (connections.size > 0) return
+    cancelLook?.()
+    settle?.()
+  }
+
+  function close(): Promise<void> {
+    if (state === 'open') state = 'closing'
+    return settled()
+  }
+
+  function destroy(): Promise<void> {
+    state = 'destroyed'
+    const unserved = waiting.slice(first)
+    waiting = []
+    first = 0
+    for (const exchange of unserved) failExchange(exchange, new errors.ClientDestroyedError())
+    for (const connection of connections) connection.destroy()
+    return settled()
+  }
+
+  function settled(): Promise<void> {
+    return new Promise((resolve) => {
+      const before = settle
+      settle = () => {
+        before?.()
+        resolve()
+      }
+      closeWhenDone()
+    })
+  }
+}
