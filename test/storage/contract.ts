@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { UsedTokens } from '../../src/replay/replay.ts'
 import type { RevocationLog, RevocationLookup } from '../../src/revocation/revocation.ts'
-import type { Account } from '../../src/services/accounts/accounts.ts'
+import type { Account, DeviceStore } from '../../src/services/accounts/accounts.ts'
 import type { NewSession, SessionStore } from '../../src/services/sessions/sessions.ts'
 import type { KeyStore } from '../../src/tenants/tenants.ts'
 
@@ -11,6 +11,7 @@ export interface Backend {
   readonly sessions: SessionStore
   readonly log: RevocationLog & RevocationLookup
   readonly used: UsedTokens
+  readonly devices: DeviceStore
   close(): void | Promise<void>
 }
 

@@ -18,6 +18,7 @@ import { SESSION_MIGRATIONS } from '../../src/storage/embedded/migrations/sessio
 import { aSession, keyStoreContract, NOW } from './contract.ts'
 import { revocationLogContract } from './log-contract.ts'
 import { sessionStoreContract } from './session-contract.ts'
+import { deviceContract } from './device-contract.ts'
 import { usedTokensContract } from './used-contract.ts'
 import { snapshotOf } from '../support/log.ts'
 
@@ -85,6 +86,7 @@ describe('embedded storage keeps the contract', () => {
   revocationLogContract(opened)
   keyStoreContract(opened)
   usedTokensContract(opened)
+  deviceContract(opened)
 })
 
 describe('embedded storage', () => {
@@ -241,7 +243,7 @@ describe('migrations of embedded storage', () => {
   test('are not applied unless allowed, and the pending ones are named', async () => {
     const directory = newFolder()
     await expect(open(directory, false)).rejects.toThrow(
-      'lacks the migrations 0001_sessions, 0002_rotation, 0003_used_tokens, 0004_audit_elsewhere, 0005_tenant_epochs, and storage.migrate is false',
+      'lacks the migrations 0001_sessions, 0002_rotation, 0003_used_tokens, 0004_audit_elsewhere, 0005_tenant_epochs, 0006_devices, and storage.migrate is false',
     )
     const storage = await open(directory)
     storage.close()

@@ -13,6 +13,7 @@ import type { Clock } from './contract.ts'
 import { revocationLogContract } from './log-contract.ts'
 import { rateCountsContract } from './rate-counts-contract.ts'
 import { sessionStoreContract } from './session-contract.ts'
+import { deviceContract } from './device-contract.ts'
 import { usedTokensContract } from './used-contract.ts'
 import { snapshotOf } from '../support/log.ts'
 
@@ -56,6 +57,7 @@ export function redisContract(servers: () => Servers): void {
     revocationLogContract(open)
     keyStoreContract(open)
     usedTokensContract(open)
+    deviceContract(open)
     rateCountsContract(open)
   })
 

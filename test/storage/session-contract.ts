@@ -72,6 +72,8 @@ export function sessionStoreContract(open: Open): void {
         'a browser',
         { device: 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36' },
       ],
+      ['a country', { country: 'NO' }],
+      ['a country and nothing else', { country: 'NO', scope: '', metadata: {}, device: '' }],
       ['control characters for a device', { device: 'a\u0001b\u001f\u007f' }],
       ['a mark for a device', { device: '\u007f\u0002' }],
       ['a user of our own', { user: `usr_${'0123456789abcdef'.repeat(2)}`, clientId: 'billing' }],

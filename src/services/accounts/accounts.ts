@@ -19,6 +19,7 @@ import { tenantInPath, tenantOf } from '../tenant-of-request.ts'
 import { fold } from '../usernames/names.ts'
 import type { Login, ProfileBody, Registration } from './bodies.ts'
 import { foldEmail, LOGIN, PASSWORD, PROFILE, REGISTRATION } from './bodies.ts'
+import type { Anomalies } from './anomalies.ts'
 import type { DeviceTokens } from './devices.ts'
 import { createDevices } from './devices.ts'
 import type { LoginLock, LoginThrottle } from './login-throttle.ts'
@@ -31,6 +32,8 @@ import { shown } from './profile.ts'
 import type { Account, AccountStore } from './store.ts'
 import type { Outcome } from './throttle.ts'
 
+export type { AnomalyEvent, DeviceStore, KnownDevice } from './anomalies.ts'
+export { createAnomalies, DEVICE_SECONDS, MOST_DEVICES } from './anomalies.ts'
 export type { HashFile } from './breached.ts'
 export { openBreached } from './breached.ts'
 export type { UserDirectory } from './directory.ts'
@@ -79,6 +82,12 @@ export interface AccountsNeeds {
   readonly rules: PasswordRules
   readonly profiles: Profiles
   readonly devices: DeviceTokens
+  /** Absent: nothing is looked for. */
+  readonly anomalies?: Anomalies
+  /** Keeps clients out of tenants by where they are. @throws Problem `country_refused` */
+  cross?(tenant: string, admitted: Admitted): void
+  /** Country that a request comes from; undefined where it is not known. Absent: never known. */
+  countryOf?(admitted: Admitted): string | undefined
   /** Absent: one of its own. */
   readonly throttle?: LoginThrottle
   /** Whole seconds since 1970. */
@@ -159,9 +168,18 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
     const tenant = tenantNamed(call, body.tenant_id)
     if (needs.areSessionsAway?.() === true) throw new Problem('storage_unavailable', { headers: { 'retry-after': '1' } })
     const account = await authenticated(call, tenant, body)
+    const proved = devices.of(call, tenant.id)
+    const visit = await needs.anomalies?.begin({
+      tenant,
+      user: account.id,
+      proved: proved?.user === account.id ? proved.device : undefined,
+      admitted: call.admitted,
+    })
+    const country = needs.countryOf?.(call.admitted)
     const pair = await needs.sessions.create({
       tenant: tenant.id,
       user: account.id,
+      ...(country !== undefined && { country }),
       // A login asks for no scope: it gets what the tenant gives to everyone who logs in.
       scope: tenant.loginScopes.join(' '),
       device: headerOf(call.admitted, 'user-agent') ?? '',
@@ -170,12 +188,14 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
       by: by(call, account.id),
     })
     await recheck(call, account, body.password, pair.session_id)
-    if (body.cookie !== true) return devices.remember(call, json(200, pair, NO_STORE), account)
+    await visit?.done()
+    const whose = { tenant: tenant.id, id: account.id, ...(visit !== undefined && { device: visit.device }) }
+    if (body.cookie !== true) return devices.remember(call, json(200, pair, NO_STORE), whose)
     const answer = {
       ...json(200, withoutTokens(pair), NO_STORE),
       cookies: cookiesOf(pair, cookies.refreshPath(call.admitted)),
     }
-    return devices.remember(call, answer, account)
+    return devices.remember(call, answer, whose)
   }
 
   /** A password that was changed meanwhile has ended all sessions but this one, which was not there yet. */
@@ -267,7 +287,9 @@ export function createAccounts(needs: AccountsNeeds, config: AccountsConfig): Se
   }
 
   function tenantNamed(call: Call, inBody: string | undefined): TenantConfig {
-    return tenantOf(call.admitted, config.tenants, { path: tenantInPath(call.admitted.path), body: inBody })
+    const tenant = tenantOf(call.admitted, config.tenants, { path: tenantInPath(call.admitted.path), body: inBody })
+    needs.cross?.(tenant.id, call.admitted)
+    return tenant
   }
 }
 

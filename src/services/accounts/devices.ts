@@ -24,11 +24,18 @@ export interface DevicesNeeds {
   randomBytes(size: number): Buffer
 }
 
+/** Who has logged in, and from which device where that is known; else it keeps its id or gets a new one. */
+export interface Remembered {
+  readonly tenant: string
+  readonly id: string
+  readonly device?: string
+}
+
 export interface Devices {
   /** The device that a login comes from, if it is one that this gateway has seen a login from. */
   of(call: Call, tenant: string): DeviceToken | undefined
   /** The answer to a login, with a token for the next one: as a cookie where the tokens are, else in a header. */
-  remember(call: Call, answer: Answer, user: { readonly tenant: string; readonly id: string }): Answer
+  remember(call: Call, answer: Answer, user: Remembered): Answer
 }
 
 /** Where clients without cookies get it, and send it back at their next login. */
@@ -46,10 +53,10 @@ export function createDevices(needs: DevicesNeeds): Devices {
     return token !== undefined && token.expiresAt > needs.nowSeconds() ? token : undefined
   }
 
-  function remember(call: Call, answer: Answer, { tenant, id: user }: { readonly tenant: string; readonly id: string }): Answer {
+  function remember(call: Call, answer: Answer, { tenant, id: user, device: named }: Remembered): Answer {
     const known = of(call, tenant)
     // The same device keeps its count.
-    const device = known?.user === user ? known.device : needs.randomBytes(ID_BYTES).toString('hex')
+    const device = known?.user === user ? known.device : (named ?? needs.randomBytes(ID_BYTES).toString('hex'))
     const token = needs.tokens.mint(tenant, { device, user, expiresAt: needs.nowSeconds() + LIFE_SECONDS })
     if (answer.cookies === undefined) return { ...answer, headers: { ...answer.headers, [HEADER]: token } }
     const path = call.admitted.path

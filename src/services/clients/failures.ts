@@ -9,6 +9,20 @@ export interface Failures {
    * @throws Problem `rate_limited` with the seconds to wait
    */
   begin(address: string, client: string): { failed(): void }
+  /** An attempt failed at another process of this gateway, which said so by `failed` of its needs. */
+  failedElsewhere(failure: unknown): void
+}
+
+export interface FailuresNeeds {
+  nowMs(): number
+  /** An attempt failed here. */
+  failed?(failure: ClientFailure): void
+}
+
+/** What other processes have to know of an attempt. */
+export interface ClientFailure {
+  readonly network: string
+  readonly client: string
 }
 
 interface Bucket {
@@ -25,22 +39,32 @@ const ENTRIES = 50_000
 const EVICTED = ENTRIES / 10
 const LONGEST_ID = 128
 
-export function createFailures(needs: { nowMs(): number }): Failures {
+export function createFailures(needs: FailuresNeeds): Failures {
   const buckets = new Map<string, Bucket>()
-  return { begin }
+  return { begin, failedElsewhere }
 
-  function begin(address: string, client: string): { failed(): void } {
-    const network = networkOf(address)
-    const both = `${network} ${client.slice(0, LONGEST_ID)}`
+  function begin(address: string, presented: string): { failed(): void } {
+    const failure = { network: networkOf(address), client: presented.slice(0, LONGEST_ID) }
+    const { network } = failure
+    const both = bothOf(failure)
     const now = needs.nowMs()
     const waitMs = Math.max(waitOf(both, FOR_CLIENT, now), waitOf(network, FOR_NETWORK, now))
     if (waitMs > 0) throw new Problem('rate_limited', { headers: { 'retry-after': String(Math.ceil(waitMs / 1_000)) } })
     return {
       failed() {
-        take(both, FOR_CLIENT)
-        take(network, FOR_NETWORK)
+        count(failure)
+        needs.failed?.(failure)
       },
     }
+  }
+
+  function failedElsewhere(failure: unknown): void {
+    if (isFailure(failure)) count(failure)
+  }
+
+  function count(failure: ClientFailure): void {
+    take(bothOf(failure), FOR_CLIENT)
+    take(failure.network, FOR_NETWORK)
   }
 
   function waitOf(key: string, rate: typeof FOR_CLIENT | typeof FOR_NETWORK, now: number): number {
@@ -59,6 +83,15 @@ export function createFailures(needs: { nowMs(): number }): Failures {
     if (buckets.size <= ENTRIES) return
     for (const oldest of buckets.keys().take(EVICTED)) buckets.delete(oldest)
   }
+}
+
+function bothOf({ network, client }: ClientFailure): string {
+  return `${network} ${client}`
+}
+
+function isFailure(value: unknown): value is ClientFailure {
+  if (typeof value !== 'object' || value === null || !('network' in value) || !('client' in value)) return false
+  return typeof value.network === 'string' && typeof value.client === 'string'
 }
 
 function tokensOf(bucket: Bucket, rate: { readonly burst: number; readonly perMinute: number }, now: number): number {

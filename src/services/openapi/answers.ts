@@ -67,8 +67,10 @@ export const SESSIONS = z.strictObject({
       .strictObject({
         id: z.string(),
         current: z.boolean().describe('The one that asks.'),
-        device: z.string(),
+        device: z.string().describe('Its user agent.'),
+        device_name: z.string().describe('What kind of device that is: Firefox on Linux.'),
         ip: z.string(),
+        country: z.string().optional().describe('Country that it began in (ISO 3166-1), where that is known.'),
         created_at: dateTime,
         last_used_at: dateTime,
         expires_at: dateTime,

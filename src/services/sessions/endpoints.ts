@@ -3,6 +3,7 @@ import type { Admitted, Identified } from '../../exchange/exchange.ts'
 import { describeRefusal, Problem } from '../../problem/problem.ts'
 import { by, HOLDER } from '../by.ts'
 import type { Client, Clients } from '../clients/clients.ts'
+import { deviceName } from '../device-name.ts'
 import { guardedJsonEndpoint, jsonEndpoint } from '../json-body.ts'
 import type { Answer, Call, Service } from '../services.ts'
 import { callerOf, headerOf, json } from '../services.ts'
@@ -217,7 +218,9 @@ function shown(record: SessionRecord, current: string | undefined) {
     id: record.id,
     current: record.id === current,
     device: record.device,
+    device_name: deviceName(record.device),
     ip: record.ip,
+    ...(record.country !== undefined && { country: record.country }),
     created_at: iso(record.createdAt),
     last_used_at: iso(record.lastUsedAt),
     expires_at: iso(Math.min(record.idleExpiresAt, record.expiresAt)),

@@ -14,6 +14,7 @@ export function newSession(request: SessionRequest, tenant: TenantConfig, now: n
     metadata: request.metadata ?? {},
     device: request.device.slice(0, DEVICE_CHARACTERS).toWellFormed(),
     ip: request.ip,
+    ...(request.country !== undefined && { country: request.country }),
     clientId: request.clientId,
     createdAt: now,
     expiresAt: now + tenant.refreshToken.lifetimeSeconds,

@@ -49,6 +49,8 @@ export interface SessionRequest extends UserRef {
   /** User agent as sent; cut to 256 characters. */
   readonly device: string
   readonly ip: string
+  /** Where that is, ISO 3166-1; absent where it is not known. */
+  readonly country?: string
   /** Who asked for it: a client, or the gateway itself. */
   readonly clientId: string
   readonly by?: By

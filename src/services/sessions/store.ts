@@ -25,6 +25,8 @@ export interface NewSession extends SessionRef {
   /** User agent, at most 256 characters. */
   readonly device: string
   readonly ip: string
+  /** Country that it began in, ISO 3166-1; absent where that was not known. */
+  readonly country?: string
   /** `client_id` of its access tokens (RFC 9068 §2.2): who made it. */
   readonly clientId: string
   /** Also when the user proved who they are: `auth_time` of its access tokens. */

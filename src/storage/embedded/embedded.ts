@@ -12,14 +12,16 @@ import { join } from 'node:path'
 import type { Config } from '../../config/config.ts'
 import type { UsedTokens } from '../../replay/replay.ts'
 import type { RevocationLog, RevocationLookup } from '../../revocation/revocation.ts'
+import type { DeviceStore } from '../../services/accounts/accounts.ts'
 import type { SessionStore } from '../../services/sessions/sessions.ts'
 import type { KeyStore } from '../../tenants/tenants.ts'
 import type { Database } from './database.ts'
 import { openDatabase } from './database.ts'
+import { createDeviceStore } from './device-store.ts'
 import { createKeyStore } from './key-store.ts'
 import { migrateUp } from './migrations.ts'
 import { SESSION_MIGRATIONS } from './migrations/sessions.ts'
-import { createRevocationLog } from './revocation-log.ts'
+import { createRevocationLog, type Neighbours } from './revocation-log.ts'
 import { createSessionStore } from './session-store.ts'
 import { createUsedTokens } from './used-tokens.ts'
 
@@ -30,6 +32,8 @@ export interface EmbeddedNeeds {
   nowSeconds(): number
   /** Runs once after the delay; returns the way to cancel. Without it, what other processes revoke is noticed late. */
   schedule?(delayMs: number, run: () => void): () => void
+  /** Absent where there are none, or no quicker way to them than the files. */
+  readonly neighbours?: Neighbours
 }
 
 export type EmbeddedConfig = Pick<Config['storage'], 'directory' | 'migrate'>
@@ -40,6 +44,7 @@ export interface Embedded {
   readonly sessions: SessionStore
   readonly log: RevocationLog & RevocationLookup
   readonly used: UsedTokens
+  readonly devices: DeviceStore
   close(): void
 }
 
@@ -57,6 +62,7 @@ export async function openEmbedded(needs: EmbeddedNeeds, config: EmbeddedConfig)
     sessions: createSessionStore(db, { nowSeconds: () => needs.nowSeconds(), log }),
     log: log.log,
     used: createUsedTokens(db, needs),
+    devices: createDeviceStore(db, needs),
     close: () => db.close(),
   }
 }

@@ -16,13 +16,22 @@ export interface EmbeddedLogNeeds {
   nowSeconds(): number
   /** Runs once after the delay; returns the way to cancel. Without it, what other processes append is found at the next read. */
   schedule?(delayMs: number, run: () => void): () => void
+  readonly neighbours?: Neighbours
+}
+
+/** Other processes on these files, where there is a quicker way to them than the files. What is lost on it is found in the files. */
+export interface Neighbours {
+  /** Something was appended here. Never throws. */
+  appended(): void
+  /** Calls `look` when something was appended there. */
+  onAppended(look: () => void): void
 }
 
 export interface EmbeddedLog {
   readonly log: RevocationLog & RevocationLookup
   /** Appends inside a write transaction, unless the log says as much already; true when it was appended. */
   append(revocation: Revocation): boolean
-  /** Tells the readers of this process, after the transaction. */
+  /** Tells the readers of this process, and those of others, after the transaction. */
   announce(): void
   /** Removes a bounded number of rows that expired long ago, inside a write transaction. */
   purge(): void
@@ -33,6 +42,7 @@ export function createRevocationLog(db: Database, needs: EmbeddedLogNeeds): Embe
   const statements = prepare(db)
   const listeners = new Set<() => void>()
   let stopLooking: (() => void) | undefined
+  const tellNeighbours = createTelling(needs)
   return { log: { snapshot, readAfter, restore, onAppend, isRevoked }, append, announce, purge }
 
   async function* snapshot(): AsyncGenerator<LogSlice> {
@@ -91,7 +101,7 @@ export function createRevocationLog(db: Database, needs: EmbeddedLogNeeds): Embe
 
   function onAppend(wake: () => void): () => void {
     listeners.add(wake)
-    stopLooking ??= needs.schedule && watchOthers(db, needs.schedule, wakeForNews())
+    stopLooking ??= lookForNews()
     return () => {
       listeners.delete(wake)
       if (listeners.size > 0) return
@@ -101,13 +111,18 @@ export function createRevocationLog(db: Database, needs: EmbeddedLogNeeds): Embe
   }
 
   /** Other processes write sessions far more often than revocations. */
-  function wakeForNews(): () => void {
+  function lookForNews(): () => void {
     let last = head()
-    return function wake() {
+    needs.neighbours?.onAppended(() => {
+      if (listeners.size > 0) look()
+    })
+    return needs.schedule === undefined ? () => undefined : watchOthers(db, needs.schedule, look)
+
+    function look(): void {
       const now = head()
       if (now === last) return
       last = now
-      announce()
+      wakeReaders()
     }
   }
 
@@ -140,6 +155,11 @@ export function createRevocationLog(db: Database, needs: EmbeddedLogNeeds): Embe
   }
 
   function announce(): void {
+    wakeReaders()
+    tellNeighbours()
+  }
+
+  function wakeReaders(): void {
     for (const wake of listeners) queueMicrotask(wake)
   }
 
@@ -150,6 +170,27 @@ export function createRevocationLog(db: Database, needs: EmbeddedLogNeeds): Embe
   function head(): number {
     const row = statements.head.get()
     return row === undefined ? 0 : integer(row, 'seq')
+  }
+}
+
+/** The first of several at once is told of immediately, the others a moment later as one. */
+const TELL_MS = 2
+
+function createTelling({ neighbours, schedule }: EmbeddedLogNeeds): () => void {
+  let isWaiting = false
+  let isDue = false
+  return tell
+
+  function tell(): void {
+    isDue = isWaiting
+    if (isWaiting || neighbours === undefined) return
+    neighbours.appended()
+    if (schedule === undefined) return
+    isWaiting = true
+    schedule(TELL_MS, () => {
+      isWaiting = false
+      if (isDue) tell()
+    })
   }
 }
 

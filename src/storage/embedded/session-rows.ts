@@ -1,6 +1,6 @@
 import type { NewSession, SessionRecord } from '../../services/sessions/sessions.ts'
 import type { Row } from './database.ts'
-import { integer, text } from './database.ts'
+import { integer, optionalText, text } from './database.ts'
 
 /** What a session must not be older than. */
 export interface Epochs {
@@ -11,9 +11,9 @@ export interface Epochs {
 
 /** Columns of a new session, in the order of {@link valuesOf}. */
 export const SESSION_COLUMNS = `tenant_id, id, user_id, scope, metadata, epoch, tenant_epoch, generation, device, ip, client_id,
-  created_at, last_used_at, expires_at, idle_expires_at, tokens_until`
+  created_at, last_used_at, expires_at, idle_expires_at, tokens_until, country`
 
-export function valuesOf(session: NewSession, { epoch, tenantEpoch }: Epochs): (string | number)[] {
+export function valuesOf(session: NewSession, { epoch, tenantEpoch }: Epochs): (string | number | null)[] {
   return [
     session.tenant,
     session.id,
@@ -31,10 +31,12 @@ export function valuesOf(session: NewSession, { epoch, tenantEpoch }: Epochs): (
     session.expiresAt,
     session.idleExpiresAt,
     session.tokensUntil,
+    session.country ?? null,
   ]
 }
 
 export function recordOf(row: Row): SessionRecord {
+  const country = optionalText(row, 'country')
   return {
     tenant: text(row, 'tenant_id'),
     id: text(row, 'id'),
@@ -51,6 +53,7 @@ export function recordOf(row: Row): SessionRecord {
     expiresAt: integer(row, 'expires_at'),
     idleExpiresAt: integer(row, 'idle_expires_at'),
     tokensUntil: integer(row, 'tokens_until'),
+    ...(country !== undefined && { country }),
   }
 }
 

@@ -27,6 +27,8 @@ export interface Layout {
   ended(tenant: string, bucket: number, user?: string): string
   /** That a token was used on a route that takes each one once, for as long as it lives. Issuer names have no colon. */
   used(tenant: string, bucket: number, issuer: string, id: string): string
+  /** Hash: the devices that a user has logged in from. */
+  devices(tenant: string, bucket: number, user: string): string
   /** Number: until when a caller of a rate limit is in debt. Only the name of the route may hold anything; policies have no colon. */
   limit(bucket: number, route: string, policy: string, caller: string): string
   /** Stream: the ordered feed of revocations. */
@@ -51,6 +53,7 @@ export function createLayout(isCluster: boolean): Layout {
     revoked: (tenant, bucket, id) => `tenant:${tenant}:revoked:{${bucket}}:${id}`,
     ended: (tenant, bucket, user) => `tenant:${tenant}:ended:{${bucket}}${endOf(user)}`,
     used: (tenant, bucket, issuer, id) => `tenant:${tenant}:used:{${bucket}}:${issuer}:${id}`,
+    devices: (tenant, bucket, user) => `tenant:${tenant}:devices:{${bucket}}:${userInKey(user)}`,
     // Encoded, since a route without a name is called by its match: `:` and `{` would be read as ours.
     limit: (bucket, route, policy, caller) => `limit:{${bucket}}:${encodeURIComponent(route)}:${policy}:${caller}`,
     feed: (bucket) => `revocations:{${bucket}}`,

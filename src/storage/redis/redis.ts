@@ -11,12 +11,14 @@
 import type { SharedCounts } from '../../quota/quota.ts'
 import type { UsedTokens } from '../../replay/replay.ts'
 import type { RevocationLog, RevocationLookup } from '../../revocation/revocation.ts'
+import type { DeviceStore } from '../../services/accounts/accounts.ts'
 import type { SessionStore } from '../../services/sessions/sessions.ts'
 import type { NameCache } from '../../services/usernames/usernames.ts'
 import type { RedisConfig } from './client.ts'
 import { openConnection } from './connection.ts'
 import type { Connection } from './connection.ts'
 import { checked } from './first-check.ts'
+import { createDeviceStore } from './device-store.ts'
 import { createFollower } from './follow.ts'
 import { createGuard } from './guard.ts'
 import type { GuardNeeds } from './guard.ts'
@@ -40,6 +42,8 @@ export { openChannel } from './pub-sub.ts'
 export type { RedisFacts } from './examine.ts'
 export { examineRedis } from './examine.ts'
 export type { RedisKeyStore } from './key-store.ts'
+export type { RevocationFeed } from './revocation-feed.ts'
+export { openRevocationFeed } from './revocation-feed.ts'
 
 export interface RedisNeeds extends ReplicationNeeds, GuardNeeds {
   /** Whole seconds since 1970. Scripts correct it to within 2 s of the server's. */
@@ -59,6 +63,7 @@ export interface RedisStorage {
   readonly sessions: SessionStore
   readonly log: RevocationLog & RevocationLookup
   readonly used: UsedTokens
+  readonly devices: DeviceStore
   readonly counts: SharedCounts
   /** What gateways tell each other of usernames, for so long. */
   names(cacheSeconds: number): NameCache
@@ -165,6 +170,7 @@ async function assemble({ needs, config, layout, connection, returns }: Opened):
       ...createRevocationLookup({ connection, layout, nowSeconds }),
     },
     used: createUsedTokens({ connection, layout, replication }),
+    devices: createDeviceStore({ connection, layout, nowSeconds }),
     counts: createRateCounts({ connection, layout }),
     names: (seconds) => createUsernameCache({ connection, random, isCluster: config.kind === 'cluster' }, seconds),
     ping: async () => void (await connection.send('PING')),

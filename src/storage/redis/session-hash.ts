@@ -10,7 +10,7 @@ import { packDevice, packScope, unpackDevice, unpackScope } from './words.ts'
  * until after the last use, l last used after c, g generation; then, up to the last that is not zero, e epoch of the user, n
  * epoch of the tenant, r one more than rotated after c (only where that is not l).
  *
- * `b`, `b1`, `b2` …: what never changes, in pieces: user, address, client, device, scope and metadata as JSON, each behind a
+ * `b`, `b1`, `b2` …: what never changes, in pieces: user, address, client, device, scope, metadata as JSON and country, each behind a
  * number (seven bits to a byte, the lowest first) that says how long it is or in which form. Those at the end that are 0 are
  * left out.
  */
@@ -23,6 +23,7 @@ export function fieldsOf(session: NewSession): (string | Buffer)[] {
     textPart(packDevice(session.device), 0),
     textPart(packScope(session.scope), 0),
     textPart(Object.keys(metadata).length === 0 ? '' : JSON.stringify(metadata), 0),
+    textPart(session.country ?? '', 0),
   ]
   const last = texts.findLastIndex((text) => !text.equals(NOTHING))
   const whole = Buffer.concat(texts.slice(0, last + 1))
@@ -66,6 +67,7 @@ function read(tenant: string, id: string, flat: readonly unknown[]): SessionReco
     device: unpackDevice(readText(reader)),
     scope: unpackScope(readText(reader)),
     metadata: metadataOf(readText(reader)),
+    ...countryOf(readText(reader)),
     createdAt,
     expiresAt: createdAt + numberAt(1),
     idleExpiresAt: lastUsedAt + numberAt(2),
@@ -160,6 +162,10 @@ function readClient(reader: Reader): string {
 
 function readText(reader: Reader): string {
   return reader.take(reader.number()).toString()
+}
+
+function countryOf(country: string): { readonly country?: string } {
+  return country === '' ? {} : { country }
 }
 
 function metadataOf(json: string): Readonly<Record<string, string>> {

@@ -174,4 +174,26 @@ export const SESSION_MIGRATIONS: readonly Migration[] = Object.freeze([
       DROP TABLE tenant_epochs;
     `,
   },
+  {
+    id: 6,
+    name: '0006_devices',
+    up: `
+      ALTER TABLE sessions ADD COLUMN country TEXT;
+      CREATE TABLE known_devices (
+        tenant_id  TEXT    NOT NULL,
+        user_id    TEXT    NOT NULL,
+        id         TEXT    NOT NULL,
+        name       TEXT    NOT NULL,
+        first_seen INTEGER NOT NULL,
+        last_seen  INTEGER NOT NULL,
+        country    TEXT,
+        PRIMARY KEY (tenant_id, user_id, id)
+      ) STRICT, WITHOUT ROWID;
+      CREATE INDEX known_devices_by_age ON known_devices (last_seen);
+    `,
+    down: `
+      DROP TABLE known_devices;
+      ALTER TABLE sessions DROP COLUMN country;
+    `,
+  },
 ])

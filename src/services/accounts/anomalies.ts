@@ -1,0 +1,129 @@
+import { createHash } from 'node:crypto'
+import { kilometresBetween, type TenantConfig } from '../../config/config.ts'
+import { networkOf, type Admitted } from '../../exchange/exchange.ts'
+import { Problem } from '../../problem/problem.ts'
+import { deviceName } from '../device-name.ts'
+import { headerOf } from '../services.ts'
+import type { UserRef } from '../sessions/sessions.ts'
+
+/** A device that a user has logged in from. */
+export interface KnownDevice {
+  /** 32 lower-case hex digits; says nothing about the device to who does not have it. */
+  readonly id: string
+  /** What kind it is: `Firefox on Linux`. */
+  readonly name: string
+  /** Whole seconds since 1970. */
+  readonly firstSeen: number
+  readonly lastSeen: number
+  /** Where it was seen last; absent where that was not known. */
+  readonly country?: string
+}
+
+/** Keeps the devices of users, {@link MOST_DEVICES} of each, for {@link DEVICE_SECONDS} after they were seen last. */
+export interface DeviceStore {
+  list(user: UserRef): Promise<readonly KnownDevice[]>
+  /** The device was seen: in one step it is there, or anew, and the one that was not seen for longest may be gone. */
+  note(user: UserRef, device: Omit<KnownDevice, 'firstSeen'>): Promise<void>
+}
+
+export const MOST_DEVICES = 32
+export const DEVICE_SECONDS = 180 * 86_400
+
+export interface AnomalyEvent {
+  readonly event: 'authn_new_device' | 'authn_impossible_travel'
+  readonly tenant: string
+  readonly user: string
+  readonly reason: string
+  readonly ip: string
+  readonly requestId: string
+}
+
+export interface AnomaliesNeeds {
+  readonly devices: DeviceStore
+  /** Country that a request comes from; undefined where it is not known. */
+  countryOf(admitted: Admitted): string | undefined
+  /** Whole seconds since 1970. */
+  nowSeconds(): number
+  record(event: AnomalyEvent): void
+  /** For the metrics. */
+  count(tenant: string, event: 'new_device' | 'impossible_travel' | 'travel_refused'): void
+}
+
+export interface Login {
+  readonly tenant: TenantConfig
+  readonly user: string
+  /** Device of an authentic token that this user got at an earlier login. */
+  readonly proved: string | undefined
+  readonly admitted: Admitted
+}
+
+export interface Visit {
+  /** Of the device, for its token. */
+  readonly device: string
+  /** Notes the login, once it has succeeded. */
+  done(): Promise<void>
+}
+
+export interface Anomalies {
+  /**
+   * Looks at a login whose password was right.
+   *
+   * @returns undefined where the tenant looks for nothing
+   * @throws Problem `travel_refused`; `storage_unavailable`
+   */
+  begin(login: Login): Promise<Visit | undefined>
+}
+
+/** As fast as an airliner. */
+const KM_PER_HOUR = 900
+/** Countries are coarse: less than this is no travel. */
+const LEAST_KM = 500
+
+export function createAnomalies(needs: AnomaliesNeeds): Anomalies {
+  return { begin }
+
+  async function begin(login: Login): Promise<Visit | undefined> {
+    const { tenant, admitted } = login
+    if (tenant.anomalies === undefined) return undefined
+    const user = { tenant: tenant.id, user: login.user }
+    const name = deviceName(headerOf(admitted, 'user-agent') ?? '')
+    const country = needs.countryOf(admitted)
+    const seen = await needs.devices.list(user)
+    const id = login.proved ?? fingerprint(login, name)
+    if (tenant.anomalies.impossibleTravel !== 'off') checkTravel(login, seen, country)
+    return { device: id, done }
+
+    async function done(): Promise<void> {
+      await needs.devices.note(user, { id, name, lastSeen: needs.nowSeconds(), ...(country !== undefined && { country }) })
+      // The first one of all is no news: the user has just begun, or we have.
+      const isNew = seen.length > 0 && login.proved === undefined && !seen.some((one) => one.id === id)
+      if (!isNew || tenant.anomalies?.newDevice !== 'record') return
+      tell(login, 'authn_new_device', `${name}, in ${country ?? 'an unknown country'}`)
+      needs.count(tenant.id, 'new_device')
+    }
+  }
+
+  /** Held against the last login alone, from wherever that came. */
+  function checkTravel(login: Login, seen: readonly KnownDevice[], country: string | undefined): void {
+    const last = seen.reduce<KnownDevice | undefined>((a, b) => (a === undefined || b.lastSeen > a.lastSeen ? b : a), undefined)
+    if (country === undefined || last?.country === undefined) return
+    const km = kilometresBetween(last.country, country)
+    const seconds = Math.max(0, needs.nowSeconds() - last.lastSeen)
+    if (km < LEAST_KM || km <= (seconds / 3600) * KM_PER_HOUR) return
+    const isRefused = login.tenant.anomalies?.impossibleTravel === 'refuse'
+    const way = `${last.country} to ${country}, ${km} km in ${seconds} s`
+    tell(login, 'authn_impossible_travel', isRefused ? `${way}: refused` : way)
+    needs.count(login.tenant.id, isRefused ? 'travel_refused' : 'impossible_travel')
+    if (isRefused) throw new Problem('travel_refused', { detail: way })
+  }
+
+  function tell({ tenant, user, admitted }: Login, event: AnomalyEvent['event'], reason: string): void {
+    needs.record({ event, tenant: tenant.id, user, reason, ip: admitted.client, requestId: admitted.id })
+  }
+}
+
+/** Without a token of its own, a device is its kind and its network, for this user alone. */
+function fingerprint({ tenant, user, admitted }: Login, name: string): string {
+  const text = [tenant.id, user, name, networkOf(admitted.client)].join('\0')
+  return createHash('sha256').update(`gatehouse: device, version 1\0${text}`).digest('hex').slice(0, 32)
+}
