@@ -1,7 +1,7 @@
 /**
  * Sets up what the commands of package.json need: the packages of the lock file with the pinned Node among them and, for
- * `test`, the servers that the tests talk to. Runs on the Node that the machine has (20 and newer), does nothing when there
- * is nothing to do, and says what it does.
+ * `test`, the servers that the tests talk to, for `bench`, what is measured beside the gateway. Runs on the Node that the
+ * machine has (20 and newer), does nothing when there is nothing to do, and says what it does.
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -22,10 +22,23 @@ const TEST_PROGRAMS = {
   postgres: 'postgresql',
   mariadbd: 'mariadb-server',
   chromium: 'chromium',
+  promtool: 'prometheus',
+}
+/** The load, and what is measured beside the gateway. Apache's module is known by its file. */
+const BENCH_PROGRAMS = {
+  wrk: 'wrk',
+  nginx: 'nginx-light',
+  haproxy: 'haproxy',
+  apache2: 'apache2',
+  '../lib/apache2/modules/mod_oauth2.so': 'libapache2-mod-oauth2',
+  caddy: 'caddy',
+  'redis-server': 'redis-server',
+  postgres: 'postgresql',
 }
 
 installPackages()
-if (process.argv[2] === 'test') installPrograms()
+if (process.argv[2] === 'test') installPrograms(TEST_PROGRAMS, 'tests')
+if (process.argv[2] === 'bench') installPrograms(BENCH_PROGRAMS, 'benchmarks')
 
 function installPackages() {
   const wanted = createHash('sha256')
@@ -48,13 +61,13 @@ function nodeRuns() {
   return result.status === 0 && result.stdout.trim() === `v${pinned}`
 }
 
-function installPrograms() {
-  const missing = Object.keys(TEST_PROGRAMS).filter((program) => !isOnPath(program))
+function installPrograms(programs, users) {
+  const missing = Object.keys(programs).filter((program) => !isOnPath(program))
   if (missing.length === 0) return
-  const packages = missing.map((program) => TEST_PROGRAMS[program])
+  const packages = missing.map((program) => programs[program])
   const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n']
-  if (!isOnPath('apt-get')) fail(`the tests need ${missing.join(', ')}: install them`)
-  say(`installing for the tests: ${packages.join(', ')}`)
+  if (!isOnPath('apt-get')) fail(`the ${users} need ${missing.join(', ')}: install them`)
+  say(`installing for the ${users}: ${packages.join(', ')}`)
   // Run level 1 keeps the packages from starting their services: the tests start their own, on free ports.
   const apt = [...sudo, 'env', 'RUNLEVEL=1', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq', '-o', 'DPkg::Lock::Timeout=120']
   run(...command([...apt, 'update']))

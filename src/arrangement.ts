@@ -19,6 +19,7 @@ import { createCors } from './cors/cors.ts'
 import { OWN_ISSUER, type Arrived, type Identified } from './exchange/exchange.ts'
 import { createExplain, type Explanation, type ExplainRooms, type Question } from './explain.ts'
 import type { Foundation, InForce } from './foundation.ts'
+import { createGeography } from './geography/geography.ts'
 import { createIdentity, type Identity } from './identity/identity.ts'
 import { createArrivals, discardRest, refuse, refuseSocket } from './listener/listener.ts'
 import { createPipeline, type Pipeline } from './pipeline.ts'
@@ -32,8 +33,9 @@ import { createSplit } from './split/split.ts'
 import { createTargets } from './targets.ts'
 import { createUpstreams, systemNames, type Upstreams } from './upstream/upstream.ts'
 import type { RequestRecord, Telemetry } from './telemetry/telemetry.ts'
+import { openTracing, traced, type Tracing } from './tracing.ts'
 import { openUsernames } from './usernames.ts'
-import { monotonicMs } from './world.ts'
+import { endOfTurn, monotonicMs } from './world.ts'
 
 export interface Arrangement extends InForce {
   readonly config: Config
@@ -46,6 +48,8 @@ export interface Arrangement extends InForce {
   readonly usernames: Usernames
   readonly builtIns: BuiltIns
   readonly identity: Identity
+  /** Absent where no traces are kept. */
+  readonly tracing: Tracing | undefined
   /** Loads what the first request needs. Rejects when a file that the configuration names cannot be used. */
   start(): Promise<void>
   /** It is in force from here on. */
@@ -65,6 +69,9 @@ export interface Arrangement extends InForce {
 export async function arrange(foundation: Foundation, config: Config, before?: Arrangement): Promise<Arrangement> {
   const { world, telemetry, stores } = foundation
   const breached = await openBreachedFile(config.accounts)
+  const tracing = await openTracing(foundation, config, before?.tracing)
+  const geography = createGeography(config)
+  const borders = geography.isOpen ? undefined : geography
   const usernames = await namesOf(foundation, config, before)
   const authenticator = openAuthenticator(foundation, config, before?.authenticator)
   const builtIns = openBuiltIns(
@@ -73,6 +80,7 @@ export async function arrange(foundation: Foundation, config: Config, before?: A
       stores: { ...stores, sessions: foundation.sessions },
       usernames,
       authenticator,
+      geography,
       expired: expiries(foundation.record),
       breached,
     },
@@ -89,10 +97,10 @@ export async function arrange(foundation: Foundation, config: Config, before?: A
     listener: { read: arrivals.read, refuse, refuseSocket, discardRest },
     router,
     cors,
-    networks: createNetworks(router.routes),
+    networks: createNetworks(router.routes, geography),
     authenticator,
     revocation: foundation.revocation,
-    policy: createPolicy(tenantOfHost(config), () => world.nowMs() / 1000),
+    policy: createPolicy(tenantOfHost(config), () => world.nowMs() / 1000, borders),
     quota: foundation.quota,
     replay: createReplay(stores.used, () => world.nowMs() / 1000),
     targets: createTargets({ cors, split, identity, upstreams, services: builtIns.services }),
@@ -101,9 +109,9 @@ export async function arrange(foundation: Foundation, config: Config, before?: A
   }
   // What is made here outlives the arrangement before, and must not hold it.
   const areNewNames = usernames !== before?.usernames
-  const pipeline = createPipeline(rooms)
-  const explain = explainBy(foundation, config, { ...rooms, split })
-  const made = { config, router, pipeline, explain, authenticator, upstreams, usernames, builtIns, identity }
+  const pipeline = createPipeline(traced(rooms, tracing))
+  const explain = explainBy(foundation, config, { ...rooms, split, countryOf: geography.countryOf })
+  const made = { config, router, pipeline, explain, authenticator, upstreams, usernames, builtIns, identity, tracing }
   return { ...made, knows, start, enter: authenticator.enter, leave, empty: occupancy.empty, close }
 
   function knows({ issuer, tenant }: Identified): boolean {
@@ -123,6 +131,7 @@ export async function arrange(foundation: Foundation, config: Config, before?: A
     if (!others.some((other) => other.usernames === usernames)) usernames.stop()
     authenticator.stop(others.map((other) => other.authenticator))
     await upstreams.close(others.map((other) => other.upstreams))
+    if (!others.some((other) => other.tracing === tracing)) await tracing?.traces.close()
   }
 }
 
@@ -222,6 +231,7 @@ function openUpstreams(foundation: Foundation, config: Config, before: Arrangeme
       monotonicMs,
       random: world.random,
       schedule: world.schedule,
+      endOfTurn,
       names: systemNames(),
       stallMs: config.listeners.public.timeouts.requestMs,
       live,

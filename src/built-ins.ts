@@ -7,10 +7,11 @@ import { randomBytes } from 'node:crypto'
 import { createJwtVerifier, type Authenticator } from './authenticator/authenticator.ts'
 import type { Config } from './config/config.ts'
 import type { Admitted, Identified } from './exchange/exchange.ts'
+import type { Geography } from './geography/geography.ts'
 import type { Quota } from './quota/quota.ts'
 import type { RevocationRoom } from './revocation/revocation.ts'
-import { createAccounts, createPasswordRules, createProfiles, createUserDirectory } from './services/accounts/accounts.ts'
-import type { AccountEvent, BreachedPasswords, LoginThrottle, Passwords, UserDirectory } from './services/accounts/accounts.ts'
+import { createAccounts, createAnomalies, createPasswordRules, createProfiles, createUserDirectory } from './services/accounts/accounts.ts'
+import type { AccountEvent, AnomalyEvent, BreachedPasswords, LoginThrottle, Passwords, UserDirectory } from './services/accounts/accounts.ts'
 import { createClients, type Failures } from './services/clients/clients.ts'
 import { createDiscovery } from './services/discovery/discovery.ts'
 import { createEcho } from './services/echo/echo.ts'
@@ -26,20 +27,21 @@ import type { Tenants } from './tenants/tenants.ts'
 import { monotonicMs, type World } from './world.ts'
 
 export interface BuiltInNeeds {
-  readonly stores: Pick<Stores, 'sessions' | 'accounts' | 'used' | 'redis' | 'database' | 'unconfirmed'>
+  readonly stores: Pick<Stores, 'sessions' | 'accounts' | 'used' | 'devices' | 'redis' | 'database' | 'unconfirmed'>
   readonly tenants: Tenants
   readonly authenticator: Pick<Authenticator, 'verify' | 'tokenOf' | 'checkOrigin'>
   readonly revocation: RevocationRoom
   readonly telemetry: Telemetry
   readonly usernames: Usernames
   readonly passwords: Passwords
+  readonly geography: Pick<Geography, 'countryOf' | 'cross'>
   readonly loginThrottle: LoginThrottle
   readonly clientFailures: Failures
   readonly quota: Pick<Quota, 'proved'>
   /** Absent: passwords are not looked up. */
   readonly breached?: BreachedPasswords | undefined
   /** Takes what is for the audit record. */
-  record(event: AccountEvent): void
+  record(event: AccountEvent | AnomalyEvent): void
   /** Told of refresh tokens that come when their session is over. */
   readonly expired?: NonNullable<SessionsNeeds['expired']>
   /** Takes access tokens that end as they are; undefined: nobody is to have them. */
@@ -98,6 +100,15 @@ export function openBuiltIns(needs: BuiltInNeeds, config: Config): BuiltIns {
           profiles,
           rules: createPasswordRules(needs.breached),
           devices: tenants.deviceTokens,
+          anomalies: createAnomalies({
+            devices: stores.devices,
+            countryOf: needs.geography.countryOf,
+            nowSeconds,
+            record: needs.record,
+            count: (tenant, event) => needs.telemetry.events.sessions.event(tenant, event),
+          }),
+          cross: needs.geography.cross,
+          countryOf: needs.geography.countryOf,
           passwords: needs.passwords,
           throttle: needs.loginThrottle,
           nowSeconds,

@@ -22,6 +22,16 @@ export function factsOf(text: string): readonly Facts[] {
   }
 }
 
+/** The objects in a JSON list, or none. */
+export function listOf(text: string): readonly Facts[] {
+  try {
+    const value: unknown = JSON.parse(text)
+    return Array.isArray(value) ? value.filter(isFacts) : []
+  } catch {
+    return []
+  }
+}
+
 /**
  * Ready are those who all are; once they were, one that is left takes requests, and the gateway is degraded. Of numbers the
  * worst is shown, of facts that are so or not whether any says so.
@@ -49,6 +59,50 @@ function merged(said: readonly Facts[]): Facts {
     }
   }
   return facts
+}
+
+/** From well to ill: of what several say, the worst is shown. */
+const STATES = ['none', 'closed', 'half-open', 'open', 'in', 'drained', 'ejected', 'unhealthy']
+/** Measured, not counted. */
+const MEASURED: ReadonlySet<string> = new Set(['latency_ms', 'failures_in_a_row', 'target', 'weight'])
+
+/** Upstreams as all together see them: what is under way is added up, of states and measurements the worst is shown. */
+export function mergeUpstreams(lists: readonly (readonly Facts[])[]): readonly Facts[] {
+  const merged = new Map<string, Facts>()
+  for (const one of lists.flat()) {
+    const name = String(one['upstream'])
+    const before = merged.get(name)
+    merged.set(
+      name,
+      before === undefined ? one : { ...worse(before, one), targets: mergeTargets(targetsOf(before), targetsOf(one)) },
+    )
+  }
+  return [...merged.values()]
+}
+
+/** Workers that look up a name for themselves may find other addresses. */
+function mergeTargets(some: readonly Facts[], others: readonly Facts[]): readonly Facts[] {
+  const merged = new Map<string, Facts>()
+  for (const one of [...some, ...others]) {
+    const key = JSON.stringify([one['target'], one['address']])
+    const before = merged.get(key)
+    merged.set(key, before === undefined ? one : worse(before, one))
+  }
+  return [...merged.values()]
+}
+
+function targetsOf({ targets }: Facts): readonly Facts[] {
+  return Array.isArray(targets) ? targets.filter(isFacts) : []
+}
+
+function worse(one: Facts, other: Facts): Facts {
+  const pairs = Object.entries(one).map(([name, value]): [string, unknown] => {
+    const second = other[name]
+    if (typeof value === 'number' && typeof second === 'number')
+      return [name, MEASURED.has(name) ? Math.max(value, second) : value + second]
+    return [name, STATES.indexOf(String(second)) > STATES.indexOf(String(value)) ? second : value]
+  })
+  return Object.fromEntries(pairs)
 }
 
 /**

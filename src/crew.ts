@@ -9,8 +9,9 @@
 import { askToReload, createAdminFront, isReading, json, pathOf, RELOAD } from './admin/admin.ts'
 import type { AdminAnswer, AdminQuestion, ReloadReport } from './admin/admin.ts'
 import type { Config } from './config/config.ts'
+import { openCrewConsole } from './crew-console.ts'
 import { createCrewMetrics } from './crew-metrics.ts'
-import { factsOf, mergeAnalytics, mergeReadiness, type Facts } from './crew-views.ts'
+import { factsOf, listOf, mergeAnalytics, mergeReadiness, mergeUpstreams, type Facts } from './crew-views.ts'
 import type { Gateway } from './gateway.ts'
 import { createLoginDesk } from './login-counts.ts'
 import type { PassedQuestion } from './member.ts'
@@ -67,16 +68,28 @@ export function openCrew(first: Config, needs: CrewNeeds): Crew {
         given.set(worker, configuration)
         return { worker, configuration }
       },
-      handlers: (life) => ({ ...logins.handlers(life), ...rates, counted: (body) => metrics.note(life, body) }),
+      handlers: (life) => ({
+        ...logins.handlers(life),
+        ...rates,
+        counted: (body) => metrics.note(life, body),
+        'pass on': (body) => workers.tellAll('passed on', body, life),
+      }),
       left(life) {
         logins.left(life)
         metrics.left(life)
+        watch.left(life)
       },
       events: { ...telemetry.events.workers, ready: catchUp },
     },
     config.workers,
   )
   telemetry.observe({ workers: () => workers.count().ready })
+  const watch = openCrewConsole({
+    askAll: (ms) => workers.askAll('pulse', undefined, ms),
+    readiness: async (ms) => readiness(await askAll(lookAt('/readyz'), ms)),
+    upstreams: async (ms) => mergeUpstreams(await askLists(lookAt('/upstreams'), ms)),
+    failed: (cause) => log.error('the console failed', { cause }),
+  })
   const admin = createAdminFront(
     { answer, failed: (cause) => log.error('the admin listener failed', { cause }) },
     config.listeners.admin,
@@ -142,19 +155,24 @@ export function openCrew(first: Config, needs: CrewNeeds): Crew {
 
   async function close(): Promise<number> {
     state = 'draining'
-    const cutAnswers = await workers.stop(config.listeners.public.timeouts.drainMs + SLACK_MS)
+    const { drainDelayMs, drainMs } = config.listeners.public.timeouts
+    const cutAnswers = await workers.stop(drainDelayMs + drainMs + SLACK_MS)
     await admin.close()
+    watch.stop()
     telemetry.stop()
     return cutAnswers
   }
 
   async function answer(question: AdminQuestion): Promise<AdminAnswer> {
+    const shown = watch.answer(question)
+    if (shown !== undefined) return shown
     if (pathOf(question.target) === RELOAD) return askToReload(question, needs.reload, config.listeners.admin)
     if (!isReading(question)) return passOn(question)
     const path = pathOf(question.target)
     if (path === '/healthz') return json(200, { status: 'ok' })
     if (path === '/metrics') return { status: 200, ...(await metrics.scrape()) }
     if (path === '/readyz') return ready(question)
+    if (path === '/upstreams') return json(200, mergeUpstreams(await askLists(question, ADMIN_MS)))
     if (path === '/usernames/analytics') return json(200, mergeAnalytics(await askAll(question, ADMIN_MS)))
     return passOn(question)
   }
@@ -167,13 +185,16 @@ export function openCrew(first: Config, needs: CrewNeeds): Crew {
   }
 
   async function ready(question: AdminQuestion): Promise<AdminAnswer> {
-    const said = await askAll(question, PROBE_MS)
-    const readiness = mergeReadiness(said, workers.count(), state)
-    const uptime = {
+    const said = readiness(await askAll(question, PROBE_MS))
+    return json(said.status === 'ready' || said.status === 'degraded' ? 200 : 503, said)
+  }
+
+  function readiness(said: readonly Facts[]) {
+    return {
+      ...mergeReadiness(said, workers.count(), state),
       uptime_seconds: (monotonicMs() - startedMs) / 1000,
       ...(lastReload !== undefined && { last_reload: lastReload }),
     }
-    return json(readiness.status === 'ready' || readiness.status === 'degraded' ? 200 : 503, { ...readiness, ...uptime })
   }
 
   /** What each of them answers, as an object. */
@@ -181,6 +202,17 @@ export function openCrew(first: Config, needs: CrewNeeds): Crew {
     const answers = await workers.askAll('admin', await passed(question), timeoutMs)
     return answers.flatMap(({ body }) => factsOf(asAnswer(body)?.body ?? ''))
   }
+
+  /** What each of them answers, as a list. */
+  async function askLists(question: AdminQuestion, timeoutMs: number): Promise<readonly (readonly Facts[])[]> {
+    const answers = await workers.askAll('admin', await passed(question), timeoutMs)
+    return answers.map(({ body }) => listOf(asAnswer(body)?.body ?? ''))
+  }
+}
+
+/** A question of our own. */
+function lookAt(target: string): AdminQuestion {
+  return { method: 'GET', target, rawHeaders: [], ip: '', requestId: '', contentType: '', readBytes: async () => Buffer.alloc(0) }
 }
 
 async function passed(question: AdminQuestion): Promise<PassedQuestion> {

@@ -52,6 +52,8 @@ export interface ExplainRooms extends Steps {
   readonly listener: Pick<Rooms['listener'], 'read'>
   /** Which upstream of several it would be. */
   readonly split: { choose(exchange: Admitted): Admitted }
+  /** Which country the client is in, where that is known. */
+  countryOf(exchange: Routed): string | undefined
 }
 
 export function createExplain(rooms: ExplainRooms): (question: Question) => Promise<Explanation> {
@@ -82,7 +84,7 @@ export function createExplain(rooms: ExplainRooms): (question: Question) => Prom
 }
 
 /** The rooms, each of which writes down what it decides. */
-function written(rooms: Steps, steps: Step[]): Steps {
+function written(rooms: Omit<ExplainRooms, 'listener' | 'split'>, steps: Step[]): Steps {
   const { router, networks, quota, authenticator, revocation, policy, replay } = rooms
   const limits = (when: string, { route }: Routed): string => (route.rateLimit?.when === when ? limitsOf(route) : 'no limit')
   return {
@@ -97,7 +99,7 @@ function written(rooms: Steps, steps: Step[]): Steps {
           'networks',
           networksOf(exchange.route),
           () => networks.admit(exchange),
-          () => exchange.client,
+          () => whereOf(exchange, rooms.countryOf(exchange)),
         ),
     },
     quota: {
@@ -204,9 +206,20 @@ function matched({ route, path }: Routed): string {
   return `route ${route.name}: ${[methods.join(',') || 'any method', hosts.join(',') || 'any host', route.match.path].join(' ')}, for ${path}`
 }
 
-function networksOf({ ip }: Route): string {
-  if (ip === undefined) return 'from anywhere'
-  return `allow ${ip.allow.join(', ') || 'all'}, deny ${ip.deny.join(', ') || 'none'}`
+function networksOf({ ip, countries }: Route): string {
+  const rules = [
+    ...(ip === undefined ? [] : [allowedOf(ip.allow, ip.deny)]),
+    ...(countries === undefined ? [] : [`countries: ${allowedOf([...countries.allow], [...countries.deny])}`]),
+  ]
+  return rules.join('; ') || 'from anywhere'
+}
+
+function allowedOf(allow: readonly string[], deny: readonly string[]): string {
+  return `allow ${allow.join(', ') || 'all'}, deny ${deny.join(', ') || 'none'}`
+}
+
+function whereOf({ client }: Routed, country: string | undefined): string {
+  return country === undefined ? client : `${client}, in ${country}`
 }
 
 function limitsOf({ rateLimit }: Route): string {

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { audited } from './audited.ts'
@@ -16,6 +16,7 @@ import type { Connection, Identified } from './exchange/exchange.ts'
 import { createLegacyService, type LegacyService } from './legacy-service.ts'
 import type { Live } from './live/live.ts'
 import type { Membership } from './member.ts'
+import { openClientFailures, readersOf } from './neighbours.ts'
 import { noteAudit, noteCopy, noteKeys, noteUnpublished } from './notes.ts'
 import { createOverload, type Overload } from './overload/overload.ts'
 import { createQuota, type Quota, type SharedCounts } from './quota/quota.ts'
@@ -28,7 +29,7 @@ import {
   type LoginThrottle,
   type Passwords,
 } from './services/accounts/accounts.ts'
-import { createFailures, type Failures } from './services/clients/clients.ts'
+import type { Failures } from './services/clients/clients.ts'
 import type { SessionStore } from './services/sessions/sessions.ts'
 import { openAudit, type AuditRecord } from './storage/audit/audit.ts'
 import { enforced, openStores, type Stores } from './stores.ts'
@@ -67,6 +68,8 @@ export interface Foundation {
   readonly startedMs: number
   readonly world: World
   readonly telemetry: Telemetry
+  /** Tells this process from others in traces. */
+  readonly identity: Readonly<Record<string, string>>
   readonly stores: Stores
   /** The sessions of the stores: what ends is recorded, in force when it is answered, and told to whoever must hear of it. */
   readonly sessions: SessionStore
@@ -125,10 +128,12 @@ export async function openFoundation(config: Config, needs: FoundationNeeds): Pr
       // One copy is enough for all that share the directory.
       copyReadsOnly: (needs.member?.worker ?? 1) > 1,
       up: (isUp) => telemetry.log.warn(isUp ? 'Redis is there again' : 'Redis is away'),
+      ...(needs.member !== undefined && { neighbours: readersOf(needs.member) }),
     },
     config.storage,
   )
   try {
+    telemetry.observe({ auditUp: () => true })
     const audit = openAudit({ nowMs, schedule, writable: (state, cause) => noteAudit(telemetry, state, cause) }, config.storage)
     try {
       return await found(config, { telemetry, stores, audit, startedMs }, needs)
@@ -197,6 +202,7 @@ async function found(
     startedMs,
     world,
     telemetry,
+    identity: { 'service.instance.id': randomUUID(), ...(member !== undefined && { 'gatehouse.worker': `${member.worker}` }) },
     stores,
     sessions,
     record: audit.record,
@@ -207,7 +213,7 @@ async function found(
     tokenEnded: legacy.tokenEnded,
     passwords: createPasswords({ derive: argon2id, randomBytes, cores: availableParallelism() / config.workers }),
     loginThrottle: openLoginThrottle(member, stores.counts === undefined ? undefined : quota),
-    clientFailures: createFailures({ nowMs: monotonicMs }),
+    clientFailures: openClientFailures(member),
     quota,
     keySources: { fetch: globalThis.fetch, readFile: (path) => readFile(path, 'utf8'), reloadOwnKeys },
     doubtful: new WeakSet(),

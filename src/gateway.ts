@@ -7,22 +7,20 @@
  * @module
  */
 import { randomUUID } from 'node:crypto'
-import { createAdmin, type Admin, type AdminNeeds, type ReloadReport } from './admin/admin.ts'
+import type { ReloadReport } from './admin/admin.ts'
 import { arrange, type Arrangement } from './arrangement.ts'
-import { describeConfig, describeRoutes, listenerOfProcess, type Config } from './config/config.ts'
+import { listenerOfProcess, type Config } from './config/config.ts'
 import type { Route } from './exchange/exchange.ts'
 import type { Explanation, Question } from './explain.ts'
 import { openFoundation, type Foundation } from './foundation.ts'
 import { createListener, type Listener } from './listener/listener.ts'
 import { noteCertificates, noteMalformed } from './notes.ts'
 import type { Membership } from './member.ts'
+import { openAdmin, openConsole } from './operators.ts'
 import { createRouter, findRouteFaults, findRouteWarnings, type RouteFault } from './router/router.ts'
-import { SDL } from './services/graphql/graphql.ts'
-import { openApiDocument } from './services/openapi/openapi.ts'
 import { endpointsOf, type EndpointCaller } from './services/services.ts'
 import { createSuccession, type Succession } from './succession.ts'
 import type { Telemetry } from './telemetry/telemetry.ts'
-import { createTenantCalls } from './upkeep.ts'
 import { monotonicMs, tidyUp, WORLD, type World } from './world.ts'
 
 export interface GatewayNeeds {
@@ -112,6 +110,7 @@ function assemble(
       upgrade: (req, socket, head) => inForce().pipeline.upgrade(req, socket, head),
       malformed: (problem, peer) => noteMalformed(telemetry, { id: randomUUID(), peer, startedMs: monotonicMs() }, problem),
       turnedAway: telemetry.events.overload.turnedAway,
+      ...telemetry.events.listener,
       schedule: world.schedule,
       readFile: foundation.keySources.readFile,
       certificatesRead: (result, cause) => noteCertificates(telemetry, result, cause),
@@ -121,9 +120,12 @@ function assemble(
   clients.connections = listener.connections
   let isStarted = false
   let lastReload: 'ok' | 'failed' | undefined
-  const own = openAdmin(foundation, inForce, { readiness, ...(ask !== undefined && { reload: ask }) })
+  // Of several processes the primary has it.
+  const watch = member === undefined ? openConsole(foundation, inForce, readiness) : undefined
+  const shown = watch === undefined ? {} : { console: watch.answer }
+  const own = openAdmin(foundation, inForce, { readiness, ...shown, ...(ask !== undefined && { reload: ask }) })
   const admin = member?.admin(own.answer, (cause) => telemetry.log.error('a question of an operator failed', { cause })) ?? own
-  member?.observed(telemetry.snapshot)
+  member?.observed(telemetry)
   if (member === undefined) telemetry.observe({ workers: () => 1 })
   observe(foundation, inForce, listener)
   return {
@@ -191,44 +193,14 @@ function assemble(
   async function close(): Promise<number> {
     const cutAnswers = await listener.drain(succession.endTunnels)
     await Promise.all([succession.close(), admin.close()])
+    watch?.stop()
     await foundation.close()
     return cutAnswers
   }
 }
 
-/** The admin listener shows and changes what is in force at the time. */
-function openAdmin(foundation: Foundation, inForce: () => Arrangement, gateway: Pick<AdminNeeds, 'readiness' | 'reload'>): Admin {
-  const { telemetry, stores, tenants, sessions, record, world } = foundation
-  return createAdmin(
-    {
-      ...gateway,
-      failed: (cause) => telemetry.log.error('the admin listener failed', { cause }),
-      scrape: telemetry.scrape,
-      routes: () => describeRoutes(inForce().router.routes),
-      config: () => describeConfig(inForce().config),
-      explain: (question) => inForce().explain(question),
-      upstreams: () => inForce().upstreams.describe(),
-      isUnconfirmed: () => stores.unconfirmed() > 0,
-      tenants: createTenantCalls(
-        {
-          tenants,
-          users: { setStatus: (...change) => inForce().builtIns.users.setStatus(...change) },
-          sessions,
-          record,
-          world,
-        },
-        () => inForce().config,
-      ),
-      graphql: { sdl: SDL, ask: (body, tenant) => inForce().builtIns.graphql.ask(body, tenant) },
-      usernames: () => inForce().usernames.analytics(),
-      openApi: () => openApiDocument(inForce().router.routes, inForce().config.listeners.public.origin),
-    },
-    inForce().config.listeners.admin,
-  )
-}
-
 function observe(
-  { telemetry, stores, live, overload, revocation }: Foundation,
+  { telemetry, stores, live, overload, revocation, tenants }: Foundation,
   inForce: () => Arrangement,
   listener: Listener,
 ): void {
@@ -242,6 +214,8 @@ function observe(
     shedShare: overload.share,
     revocationEntries: revocation.entries,
     revocationStalenessMs: revocation.stalenessMs,
+    revocationMaxStalenessMs: () => inForce().config.revocation.maxStalenessMs,
+    keyRotationsDue: tenants.rotationsDue,
     jwksAgesSeconds: () =>
       inForce()
         .authenticator.jwksAgeSeconds()

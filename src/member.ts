@@ -19,6 +19,7 @@ export interface Membership {
   /** Number of this process, from 1. */
   readonly worker: number
   readonly loginThrottle: LoginThrottle
+  readonly neighbours: Neighbours
   /** Of rate limits, where Redis does not have them. */
   readonly counts: SharedCounts
   /**
@@ -27,8 +28,16 @@ export interface Membership {
    * @param failed told of faults of ours
    */
   admin(answer: Admin['answer'], failed: (cause: unknown) => void): AdminFront
-  /** Where the primary gets the metrics of this process. */
-  observed(snapshot: Telemetry['snapshot']): void
+  /** Where the primary gets the metrics of this process, and what operators watch. */
+  observed(telemetry: Pick<Telemetry, 'snapshot' | 'pulse'>): void
+}
+
+/** The other workers, by way of the primary: ahead of what they read in the storage, never in its place. */
+export interface Neighbours {
+  /** All of the others are told, soon and once; who starts just now is not. */
+  tell(topic: string, body?: unknown): void
+  /** Takes what they tell of it. One for each topic. */
+  onTold(topic: string, take: (body: unknown) => void): void
 }
 
 export interface Member extends Membership {
@@ -59,6 +68,7 @@ interface Tasks {
   answer?: Admin['answer']
   failed?: (cause: unknown) => void
   snapshot?: Telemetry['snapshot']
+  pulse?: Telemetry['pulse']
   reload?: (text: string) => Promise<readonly string[]>
   stop?: () => void
   cut?: () => void
@@ -66,6 +76,7 @@ interface Tasks {
 
 async function join(parent: Parent): Promise<Member> {
   const tasks: Tasks = {}
+  const topics = new Map<string, (body: unknown) => void>()
   let isTold = false
   const wire = createWire(
     { send: parent.send, schedule },
@@ -75,6 +86,11 @@ async function join(parent: Parent): Promise<Member> {
       reload: (text) => tasks.reload?.(String(text)),
       admin: (body) => answerQuestion(tasks, body),
       metrics: () => tasks.snapshot?.(),
+      pulse: () => tasks.pulse?.(),
+      'passed on'(said) {
+        const { topic, body } = recordOf(said)
+        topics.get(String(topic))?.(body)
+      },
     },
   )
   parent.onMessage(wire.receive)
@@ -85,13 +101,18 @@ async function join(parent: Parent): Promise<Member> {
     configuration,
     loginThrottle: createRemoteLoginThrottle(wire),
     counts: createRemoteCounts(wire),
+    neighbours: {
+      tell: (topic, body) => wire.tell('pass on', { topic, body }),
+      onTold: (topic, take) => void topics.set(topic, take),
+    },
     admin(answer, failed) {
       tasks.answer = answer
       tasks.failed = failed
       return adminFront(wire)
     },
-    observed(snapshot) {
+    observed({ snapshot, pulse }) {
       tasks.snapshot = snapshot
+      tasks.pulse = pulse
     },
     onStop(whenTold, cut) {
       tasks.stop = whenTold

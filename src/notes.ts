@@ -7,7 +7,8 @@ import { unreadable } from './listener/listener.ts'
 import type { Problem } from './problem/problem.ts'
 import type { Telemetry } from './telemetry/telemetry.ts'
 
-export function noteAudit({ log }: Telemetry, state: 'up' | 'down', cause?: unknown): void {
+export function noteAudit({ log, observe }: Telemetry, state: 'up' | 'down', cause?: unknown): void {
+  observe({ auditUp: () => state === 'up' })
   if (state === 'up') log.info('the audit record is written again')
   else log.error('the audit record cannot be written', { cause })
 }

@@ -7,12 +7,12 @@ import type { Config } from './config/config.ts'
 import type { SharedCounts } from './quota/quota.ts'
 import type { UsedTokens } from './replay/replay.ts'
 import type { RevocationCopy, RevocationLog, RevocationLookup } from './revocation/revocation.ts'
-import type { AccountStore } from './services/accounts/accounts.ts'
+import type { AccountStore, DeviceStore } from './services/accounts/accounts.ts'
 import type { SessionStore } from './services/sessions/sessions.ts'
 import type { UsernameStore } from './services/usernames/store.ts'
 import type { NameCache } from './services/usernames/usernames.ts'
 import { createDiskCopy } from './storage/disk-copy/disk-copy.ts'
-import { openEmbedded } from './storage/embedded/embedded.ts'
+import { openEmbedded, type EmbeddedNeeds } from './storage/embedded/embedded.ts'
 import type { RedisConfig } from './storage/redis/redis.ts'
 import { openSql } from './storage/sql/sql.ts'
 import type { KeyStore } from './tenants/tenants.ts'
@@ -40,6 +40,8 @@ export interface StoresNeeds {
   copyKept?(state: 'up' | 'down', cause?: unknown): void
   /** Another process of the same gateway keeps it: this one uses what it finds. */
   readonly copyReadsOnly?: boolean
+  /** The way past embedded storage to the other processes on it. */
+  readonly neighbours?: EmbeddedNeeds['neighbours']
   /** Told once when a Redis that was away at the start turns out to be none for this gateway. */
   unfit?(cause: unknown): void
 }
@@ -53,6 +55,7 @@ export interface Stores {
   readonly accounts: AccountStore
   readonly usernames: UsernameStore
   readonly used: UsedTokens
+  readonly devices: DeviceStore
   /** Counts of rate limits that gateways share; absent without Redis. */
   readonly counts?: SharedCounts
   /** What gateways tell each other of usernames, for so long; undefined without Redis. */
@@ -108,12 +111,16 @@ type SessionStores = Omit<Stores, 'accounts' | 'usernames' | 'database'>
 
 async function openSessions(needs: StoresNeeds, config: Config['storage']): Promise<SessionStores> {
   if (config.sessions.kind !== 'embedded') return openRemote(needs, { ...config, sessions: config.sessions })
-  const { keys, sessions, log, used, close } = await openEmbedded({ nowSeconds: needs.nowSeconds, schedule }, config)
+  const { keys, sessions, log, used, devices, close } = await openEmbedded(
+    { nowSeconds: needs.nowSeconds, schedule, ...(needs.neighbours && { neighbours: needs.neighbours }) },
+    config,
+  )
   return {
     keys,
     sessions,
     log,
     used,
+    devices,
     names: () => undefined,
     redis: () => 'embedded',
     unconfirmed: () => 0,
@@ -166,6 +173,7 @@ async function openRemote(needs: StoresNeeds, config: RemoteConfig): Promise<Ses
     log: redis.log,
     ...(copy !== undefined && { copy: copy.revocations }),
     used: redis.used,
+    devices: redis.devices,
     counts: redis.counts,
     names: redis.names,
     redis: () => (isUp ? 'up' : 'down'),

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { Act, TenantCalls } from './admin/admin.ts'
+import type { Act, TenantCalls, UserSessions } from './admin/admin.ts'
 import { LONGEST_ACCESS_TOKEN_SECONDS, type Config } from './config/config.ts'
 import { Problem } from './problem/problem.ts'
 import type { UserDirectory } from './services/accounts/accounts.ts'
-import type { SessionStore } from './services/sessions/sessions.ts'
+import type { Sessions, SessionStore } from './services/sessions/sessions.ts'
 import { openAudit, verifyAudit } from './storage/audit/audit.ts'
 import type { AuditEvent, Verdict } from './storage/audit/audit.ts'
 import { openMasterKey } from './storage/embedded/embedded.ts'
@@ -68,18 +68,61 @@ export function onMigrations<T>(config: Config, work: (migrations: Migrations) =
 
 export interface TenantCallNeeds {
   readonly tenants: Pick<Tenants, 'keys'>
-  readonly users: Pick<UserDirectory, 'setStatus'>
-  readonly sessions: Pick<SessionStore, 'revoke'>
+  readonly users: Pick<UserDirectory, 'setStatus' | 'find'>
+  readonly store: Pick<SessionStore, 'revoke'>
+  readonly sessions: Pick<Sessions, 'list' | 'endSession' | 'endAll'>
   record(event: AuditEvent): void
   readonly world?: Pick<World, 'nowSeconds'>
 }
 
 /** What the admin listener does to tenants of the configuration in force, each of its acts recorded. */
 export function createTenantCalls(needs: TenantCallNeeds, inForce: () => Pick<Config, 'tenants' | 'issuers'>): TenantCalls {
-  return { keys: needs.tenants.keys, users: { setStatus }, revokeTenant }
+  return {
+    list,
+    keys: needs.tenants.keys,
+    users: { setStatus },
+    sessions: { list: listSessions, end: endSession, endAll },
+    revokeTenant,
+  }
+
+  function list() {
+    return [...inForce().tenants.values()].map((tenant) => ({
+      id: tenant.id,
+      issuer: tenant.issuer,
+      hosts: [...tenant.hosts],
+      registration: tenant.registration,
+      accessTokenSeconds: tenant.accessToken.lifetimeSeconds,
+      refreshTokenSeconds: tenant.refreshToken.lifetimeSeconds,
+      rotateEverySeconds: tenant.keys.rotateEverySeconds,
+    }))
+  }
+
+  /** A user of another issuer may be called as an account here is: whose sessions there are goes first. */
+  async function listSessions(tenant: string, user: string): Promise<UserSessions> {
+    known(tenant)
+    const [sessions, account] = await Promise.all([needs.sessions.list({ tenant, user }), needs.users.find(tenant, user)])
+    if (account === undefined || (account.id !== user && sessions.length > 0)) return { user, sessions }
+    const { id, email, username, status } = account
+    const shown = { email, status, ...(username !== undefined && { username: username.shown }) }
+    return { user: id, account: shown, sessions: id === user ? sessions : await needs.sessions.list({ tenant, user: id }) }
+  }
+
+  async function endSession(tenant: string, user: string, id: string, act: Act): Promise<boolean> {
+    known(tenant)
+    return needs.sessions.endSession({ tenant, user, id }, act.reason, byOf(act))
+  }
+
+  async function endAll(tenant: string, user: string, act: Act): Promise<number> {
+    known(tenant)
+    return needs.sessions.endAll({ tenant, user }, act.reason, byOf(act))
+  }
+
+  function known(tenant: string): void {
+    if (!inForce().tenants.has(tenant)) throw new Problem('tenant_not_found')
+  }
 
   async function setStatus(tenant: string, user: string, status: 'active' | 'disabled', act: Act): Promise<boolean> {
-    if (!inForce().tenants.has(tenant)) throw new Problem('tenant_not_found')
+    known(tenant)
     const exists = await needs.users.setStatus(tenant, user, status, byOf(act))
     if (exists) needs.record({ ...act, event: status === 'disabled' ? 'user_disabled' : 'user_enabled', tenant, user })
     return exists
@@ -87,7 +130,7 @@ export function createTenantCalls(needs: TenantCallNeeds, inForce: () => Pick<Co
 
   async function revokeTenant(tenant: string, act: Act): Promise<void> {
     const tokensUntil = (needs.world ?? WORLD).nowSeconds() + longestLife(tenant)
-    await needs.sessions.revoke({ kind: 'tenant', tenant }, { reason: act.reason, tokensUntil })
+    await needs.store.revoke({ kind: 'tenant', tenant }, { reason: act.reason, tokensUntil })
     needs.record({ ...act, event: 'tenant_tokens_revoked', tenant })
   }
 

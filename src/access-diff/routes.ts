@@ -1,5 +1,5 @@
 import { describeRoutes } from '../config/config.ts'
-import type { NetworkRules, RateLimits, Route } from '../exchange/exchange.ts'
+import type { RateLimits, Route } from '../exchange/exchange.ts'
 import { DANGER, difference, type Difference, type Effect, effectOfLimit, effectOfList, isSameList } from './change.ts'
 
 /** What is different for a request that one route took before and another one takes now; undefined: none takes it. */
@@ -96,7 +96,8 @@ function ranked(what: string, before: string, after: string, order: readonly str
 
 function compareRest(before: Route, after: Route): readonly Difference[] {
   const found = [
-    ...compareNetworks(before.ip, after.ip),
+    ...comparePlaces('ip', before.ip, after.ip),
+    ...comparePlaces('countries', before.countries, after.countries),
     ...comparePages(before, after),
     ...compareLimits(before.rateLimit, after.rateLimit),
     ...compareTargets(before, after),
@@ -107,9 +108,22 @@ function compareRest(before: Route, after: Route): readonly Difference[] {
   return found.filter((one) => one !== undefined)
 }
 
-function compareNetworks(before: NetworkRules | undefined, after: NetworkRules | undefined): readonly (Difference | undefined)[] {
-  const allowed = (ip: NetworkRules | undefined) => (ip === undefined || ip.allow.length === 0 ? undefined : ip.allow)
-  return [anyOf('ip.allow', allowed(before), allowed(after)), allOf('ip.deny', before?.deny ?? [], after?.deny ?? [])]
+interface Places {
+  readonly allow: Iterable<string>
+  readonly deny: Iterable<string>
+}
+
+function comparePlaces(
+  what: 'ip' | 'countries',
+  before: Places | undefined,
+  after: Places | undefined,
+): readonly (Difference | undefined)[] {
+  const allowed = (places: Places | undefined) => {
+    const list = [...(places?.allow ?? [])]
+    return list.length === 0 ? undefined : list
+  }
+  const [old, now] = [[...(before?.deny ?? [])], [...(after?.deny ?? [])]]
+  return [anyOf(`${what}.allow`, allowed(before), allowed(after)), allOf(`${what}.deny`, old, now)]
 }
 
 function comparePages({ cors: before }: Route, { cors: after }: Route): readonly (Difference | undefined)[] {
@@ -163,7 +177,7 @@ function strictest(limits: RateLimits | undefined, by: string): { readonly rate:
 
 /** Keys that are compared above, and those that have nothing to do with access. */
 const DONE: ReadonlySet<string> = new Set(
-  `name match auth caller tenants issuers scopes claims maxAuthAgeSeconds replay revocation liveUntil forwardToken ip cors rateLimit
+  `name match auth caller tenants issuers scopes claims maxAuthAgeSeconds replay revocation liveUntil forwardToken ip countries cors rateLimit
   websocket target clientCertificate bodyBytes priority responseTimeoutMs idleTimeoutMs requestTimeoutMs responseHeaders`.split(
     /\s+/,
   ),

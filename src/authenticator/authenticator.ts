@@ -30,6 +30,7 @@ import type { CompactToken } from './token.ts'
 import type { TrustedIssuer } from './trust.ts'
 import { findSigner } from './verifier.ts'
 
+export { bearerToken, findAuthorization, NO_AUTHORIZATION, REPEATED_AUTHORIZATION } from './extractor.ts'
 export { createJwtVerifier } from './jwt-verifier.ts'
 export type { AuthenticatorEvents, AuthenticatorNeeds, PublicJwk } from './needs.ts'
 

@@ -179,7 +179,7 @@ function trustOwn(tenant: TenantConfig, keys: KeyRing): TrustedIssuer {
 
 function trustForeign(issuer: IssuerConfig, keys: KeyRing): TrustedIssuer {
   return Object.freeze({
-    kind: 'foreign',
+    kind: issuer.madeBy === 'gateway' ? 'own' : 'foreign',
     name: issuer.name,
     tenant: issuer.tenant,
     audiences: issuer.audiences === 'any' ? undefined : new Set(issuer.audiences),

@@ -83,7 +83,7 @@ function authentication(route: Route): string {
   const certificate = route.clientCertificate === 'required' ? ['a client certificate'] : []
   if (route.auth === 'public') {
     const proofs = [...(caller === undefined ? [] : [CALLERS[caller]]), ...certificate]
-    return `${proofs.join(' and ') || 'none: anyone'}${networks(route)}`
+    return `${proofs.join(' and ') || 'none: anyone'}${places(route)}`
   }
   const conditions = [
     route.issuers === undefined ? '' : `from ${list(route.issuers)}`,
@@ -95,14 +95,18 @@ function authentication(route: Route): string {
     staleness(route),
     ...certificate.map((proof) => `and ${proof}`),
   ]
-  return `${[whoOf(route, caller), ...conditions.filter((condition) => condition !== '')].join(' ')}${networks(route)}`
+  return `${[whoOf(route, caller), ...conditions.filter((condition) => condition !== '')].join(' ')}${places(route)}`
 }
 
-/** `, in 10.0.0.0/8, not in 10.9.0.0/16`. */
-function networks({ ip }: Route): string {
-  if (ip === undefined) return ''
-  const allowed = ip.allow.length === 0 ? '' : `, in ${list(ip.allow)}`
-  return ip.deny.length === 0 ? allowed : `${allowed}, not in ${list(ip.deny)}`
+/** `, in 10.0.0.0/8, not in 10.9.0.0/16, in NO or SE`. */
+function places({ ip, countries }: Route): string {
+  const rules = [...(ip === undefined ? [] : [ip]), ...(countries === undefined ? [] : [countries])]
+  return rules.map((rule) => placesOf([...rule.allow], [...rule.deny])).join('')
+}
+
+function placesOf(allow: readonly string[], deny: readonly string[]): string {
+  const allowed = allow.length === 0 ? '' : `, in ${list(allow)}`
+  return deny.length === 0 ? allowed : `${allowed}, not in ${list(deny)}`
 }
 
 /** In words; the endpoint asks for the proof, and refuses whoever brings none. */

@@ -2,11 +2,13 @@ import type { Build } from './build.ts'
 import { readSecret } from './build.ts'
 import { buildClients } from './build-clients.ts'
 import { buildFront, withRedirectHosts } from './build-front.ts'
+import { buildGeography } from './build-geography.ts'
 import { buildIdentity } from './build-identity.ts'
 import { buildIssuers } from './build-issuers.ts'
 import { buildOverload } from './build-overload.ts'
 import { buildRoutes } from './build-routes.ts'
 import { buildAccountStorage, buildLegacyChannel, buildMasterKeys, buildSessionStorage } from './build-storage.ts'
+import { buildTelemetry } from './build-telemetry.ts'
 import { buildTenants } from './build-tenants.ts'
 import { buildUpstreams } from './build-upstreams.ts'
 import type { AdminListenerConfig, Config, PublicListenerConfig, RouteConfig } from './config.ts'
@@ -25,7 +27,8 @@ export interface Assembly {
 /** Holds the parts of the draft against each other and applies the defaults that depend on them. */
 export function assemble(draft: Draft, file: string, build: Build): Assembly {
   const publicListener = buildPublicListener(draft.listeners.public, build)
-  const tenants = buildTenants(draft.tenants, defaultTenant(), publicListener.origin, build)
+  const geography = buildGeography(draft, build)
+  const tenants = buildTenants(draft.tenants, defaultTenant(), { origin: publicListener.origin, geography }, build)
   const issuers = buildIssuers(draft.issuers, tenants, build)
   const upstreams = buildUpstreams(draft.upstreams, build)
   const identity = buildIdentity(draft.identity, build)
@@ -40,6 +43,7 @@ export function assemble(draft: Draft, file: string, build: Build): Assembly {
       issuers,
       upstreams,
       owned: identity.owned,
+      geography,
       bodyBytes: publicListener.limits.bodyBytes,
       tls: publicListener.tls,
       revocation,
@@ -68,9 +72,10 @@ export function assemble(draft: Draft, file: string, build: Build): Assembly {
     usernames: { cacheSeconds: draft.usernames.cache },
     tokenCache: { entries: draft.tokenCache.entries, lifetimeMs: draft.tokenCache.lifetime },
     rateLimits: { entries: draft.rateLimits.entries, timeoutMs: draft.rateLimits.timeout },
-    identity: identity.config,
+    identity: { ...identity.config, ...(geography?.header !== undefined && { countryHeader: geography.header }) },
+    ...(geography !== undefined && { geography }),
     upstreams,
-    telemetry: { accessLog: draft.telemetry.accessLog },
+    telemetry: buildTelemetry(draft, build),
     insecure: refuseInsecure(draft, build),
   }
   return { config, routes }
@@ -91,7 +96,7 @@ function buildAccounts({ breachedPasswords }: Draft['accounts'], build: Build): 
 }
 
 function buildPublicListener(draft: Draft['listeners']['public'], build: Build): PublicListenerConfig {
-  const { headers, request, keepAlive, drain } = draft.timeouts
+  const { headers, request, keepAlive, drain, drainDelay } = draft.timeouts
   const { connectionsPerClient, ...limits } = draft.limits
   const path = ['listeners', 'public', 'timeouts']
   if (headers > request) {
@@ -106,7 +111,7 @@ function buildPublicListener(draft: Draft['listeners']['public'], build: Build):
     trustedProxies: [...new Set(draft.trustedProxies.map((item) => item.value))],
     limits: { ...limits, ...(connectionsPerClient !== undefined && { connectionsPerClient }) },
     overload: buildOverload(draft, build),
-    timeouts: { headersMs: headers, requestMs: request, keepAliveMs: keepAlive, drainMs: drain },
+    timeouts: { headersMs: headers, requestMs: request, keepAliveMs: keepAlive, drainMs: drain, drainDelayMs: drainDelay },
   }
 }
 

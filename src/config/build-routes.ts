@@ -7,6 +7,8 @@ import { buildHeaderRules, lowerCaseHeaders } from './build-headers.ts'
 import { buildRateLimits } from './build-rate-limits.ts'
 import { buildCors, buildNetworks, buildSplit } from './build-sharing.ts'
 import { refuseTunnels } from './build-protocol.ts'
+import { buildCountries } from './build-geography.ts'
+import type { GeographyConfig } from './build-geography.ts'
 import type { IssuerConfig, PublicTlsConfig, RouteConfig, ServiceName, TenantConfig, UpstreamConfig } from './config.ts'
 import type { Path } from './faults.ts'
 import { SERVICES_WITH_OWN_AUTH } from './names.ts'
@@ -20,6 +22,7 @@ export interface Surroundings {
   readonly issuers: ReadonlyMap<string, IssuerConfig>
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>
   readonly owned: ReadonlySet<string>
+  readonly geography: GeographyConfig | undefined
   readonly bodyBytes: number
   readonly tls: PublicTlsConfig | undefined
   readonly revocation: { readonly whenStale: WhenStale; readonly maxStalenessMs: number }
@@ -72,6 +75,7 @@ function buildRoute(path: Path, name: string, draft: RouteDraft, around: Surroun
       maxStalenessMs: draft.revocation.maxStaleness ?? around.revocation.maxStalenessMs,
     },
     ...buildNetworks([...path, 'ip'], draft.ip, build),
+    ...buildCountries([...path, 'countries'], draft.countries, around.geography, build),
     ...buildCors([...path, 'cors'], draft, build),
     bodyBytes: draft.bodyBytes ?? around.bodyBytes,
     ...(draft.priority !== undefined && { priority: draft.priority }),

@@ -1,5 +1,7 @@
 import type { TenantConfig } from './config.ts'
 import type { Build } from './build.ts'
+import { buildCountries } from './build-geography.ts'
+import type { GeographyConfig } from './build-geography.ts'
 import type { Path } from './faults.ts'
 import type { TenantDraft } from './schema.ts'
 
@@ -7,13 +9,14 @@ import type { TenantDraft } from './schema.ts'
 export function buildTenants(
   drafts: Readonly<Record<string, TenantDraft>>,
   fallback: TenantDraft,
-  origin: string,
+  { origin, geography }: { readonly origin: string; readonly geography: GeographyConfig | undefined },
   build: Build,
 ): ReadonlyMap<string, TenantConfig> {
   const entries = Object.entries(drafts)
   if (!Object.hasOwn(drafts, 'default')) entries.unshift(['default', fallback])
   const tenants = new Map<string, TenantConfig>()
-  for (const [id, draft] of entries) tenants.set(id, buildTenant(id, draft, origin, build))
+  for (const [id, draft] of entries)
+    tenants.set(id, { ...buildTenant(id, draft, origin, build), ...buildPlaces(id, draft, geography, build) })
   refuseSharedHosts(entries, build)
   refuseSharedIssuers(tenants, build)
   return tenants
@@ -56,6 +59,23 @@ function buildTenant(id: string, draft: TenantDraft, origin: string, build: Buil
       reserved: draft.usernames.reserved.map((item) => item.value),
       protected: draft.usernames.protected.map((item) => item.value),
     },
+  }
+}
+
+/** Where its users are, and where they were. */
+function buildPlaces(
+  id: string,
+  { countries, anomalies }: TenantDraft,
+  geography: GeographyConfig | undefined,
+  build: Build,
+): Pick<TenantConfig, 'countries' | 'anomalies'> {
+  const path = ['tenants', id, 'anomalies', 'impossibleTravel']
+  if (anomalies.impossibleTravel !== 'off' && geography === undefined && !build.isFaulty(['geography']))
+    build.report(path, 'needs geography, which says which country a client is in')
+  const isOff = anomalies.newDevice === 'off' && anomalies.impossibleTravel === 'off'
+  return {
+    ...buildCountries(['tenants', id, 'countries'], countries, geography, build),
+    ...(isOff ? {} : { anomalies }),
   }
 }
 

@@ -21,6 +21,7 @@ function buildUpstream(name: string, draft: UpstreamDraft, build: Build): Upstre
     targets: buildTargets([...path, 'targets'], draft.targets, build),
     balance: buildBalance(path, draft, build),
     protocol: draft.protocol,
+    client: draft.client,
     connections: draft.connections,
     timeouts: { connectMs: connect, responseMs: response, idleMs: idle, ...(request !== undefined && { requestMs: request }) },
     ...(retries !== undefined && { retries: buildRetries([...path, 'retries'], retries, build) }),

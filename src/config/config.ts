@@ -9,6 +9,7 @@ import { resolve } from 'node:path'
 import type {
   Auth,
   CorsRules,
+  CountryRules,
   HeaderRules,
   NetworkRules,
   Priority,
@@ -19,7 +20,9 @@ import type {
 } from '../exchange/exchange.ts'
 import { describe, describePart } from './describe.ts'
 import type { FrontConfig } from './build-front.ts'
+import type { GeographyConfig } from './build-geography.ts'
 import type { OverloadConfig } from './build-overload.ts'
+import type { TelemetrySettings } from './build-telemetry.ts'
 import type { RateLimitsConfig } from './build-rate-limits.ts'
 import type { TakenFromEnvironment } from './from-environment.ts'
 import type { InsecureName } from './insecure.ts'
@@ -34,7 +37,11 @@ export { restartRemarks } from './restart.ts'
 export { ConfigError, formatFault } from './faults.ts'
 export { listenerOfProcess } from './share.ts'
 export type { PublicTlsConfig } from './build-front.ts'
+export type { GeographyConfig } from './build-geography.ts'
+export { kilometresBetween } from './countries.ts'
+export { countriesIn } from './country-table.ts'
 export type { OverloadConfig } from './build-overload.ts'
+export type { AccessField, TelemetrySettings, TracesConfig } from './build-telemetry.ts'
 export type { ConfigNeeds, ConfigRemark } from './parse.ts'
 export type { SigningAlgorithm, TenantConfig } from './tenant-config.ts'
 export type * from './issuer-config.ts'
@@ -107,9 +114,11 @@ export interface Config {
   readonly tokenCache: { readonly entries: number; /** At most. */ readonly lifetimeMs: number }
   readonly rateLimits: RateLimitsConfig
   readonly identity: IdentityConfig
+  /** Absent: nobody knows. */
+  readonly geography?: GeographyConfig
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>
   readonly routes: readonly RouteConfig[]
-  readonly telemetry: { readonly accessLog: { /** 0 to 1. */ readonly sample: number } }
+  readonly telemetry: TelemetrySettings
   /** What is insecure, and so on purpose. */
   readonly insecure: readonly InsecureName[]
   /** What is allowed and seldom meant; absent: nothing. */
@@ -154,6 +163,8 @@ export interface PublicListenerConfig extends FrontConfig {
     readonly requestMs: number
     readonly keepAliveMs: number
     readonly drainMs: number
+    /** Before that, how long it still takes all that comes, while it is not ready any more. */
+    readonly drainDelayMs: number
   }
 }
 
@@ -201,6 +212,8 @@ export interface IdentityConfig {
     readonly certificate: string
   }
   readonly passport: { readonly header: string; readonly lifetimeSeconds: number }
+  /** That of `geography`, lower case: only a trusted proxy may send it, and in this spelling alone. */
+  readonly countryHeader?: string
 }
 
 export type ServiceName = (typeof SERVICE_NAMES)[number]
@@ -226,6 +239,7 @@ export interface RouteConfig {
   readonly rateLimit?: RateLimits
   readonly revocation: { readonly whenStale: WhenStale; readonly maxStalenessMs: number }
   readonly ip?: NetworkRules
+  readonly countries?: CountryRules
   readonly cors?: CorsRules
   readonly bodyBytes: number
   /** Absent: by what the route leads to. */

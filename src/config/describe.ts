@@ -72,6 +72,7 @@ function isSecret(path: readonly string[]): boolean {
   const [first, second, third] = path
   if (first === 'listeners') return second === 'admin' ? third === 'token' : third === 'tls' && path.at(-1) === 'key'
   if (first === 'upstreams') return third === 'tls' && path[3] === 'key'
+  if (first === 'telemetry') return second === 'traces' && third === 'headers'
   const inHeaders = first === 'routes' && (path.at(-2) === 'set' || (second === 'match' && third === 'headers'))
   return inHeaders && SECRET_HEADER.test(path.at(-1) ?? '')
 }

@@ -1,3 +1,4 @@
+import { sayFileFault } from './build.ts'
 import type { Path } from './faults.ts'
 
 export interface Interpolation {
@@ -11,6 +12,7 @@ export interface Interpolation {
 interface Needs {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly report: (path: Path, message: string) => void
+  readonly readFile: (path: string) => string
 }
 
 const REFERENCE = /\$\{([^}]*)(\}?)/g
@@ -18,7 +20,8 @@ const BODY = /^([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s
 
 /**
  * Replaces `${NAME}` and `${NAME:-default}` inside every string value. As in a shell, the default also stands for a
- * variable that is empty. Keys are left alone, and so is what a variable holds: `${` in it means nothing.
+ * variable that is empty. Where NAME is not set and NAME_FILE is, what stands in the file that it names is taken, as containers
+ * are given secrets. Keys are left alone, and so is what a variable holds: `${` in it means nothing.
  */
 export function interpolate(value: unknown, needs: Needs): Interpolation {
   const replaced = new Set<string>()
@@ -44,7 +47,12 @@ export function interpolate(value: unknown, needs: Needs): Interpolation {
         needs.report(path, 'a reference to the environment is written ${NAME} or ${NAME:-default}')
         return ''
       }
-      const found = Object.hasOwn(needs.environment, name) ? needs.environment[name] : undefined
+      const { found, fault } = lookUp(name)
+      if (fault !== undefined) {
+        failed = true
+        needs.report(path, fault)
+        return ''
+      }
       if (found !== undefined && (found !== '' || fallback === undefined)) {
         if (found !== '') used.set(found, name)
         return found
@@ -56,5 +64,20 @@ export function interpolate(value: unknown, needs: Needs): Interpolation {
     })
     replaced.add(JSON.stringify(path))
     return failed ? undefined : result
+  }
+
+  function lookUp(name: string): { readonly found?: string | undefined; readonly fault?: string } {
+    const said = variable(name)
+    const file = said === undefined || said === '' ? variable(`${name}_FILE`) : undefined
+    if (file === undefined || file === '') return { found: said }
+    try {
+      return { found: needs.readFile(file).replace(/\r?\n$/, '') }
+    } catch (error) {
+      return { fault: `the file that the environment variable ${name}_FILE names cannot be read: ${sayFileFault(error)}` }
+    }
+  }
+
+  function variable(name: string): string | undefined {
+    return Object.hasOwn(needs.environment, name) ? needs.environment[name] : undefined
   }
 }

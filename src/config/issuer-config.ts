@@ -39,6 +39,8 @@ export interface IssuerConfig {
   readonly keys: KeySourceConfig
   readonly clockSkewSeconds: number
   readonly maxLifetimeSeconds: number
+  /** `gateway`: another process of this kind makes them, so that epoch and key count as in our own; absent: somebody else. */
+  readonly madeBy?: 'gateway'
   /** Names of the claims that carry each fact. */
   readonly claims: {
     readonly user: string

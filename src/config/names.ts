@@ -29,6 +29,16 @@ export const JWKS_MAX_AGE_SECONDS = 300
 /** What a file has to name under `insecure` before it may do it. */
 export const INSECURE_NAMES = ['upstream-tls', 'wide-trusted-proxies'] as const
 
+/** What a line of the access log says beside its time, level, message and the id of the request. */
+export const ACCESS_FIELDS = [
+  ...(['method', 'host', 'path', 'route', 'tenant', 'user', 'client', 'status', 'error', 'problem', 'duration_ms'] as const),
+  ...(['upstream', 'upstream_ms', 'bytes_in', 'bytes_out', 'aborted', 'ended', 'user_agent', 'revocation'] as const),
+  ...(['trace_id', 'detail', 'cause'] as const),
+] as const
+
+/** What spans may say about people. */
+export const TRACE_FIELDS = ['client', 'user', 'session', 'userAgent'] as const
+
 /** Name of an issuer, an upstream or a route: it stands in logs, metric labels and the paths of faults. */
 export const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/
 

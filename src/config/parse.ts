@@ -44,7 +44,7 @@ export function parseText(text: string, file: string, needs: ConfigNeeds): Confi
   const places: Places = { locate: document.locate, label: (path) => labelOf(withRouteName(path, names)) }
   const report = createReport(file, places)
   reportDocument(document, report)
-  const { value, replaced, used } = interpolate(document.value, { environment: needs.environment, report: report.add })
+  const { value, replaced, used } = interpolate(document.value, { ...needs, report: report.add })
   const { value: whole, taken } = foldEnvironment(value, { environment: needs.environment, report: report.add })
   const draft = readShape(whole, report)
   if (draft === undefined) throw new ConfigError(report.faults())

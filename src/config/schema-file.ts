@@ -6,12 +6,13 @@ const REQUIRED: Readonly<Record<string, readonly string[]>> = {
   'properties.issuers.additionalProperties': ['issuer', 'tenant', 'audiences', 'algorithms'],
   'properties.clients.additionalProperties': ['tenant', 'scopes'],
   'properties.upstreams.additionalProperties': ['targets'],
+  'properties.telemetry.properties.traces': ['otlp'],
   'properties.routes.items': ['match'],
   'properties.routes.items.properties.match': ['path'],
 }
 
 /**
- * The JSON Schema of `gateway.yaml` for editors, as text. Keys that are not supported yet are not in it.
+ * The JSON Schema of `gateway.yaml` for editors, as text.
  * `config/gateway.schema.json` holds this text to the letter.
  */
 export function schemaFileText(): string {
@@ -23,7 +24,6 @@ export function schemaFileText(): string {
 function tidied(node: object, path: readonly string[]): Record<string, unknown> {
   const copy: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(node)) {
-    if (isUnsupported(value)) continue
     // A default of {} or [] tells a reader nothing.
     if (key === 'default' && typeof value === 'object' && path.at(-1) !== 'properties') continue
     copy[key] = tidiedValue(value, [...path, key])
@@ -35,8 +35,4 @@ function tidied(node: object, path: readonly string[]): Record<string, unknown> 
 function tidiedValue(value: unknown, path: readonly string[]): unknown {
   if (Array.isArray(value)) return value.map((item: unknown) => tidiedValue(item, path))
   return typeof value === 'object' && value !== null ? tidied(value, path) : value
-}
-
-function isUnsupported(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'unsupported' in value
 }

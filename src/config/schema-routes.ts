@@ -3,7 +3,7 @@ import { headerName, host, method, pathPrefix, routePath, scope } from './addres
 import { NAME, SERVICE_NAMES, TOKEN } from './names.ts'
 import { choice, duration, flag, plainText, scalar, seconds, size, text } from './scalars.ts'
 import { rateLimit } from './schema-rate-limits.ts'
-import { cors, hostRule, ip, split } from './schema-sharing.ts'
+import { cors, countries, hostRule, ip, split } from './schema-sharing.ts'
 import { list, mapping } from './shapes.ts'
 
 /** A field value that is written for others to read: no control characters (RFC 9110 §5.5), visible ASCII and spaces. */
@@ -69,6 +69,7 @@ export const routes = mapping({
   }).prefault({}),
   rateLimit: rateLimit.optional().describe('How many requests are taken, and from whom; of a list all limits hold.'),
   ip: ip.optional().describe('Where clients must be, by address.'),
+  countries: countries.optional().describe('Countries that clients must be in. Needs geography.'),
   cors: cors.optional().describe('Pages of other origins that may call. The gateway answers their preflights.'),
   bodyBytes: size('0B', '1024GiB').optional().describe("Largest body of a request. Default: the listener's."),
   priority: choice(['low', 'normal', 'high'])

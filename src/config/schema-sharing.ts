@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { readNetwork, type OriginPattern } from '../exchange/exchange.ts'
 import { headerName, isHostName, method } from './addresses.ts'
+import { faultOfCountry } from './countries.ts'
 import { isConnectionHeader } from './names.ts'
 import { choice, flag, integer, plainText, scalar, seconds, text, type Reading } from './scalars.ts'
 import { list, mapping } from './shapes.ts'
@@ -23,6 +24,37 @@ function network() {
 export const ip = mapping({
   allow: list(network()).prefault([]).describe('Networks (CIDR) or addresses that are let in. Default: all.'),
   deny: list(network()).prefault([]).describe('Networks (CIDR) or addresses that are not; goes before allow.'),
+})
+
+/** Two letters (ISO 3166-1), in upper case. */
+function country() {
+  const must = 'must be the code of a country: two letters, such as NO'
+  return text<string>(must, '^[A-Za-z]{2}$', (value): Reading<string> | undefined => {
+    const code = value.toUpperCase()
+    const fault = /^[A-Z]{2}$/.test(code) ? faultOfCountry(code) : ''
+    if (fault === undefined) return { value: code }
+    return fault === '' ? undefined : { fault: `${fault}: write the code of one, two letters` }
+  })
+}
+
+/** `countries` of a route or a tenant. */
+export const countries = mapping({
+  allow: list(country())
+    .prefault([])
+    .describe('Countries that are let in; a client whose country is not known is in none of them. Default: all.'),
+  deny: list(country()).prefault([]).describe('Countries that are not; goes before allow.'),
+})
+
+/** `geography`. */
+export const geography = mapping({
+  header: headerName()
+    .optional()
+    .describe(
+      'Header in which a trusted proxy names the country of the client, such as cf-ipcountry. From others it is removed.',
+    ),
+  file: plainText('the path of a file')
+    .optional()
+    .describe('Networks and their countries, one NETWORK,COUNTRY for each line; relative to this file.'),
 })
 
 export type OriginDraft = { readonly any: true } | { readonly origin: string } | OriginPattern

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { host, httpIssuer, scope } from './addresses.ts'
 import { choice, duration, flag, integer, percentage, plainText, rate, seconds, text, username } from './scalars.ts'
 import { secret } from './secrets.ts'
+import { countries } from './schema-sharing.ts'
 import { list, mapping } from './shapes.ts'
 import { redisUrl, sessionStorage } from './storage-urls.ts'
 
@@ -58,6 +59,15 @@ export const tenant = mapping({
   })
     .prefault({})
     .describe('Usernames that are kept from users.'),
+  countries: countries.optional().describe('Countries that its users must be in. Needs geography.'),
+  anomalies: mapping({
+    newDevice: choice(['off', 'record']).prefault('off').describe('Logins from a device that the user has not logged in from.'),
+    impossibleTravel: choice(['off', 'record', 'refuse'])
+      .prefault('off')
+      .describe('Logins so far from the last one that nobody travels as fast. Needs geography.'),
+  })
+    .prefault({})
+    .describe('What is odd about a login with a password, and what comes of it.'),
 })
 
 /** One value of `clients`. */

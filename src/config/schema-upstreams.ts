@@ -87,6 +87,11 @@ export const upstream = mapping({
   protocol: choice(['http1', 'http2'])
     .prefault('http1')
     .describe('What it is spoken to in. http2: with https:// by ALPN, with http:// by prior knowledge.'),
+  client: choice(['builtin', 'undici'])
+    .prefault('builtin')
+    .describe(
+      'What speaks HTTP/1.1 to http:// targets: the client of the gateway, or that of a library. https:// ones have the latter.',
+    ),
   connections: integer(1, 65_535).prefault(64).describe('Most connections to each server.'),
   timeouts: mapping({
     connect: duration('1ms', '10m').prefault('1s').describe('Longest wait for a connection.'),

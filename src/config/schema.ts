@@ -1,15 +1,17 @@
 import { z } from 'zod'
 import { address, headerName, jwksUri, origin, trustedNetwork } from './addresses.ts'
 import { INSECURE_NAMES, NAME, TENANT_ID } from './names.ts'
-import { choice, duration, flag, integer, percentage, plainText, seconds, size } from './scalars.ts'
+import { choice, duration, flag, integer, plainText, seconds, size } from './scalars.ts'
 import { front } from './schema-front.ts'
 import { overload } from './schema-overload.ts'
 import { rateLimits } from './schema-rate-limits.ts'
 import { routes } from './schema-routes.ts'
+import { geography } from './schema-sharing.ts'
 import { client, masterKey, revocation, sessionsPlace, tenant } from './schema-tenants.ts'
+import { telemetry } from './schema-telemetry.ts'
 import { upstream } from './schema-upstreams.ts'
 import { secret } from './secrets.ts'
-import { list, mapping, named, unsupported, workers } from './shapes.ts'
+import { list, mapping, named, workers } from './shapes.ts'
 import { accountStorage } from './storage-urls.ts'
 
 const ALGORITHMS = [
@@ -48,6 +50,9 @@ const publicListener = mapping({
     request: duration('1ms', '1d').prefault('60s').describe('Longest wait for a whole request.'),
     keepAlive: duration('1ms', '1h').prefault('65s').describe('How long an idle connection is kept.'),
     drain: duration('0s', '10m').prefault('15s').describe('How long requests in flight may take when the gateway stops.'),
+    drainDelay: duration('0s', '5m')
+      .prefault('0s')
+      .describe('How long a gateway that is told to stop still takes all that comes, not ready any more, before it drains.'),
   }).prefault({}),
 })
 
@@ -160,17 +165,13 @@ export const gatewaySchema = mapping({
     .describe('Tokens that were verified, so that each is verified once. Expiry and revocation are looked at every time.'),
   rateLimits: rateLimits.prefault({}).describe('How the limits of routes are counted.'),
   identity: identity.prefault({}),
+  geography: geography.optional().describe('How it is known which country a client is in.'),
   upstreams: named(NAME, NAME_RULE, upstream).prefault({}).describe('Servers that requests are forwarded to, by name.'),
   routes: list(routes).prefault([]).describe('What is served, and to whom. The most specific host, then path, then method wins.'),
   insecure: list(choice(INSECURE_NAMES))
     .prefault([])
     .describe('What this file does although it is insecure: tls.verify false, trustedProxies wider than a network of proxies.'),
-  telemetry: mapping({
-    accessLog: mapping({ sample: percentage().prefault('100%').describe('Share of good requests that are logged.') }).prefault(
-      {},
-    ),
-    traces: unsupported(),
-  }).prefault({}),
+  telemetry: telemetry.prefault({}).describe('What is told of requests: log, metrics, traces.'),
 })
 
 /** The file with its defaults, before the parts are held against each other. */

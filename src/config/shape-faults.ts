@@ -72,13 +72,8 @@ function unknownKey(path: Path, key: string): string {
   }
   const near = didYouMean(key, keys.keys())
   if (near !== '') return `unknown key${near}`
-  const known = [...keys].flatMap(([name, schema]) => (isUnsupported(schema) ? [] : [name]))
+  const known = [...keys.keys()]
   return known.length > 6 ? 'unknown key, remove it' : `unknown key, remove it: known are ${known.join(', ')}`
-}
-
-function isUnsupported(schema: unknown): boolean {
-  const inner = schema instanceof z.ZodOptional ? schema.unwrap() : schema
-  return inner instanceof z.ZodPipe && inner.meta()?.['unsupported'] === true
 }
 
 function keysAt(path: Path): ReadonlyMap<string, unknown> {

@@ -26,17 +26,6 @@ export function list<V extends z.ZodType>(element: V) {
   })
 }
 
-/** A key of the grammar that this release refuses. It is left out of the JSON Schema. */
-export function unsupported() {
-  return z
-    .unknown()
-    .transform((_, context): undefined => {
-      context.addIssue({ code: 'custom', message: 'not supported yet, remove it', params: { at: 'key' } })
-    })
-    .meta({ unsupported: true })
-    .optional()
-}
-
 const MOST_WORKERS = 64
 
 /** `workers`: a number of processes, or one for each core. */

@@ -1,3 +1,5 @@
+import type { CountryRules } from '../exchange/exchange.ts'
+
 export type SigningAlgorithm = 'RS256' | 'ES256' | 'EdDSA'
 
 export interface TenantConfig {
@@ -36,4 +38,8 @@ export interface TenantConfig {
     /** Names of which nobody can have a look-alike. */
     readonly protected: readonly string[]
   }
+  /** Which countries its users must be in. Absent: any. */
+  readonly countries?: CountryRules
+  /** What is looked for in logins. Absent: nothing. */
+  readonly anomalies?: { readonly newDevice: 'off' | 'record'; readonly impossibleTravel: 'off' | 'record' | 'refuse' }
 }

@@ -6,6 +6,8 @@ export interface UpstreamConfig {
   readonly balance: BalanceConfig
   /** `http2`: over TLS by ALPN, without it by prior knowledge. */
   readonly protocol: 'http1' | 'http2'
+  /** What speaks HTTP/1.1 to `http://` targets. */
+  readonly client: 'builtin' | 'undici'
   /** Connections for each target. */
   readonly connections: number
   readonly timeouts: {

@@ -12,13 +12,18 @@ export { ACCESS_COOKIE, cookieValues, DEVICE_COOKIE, OUR_COOKIES, REFRESH_COOKIE
 export { isOriginAllowed } from './cross-origin.ts'
 export type { CorsRules, OriginPattern } from './cross-origin.ts'
 export { isGrpc } from './grpc.ts'
+export { foldHeaderName } from './header-name.ts'
 export { readAddress, readNetwork } from './ip-address.ts'
 export type { AddressRange } from './ip-address.ts'
 export type { AnswerMessage, ClientCertificate, Connection, Framed, RequestMessage } from './messages.ts'
 export { networkOf } from './network.ts'
+export type { CountryRules, NetworkRules } from './places.ts'
+export type { Recording, Trace, TracedAttempt, TraceTarget } from './trace.ts'
 
 import type { CorsRules } from './cross-origin.ts'
 import type { ClientCertificate } from './messages.ts'
+import type { CountryRules, NetworkRules } from './places.ts'
+import type { Trace } from './trace.ts'
 
 /** Who may use a route. There is no default: what is not said to be public needs a token. */
 export type Auth = 'required' | 'optional' | 'public'
@@ -60,6 +65,8 @@ export interface Arrived {
   readonly expectsContinue: boolean
   /** Reading of the monotonic clock at arrival, milliseconds. */
   readonly startedMs: number
+  /** Absent where no traces are kept. */
+  readonly trace?: Trace
 }
 
 /** Something a built-in service answers, a whole upstream, or several that share the users. */
@@ -74,12 +81,6 @@ export type Target =
 export interface SplitSide {
   readonly upstream: string
   readonly weight: number
-}
-
-/** Networks in CIDR form, or single addresses. `deny` wins; an empty `allow` lets everyone in. */
-export interface NetworkRules {
-  readonly allow: readonly string[]
-  readonly deny: readonly string[]
 }
 
 /** Whose requests a rate limit counts together. */
@@ -136,6 +137,8 @@ export interface Route {
   readonly revocation: { readonly whenStale: WhenStale; readonly maxStalenessMs: number }
   /** Where clients must be. Absent: anywhere. */
   readonly ip?: NetworkRules
+  /** Which countries clients must be in. Absent: any. */
+  readonly countries?: CountryRules
   /** Absent: the gateway says nothing to pages of other origins. */
   readonly cors?: CorsRules
   readonly bodyBytes: number
@@ -283,17 +286,11 @@ export interface LiveExchange {
   readonly principal: Identified
   /** Ends it. False when it only waits for an answer that was asked for in time: then it is asked again. */
   end(reason: LiveEnd): boolean
+  /** Where it stands among those that are under way, -1 at first; written by whoever keeps them, and by nobody else. */
+  place: number
 }
 
 export const ANONYMOUS: Anonymous = Object.freeze({ kind: 'anonymous' })
 
 /** Name of the gateway itself among the issuers. */
 export const OWN_ISSUER = 'gateway'
-
-/**
- * Folded name of a header: lower case, each non-alphanumeric `-`. Header names are compared in this form only, because
- * upstreams read `X_User_Id`, `X.User.Id` and `x-user-id` as one name.
- */
-export function foldHeaderName(name: string): string {
-  return name.toLowerCase().replace(/[^a-z0-9]/g, '-')
-}

@@ -2,7 +2,8 @@ import type { Admitted } from '../exchange/exchange.ts'
 
 /**
  * Adds who asked, over what, and under which id: `x-request-id`, `x-forwarded-for/-proto/-host`, `forwarded` (RFC 7239) and,
- * where no trusted proxy gave one, `traceparent` (W3C Trace Context). From a peer that is not trusted nothing is taken over.
+ * where no trusted proxy gave one or traces are kept, `traceparent` (W3C Trace Context). From a peer that is not trusted nothing
+ * is taken over.
  */
 export function forwardingHeaders(exchange: Admitted, out: string[]): void {
   const chain = exchange.trusted ? fieldOf(exchange.rawHeaders, 'x-forwarded-for') : undefined
@@ -13,6 +14,11 @@ export function forwardingHeaders(exchange: Admitted, out: string[]): void {
   out.push('x-forwarded-proto', proto)
   if (host !== '') out.push('x-forwarded-host', host)
   out.push('forwarded', forwarded(exchange, host, proto))
+  if (exchange.trace !== undefined) {
+    out.push('traceparent', exchange.trace.parent)
+    if (exchange.trace.state !== undefined) out.push('tracestate', exchange.trace.state)
+    return
+  }
   if (exchange.trusted && fieldOf(exchange.rawHeaders, 'traceparent') !== undefined) return
   const hex = exchange.id.replaceAll('-', '')
   // The request id is 128 random bits, so it serves as the trace id; its second half as the id of our span.

@@ -4,10 +4,10 @@ import { foldHeaderName } from '../exchange/exchange.ts'
 /**
  * What becomes of a header field of the client's:
  * `ours` is dropped (hop-by-hop, framing, look-alikes of them, identity), `rewritten` is dropped because we write it
- * ourselves from what arrived, `forwarding` is believed from trusted proxies only, `credential` stays here unless the route
- * forwards it, `plain` is passed on.
+ * ourselves from what arrived, `forwarding` is believed from trusted proxies only, `trace` too unless we write it ourselves,
+ * `credential` stays here unless the route forwards it, `plain` is passed on.
  */
-export type HeaderKind = 'plain' | 'ours' | 'rewritten' | 'forwarding' | 'credential'
+export type HeaderKind = 'plain' | 'ours' | 'rewritten' | 'forwarding' | 'trace' | 'credential'
 
 export interface HeaderNames {
   kindOf(name: string): HeaderKind
@@ -32,8 +32,6 @@ const FRAMING = ['content-length', 'host', 'expect']
 const REWRITTEN = ['x-request-id', 'forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host']
 /** Some software takes the path, the method, the user or the client's address from these. */
 const FORWARDING = [
-  'traceparent',
-  'tracestate',
   'x-real-ip',
   'x-client-ip',
   'true-client-ip',
@@ -47,6 +45,8 @@ const FORWARDING = [
   'remote-name',
   'remote-email',
 ]
+/** W3C Trace Context. */
+const TRACE = ['traceparent', 'tracestate']
 const FORWARDING_PREFIXES = ['x-forwarded-', 'x-original-', 'x-rewrite-', 'x-envoy-']
 const CREDENTIALS = ['authorization', 'cookie']
 /** Enough for the names of any honest client; beyond it a name is folded each time. */
@@ -57,10 +57,13 @@ const REMEMBERED_LENGTH = 64
 export function createHeaderNames(config: IdentityConfig): HeaderNames {
   const kinds = new Map<string, HeaderKind>()
   for (const name of FORWARDING) kinds.set(name, 'forwarding')
+  for (const name of TRACE) kinds.set(name, 'trace')
   for (const name of CREDENTIALS) kinds.set(name, 'credential')
   for (const name of REWRITTEN) kinds.set(name, 'rewritten')
   for (const name of [...HOP_BY_HOP, ...PROXY_CREDENTIALS, ...CERTIFICATE, ...FRAMING]) kinds.set(name, 'ours')
   for (const name of [...Object.values(config.headers), config.passport.header]) kinds.set(foldHeaderName(name), 'ours')
+  const { countryHeader = '' } = config
+  const foldedCountry = foldHeaderName(countryHeader)
   const remembered = new Map<string, HeaderKind>()
   return { kindOf }
 
@@ -77,6 +80,8 @@ export function createHeaderNames(config: IdentityConfig): HeaderNames {
     const kind = kinds.get(folded)
     if (kind === 'credential') return name.toLowerCase() === folded ? kind : 'ours'
     if (kind !== undefined) return kind
+    // The proxy writes one spelling and lets others pass.
+    if (folded === foldedCountry) return name.toLowerCase() === countryHeader ? 'forwarding' : 'ours'
     for (const prefix of FORWARDING_PREFIXES) if (folded.startsWith(prefix)) return 'forwarding'
     return 'plain'
   }

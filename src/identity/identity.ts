@@ -126,6 +126,7 @@ function copyClientHeaders(exchange: Admitted, names: HeaderNames, out: string[]
     const kind = names.kindOf(name)
     if (kind === 'ours') continue
     if (kind === 'forwarding' && !exchange.trusted) continue
+    if (kind === 'trace' && (!exchange.trusted || exchange.trace !== undefined)) continue
     if (kind === 'rewritten') continue
     if (nominated !== undefined && nominated.has(name.toLowerCase())) continue
     if (route.requestHeaders.remove.size > 0 && route.requestHeaders.remove.has(foldHeaderName(name))) continue

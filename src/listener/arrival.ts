@@ -236,6 +236,17 @@ export function isLastAllTheSame(req: Pick<RequestMessage, 'httpVersion' | 'head
   )
 }
 
+/** Whether there is an Upgrade field; asked of every request, most of which have a use for nothing else of `req.headers`. */
+export function hasUpgrade(raw: readonly string[]): boolean {
+  for (let index = 0; index < raw.length; index += 2) {
+    const name = raw[index] ?? ''
+    if (name.length === UPGRADE.length && name.toLowerCase() === UPGRADE) return true
+  }
+  return false
+}
+
+const UPGRADE = 'upgrade'
+
 /** Whether the handshake is one of RFC 6455 §4.2.1. */
 export function isHandshake(req: IncomingMessage): boolean {
   const { headers } = req

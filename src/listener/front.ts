@@ -6,6 +6,7 @@ import { createCertificates, type CertificateNeeds, type Certificates } from './
 import { createClientAddresses } from './client-address.ts'
 import { createAnchors } from './client-anchors.ts'
 import { certificateOf } from './client-certificate.ts'
+import { createHandshakeFailures, type HandshakeNeeds } from './handshake-failures.ts'
 import { takeProxyHeader } from './proxy-protocol.ts'
 
 export type TlsSocket = TLSSocket
@@ -15,6 +16,8 @@ export interface Ways {
   http1(socket: Socket): void
   http2(socket: TlsSocket): void
 }
+
+export interface FrontNeeds extends CertificateNeeds, HandshakeNeeds {}
 
 export interface Front {
   /** Listens, and closes when the last connection has. */
@@ -33,7 +36,7 @@ export interface Front {
  * What stands between the socket and HTTP: the PROXY header, where a trusted peer has to send one, then TLS. Each is read from
  * the socket itself and gone when HTTP begins, so that what reads HTTP needs to know of neither.
  */
-export function createFront(needs: CertificateNeeds, config: PublicListenerConfig, ways: Ways): Front {
+export function createFront(needs: FrontNeeds, config: PublicListenerConfig, ways: Ways): Front {
   const { tls } = config
   const secure = tls === undefined ? undefined : createSecure(needs, tls, { config, ways })
   const entrance = createEntrance(needs, config, (socket) => {
@@ -106,7 +109,7 @@ interface Secure {
 }
 
 function createSecure(
-  needs: CertificateNeeds,
+  needs: FrontNeeds,
   tls: PublicTlsConfig,
   { config, ways }: { readonly config: PublicListenerConfig; readonly ways: Ways },
 ): Secure {
@@ -114,6 +117,7 @@ function createSecure(
   const asks = tls.clientCa !== undefined
   const anchors = createAnchors(tls.clientCa?.certificates)
   const arriving = new Map<string, Arriving>()
+  const failures = createHandshakeFailures(needs)
   let handshakeMs = config.timeouts.headersMs
   const server = createTlsServer({
     ...certificates.first(),
@@ -132,14 +136,21 @@ function createSecure(
   server.prependListener('connection', (socket: Socket & Said) => {
     const end = endOf(socket)
     // The library's own time-out begins anew with every octet.
-    const cancel = needs.schedule(handshakeMs, () => socket.destroy())
+    const cancel = needs.schedule(handshakeMs, () => {
+      failures.tookTooLong(socket)
+      socket.destroy()
+    })
+    failures.began(socket)
     arriving.set(end, { said: saidOf(socket), cancel })
     socket.on('close', () => {
       cancel()
       arriving.delete(end)
     })
   })
-  server.on('tlsClientError', (_, socket) => socket.destroy())
+  server.on('tlsClientError', (error, socket) => {
+    failures.failed(socket, error)
+    socket.destroy()
+  })
   server.on('secureConnection', (socket: TlsSocket) => {
     socket.on('error', ignore)
     const known = arriving.get(endOf(socket))

@@ -10,6 +10,7 @@
  */
 import { OWN_ISSUER, type Authenticated, type Identified, type LiveEnd, type LiveExchange } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
+import { createCrowd } from './crowd.ts'
 import { createDueTable } from './due-table.ts'
 import { createTokenIndex, type Held, type TokenEnd } from './token-index.ts'
 
@@ -69,8 +70,8 @@ const LEAST_BOUND_MS = 1000
 const ASKS_PER_TICK = 500
 
 export function createLive(needs: LiveNeeds): Live {
-  let young = new Set<LiveExchange>()
-  let older = new Set<LiveExchange>()
+  let young = createCrowd()
+  let older = createCrowd()
   const held = new Map<LiveExchange, Held>()
   const index = createTokenIndex()
   const due = createDueTable<Held>()
@@ -95,7 +96,7 @@ export function createLive(needs: LiveNeeds): Live {
   }
 
   function leave(one: LiveExchange): void {
-    if (young.delete(one) || older.delete(one)) return
+    if (young.remove(one) || older.remove(one)) return
     const entry = held.get(one)
     if (entry === undefined) return
     held.delete(one)
@@ -139,16 +140,13 @@ export function createLive(needs: LiveNeeds): Live {
 
   function tick(): void {
     cancelTick = undefined
-    for (const one of older) {
-      older.delete(one)
-      hold(one)
-    }
+    for (let one = older.take(); one !== undefined; one = older.take()) hold(one)
     ;[young, older] = [older, young]
     const nowMs = needs.nowMs()
     for (const entry of overdue) end(entry, 'expired')
     inSlices(due.take(nowMs / 1000), (entry) => void expire(entry))
     recheck(nowMs)
-    if (young.size + older.size + held.size > 0 && cancelTick === undefined) arm()
+    if (young.size() + older.size() + held.size > 0 && cancelTick === undefined) arm()
   }
 
   async function expire(entry: Held): Promise<void> {

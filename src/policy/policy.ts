@@ -1,7 +1,7 @@
 /**
  * Decides whether a verified, unrevoked caller may use the route: client certificate, tenant, issuer, scopes, claims, age of the login.
  *
- * It adds the tenant that the request is served for. It never looks at a token, a path or a header, never asks anybody, and
+ * It adds the tenant that the request is served for. It never looks at a token, a path or a header, never waits, and
  * admits nothing that one of the route's lists does not name.
  *
  * @module
@@ -9,12 +9,17 @@
 import type { Identified, Permitted, Route, Unrevoked } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
 
+export interface Borders {
+  /** @throws {Problem} `country_refused` */
+  cross(tenant: string, exchange: Unrevoked): void
+}
+
 export interface Policy {
   /**
    * The exchange with its tenant, for a caller that may use the route; not admitted yet where the route has rate limits to be
    * counted here, or takes a token once.
    *
-   * @throws {Problem} `certificate_required`, `tenant_mismatch`, `access_denied`, `insufficient_scope`, `authentication_too_old`, and `unauthorized`
+   * @throws {Problem} `certificate_required`, `tenant_mismatch`, `access_denied`, `insufficient_scope`, `authentication_too_old`, `country_refused`, and `unauthorized`
    * for an anonymous caller on a route that requires a token.
    */
   admit(exchange: Unrevoked): Permitted
@@ -23,11 +28,18 @@ export interface Policy {
 /**
  * @param tenantOfHost Tenant by Host: lower case, without port.
  * @param now The time in seconds since 1970.
+ * @param borders Keeps clients out of tenants by where they are. Absent: every tenant is open to everyone.
  */
-export function createPolicy(tenantOfHost: ReadonlyMap<string, string>, now: () => number): Policy {
+export function createPolicy(tenantOfHost: ReadonlyMap<string, string>, now: () => number, borders?: Borders): Policy {
   return { admit }
 
   function admit(exchange: Unrevoked): Permitted {
+    const permitted = judge(exchange)
+    if (borders !== undefined && permitted.tenant !== undefined) borders.cross(permitted.tenant, exchange)
+    return permitted
+  }
+
+  function judge(exchange: Unrevoked): Permitted {
     const { principal, route } = exchange
     if (route.clientCertificate === 'required') checkCertificate(exchange, now())
     const hostTenant = tenantOfHost.get(exchange.host)

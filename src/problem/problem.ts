@@ -132,6 +132,18 @@ export const PROBLEMS = {
     title: 'Address refused',
     description: 'This resource is not open to your network. No token changes that.',
   },
+  country_refused: {
+    status: 403,
+    error: 'access_denied',
+    title: 'Country refused',
+    description: 'This resource is not open to the country that you are in, or it is not known which one that is.',
+  },
+  travel_refused: {
+    status: 403,
+    error: 'access_denied',
+    title: 'Login refused',
+    description: 'The last login of this account was too far away for the time since. Try again later, or from where it was.',
+  },
   origin_refused: {
     status: 403,
     error: 'access_denied',

@@ -38,6 +38,7 @@ export function preflightRoute(route: Route): Route | undefined {
     claims: new Map(),
     revocation: route.revocation,
     ...(route.ip !== undefined && { ip: route.ip }),
+    ...(route.countries !== undefined && { countries: route.countries }),
     cors: route.cors,
     bodyBytes: 0,
     ...(route.priority !== undefined && { priority: route.priority }),

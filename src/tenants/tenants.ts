@@ -92,6 +92,8 @@ export interface Tenants {
   }
   /** For operators. */
   readonly keys: TenantKeys
+  /** When the key of each tenant that signs now is to be replaced, seconds since 1970. */
+  rotationsDue(): Iterable<readonly [tenant: string, dueAt: number]>
   /** Begins to read the stored sets again each second and to do what is due. */
   start(): void
   stop(): void
@@ -164,6 +166,7 @@ export async function openTenants(needs: TenantsNeeds, tenants: ReadonlyMap<stri
     },
     passport: createPassport(passports),
     keys: createTenantKeys(needs, of),
+    rotationsDue: () => rotationsDue(held.owners),
     start: poll.start,
     stop: poll.stop,
     reload: (tenant) => poll.run(tenant === undefined ? undefined : of(tenant)),
@@ -221,6 +224,13 @@ interface Held {
   readonly owners: ReadonlyMap<string, Owner>
   readonly refreshTokens: RefreshTokens
   readonly deviceTokens: DeviceTokens
+}
+
+function* rotationsDue(owners: ReadonlyMap<string, Owner>): Generator<readonly [tenant: string, dueAt: number]> {
+  for (const [tenant, { keeper, policy }] of owners) {
+    const current = keeper.records().find(({ state }) => state === 'current')
+    if (current !== undefined) yield [tenant, current.since + policy.rotateEverySeconds]
+  }
 }
 
 function policyOf({ signing, keys, accessToken, clockSkewSeconds }: TenantConfig): KeyPolicy {

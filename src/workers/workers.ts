@@ -74,7 +74,8 @@ export interface Workers {
   askAll(name: string, body: unknown, timeoutMs: number): Promise<readonly Answered[]>
   /** The same of those that take requests. */
   askReady(name: string, body: unknown, timeoutMs: number): Promise<readonly Answered[]>
-  tellAll(name: string, body?: unknown): void
+  /** @param exceptLife whoever says it already knows */
+  tellAll(name: string, body?: unknown, exceptLife?: number): void
   /** How many there are to be, and how many answer requests. */
   count(): { readonly wanted: number; readonly ready: number }
   /**
@@ -256,8 +257,8 @@ export function createWorkers(needs: WorkersNeeds, wanted: number): Workers {
     })
   }
 
-  function tellAll(name: string, body?: unknown): void {
-    for (const { wire } of slots) wire?.tell(name, body)
+  function tellAll(name: string, body?: unknown, exceptLife?: number): void {
+    for (const { wire, life } of slots) if (life !== exceptLife) wire?.tell(name, body)
   }
 
   function count(): { wanted: number; ready: number } {

@@ -9,8 +9,11 @@ import { sendRaw, statusOf } from '../support/raw.ts'
 
 const TOKEN = 'the-admin-token-of-this-test-0123456789'
 const PATHS = [
-  '/',
   '/metrics',
+  '/events',
+  '/tenants',
+  '/tenants/default/users/usr_1/sessions',
+  '/tenants/default/users/usr_1/sessions/revoke',
   '/routes',
   '/config',
   '/upstreams',
@@ -54,6 +57,14 @@ describe('without the token', () => {
       const answer = await ask(port, { method, target })
       expect(answer.status).toBe(401)
       expect(answer.headers.get('www-authenticate')).toEqual(['Bearer realm="gatehouse"'])
+    },
+  )
+
+  it.each(METHODS.filter((method) => method !== 'GET' && method !== 'HEAD'))(
+    'the page of the console is there to be read: %s',
+    async (method) => {
+      expect((await ask(port, { method, target: '/' })).status).toBe(401)
+      expect((await ask(port, { target: '/' })).status).toBe(200)
     },
   )
 

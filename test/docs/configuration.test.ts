@@ -1,11 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { z } from 'zod'
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../src/config/config.ts'
-import { gatewaySchema } from '../../src/config/schema.ts'
 import { findRouteFaultsOf } from '../../src/gateway.ts'
-import { codeIn, codesIn, readPage, readPages, ROOT, rowsOf } from './documents.ts'
+import { codeIn, readPage, readPages, ROOT, rowsOf } from './documents.ts'
 
 /** A node of a JSON Schema, as far as it says what keys there are. */
 interface Node {
@@ -14,7 +12,6 @@ interface Node {
   readonly items?: Node
   readonly anyOf?: readonly Node[]
   readonly default?: unknown
-  readonly unsupported?: boolean
 }
 
 const SECTIONS = [
@@ -32,7 +29,6 @@ const SECTIONS = [
 
 const page = readPage('docs/configuration.md')
 const supported = SECTIONS.flatMap((section) => rowsOf(page, section))
-const unsupported = rowsOf(page, 'Not supported yet')
 
 describe('docs/configuration.md', () => {
   it('has every key of config/gateway.schema.json with its default, and no other', () => {
@@ -45,29 +41,6 @@ describe('docs/configuration.md', () => {
   it('says of each in which range it is and what it means', () => {
     const isSelfEvident = (key: string) => key.startsWith('identity.headers.')
     expect(supported.filter(([key, , range, meaning]) => !range || (!meaning && !isSelfEvident(codeIn(key))))).toEqual([])
-  })
-
-  it('lists every key that is not supported yet', () => {
-    const grammar = z.toJSONSchema(gatewaySchema, { io: 'input', unrepresentable: 'any' }) as Node
-    const later = leavesOf(grammar, '').flatMap(([key, node]) => (node.unsupported === true ? [key] : []))
-    const listed = unsupported.flatMap(([key, value]) => (value === 'any' ? [codeIn(key)] : []))
-    expect(listed.toSorted()).toEqual(later.toSorted())
-  })
-
-  it.each(unsupported)('is right that %s is refused: %s', (key, value) => {
-    const wanted = value === 'any' ? ['{}'] : codesIn(value ?? '').map((one) => `'${one.replace('…', 'host')}'`)
-    for (const one of wanted) expect(refusalOf(codeIn(key), one)).toContain('not supported yet')
-  })
-
-  it('is what README.md says of keys that are not supported yet', () => {
-    const [limits = ''] = /^## Limits of this version$([^]*?)^## /m.exec(readPage('README.md').text)?.slice(1) ?? []
-    const named = codesIn(limits).map((code) => code.split('.').at(-1))
-    const words = unsupported.flatMap(([key, value]) => {
-      const path = codeIn(key)
-      if (path === 'routes[].service') return codesIn(value ?? '')
-      return [path.startsWith('storage.') ? 'storage' : path.replace(/^.*[.\]]/, '')]
-    })
-    expect(words.filter((word) => !named.includes(word))).toEqual([])
   })
 })
 
@@ -123,19 +96,4 @@ function scalarDefault(node: Node): string {
 
 function byKey(a: readonly string[], b: readonly string[]): number {
   return (a[0] ?? '') < (b[0] ?? '') ? -1 : 1
-}
-
-/** What is said of a configuration with just this key. */
-function refusalOf(key: string, value: string): string {
-  const steps = key.replaceAll('[]', '.[]').split('.')
-  const yaml = steps.reduceRight(
-    (inner, step) => (step === '[]' ? `[${inner}]` : `{ ${step.replace(/[<>]/g, '')}: ${inner} }`),
-    value,
-  )
-  try {
-    parseConfig(yaml, 'gateway.yaml', { environment: {}, readFile: () => '' })
-  } catch (error) {
-    return error instanceof Error ? error.message : ''
-  }
-  return 'no fault'
 }

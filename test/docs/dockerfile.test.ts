@@ -2,25 +2,23 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { argumentsOf, readInstructions } from '../support/dockerfile.ts'
 import { ROOT } from './documents.ts'
 
 const read = (name: string) => readFileSync(join(ROOT, name), 'utf8')
 
 interface Manifest {
+  readonly version: string
   readonly dependencies: Readonly<Record<string, string>>
   readonly devDependencies: Readonly<Record<string, string>>
   readonly engines: { readonly node: string }
 }
 
 describe('Dockerfile', () => {
-  const instructions = read('Dockerfile')
-    .replace(/^#.*\n/gm, '')
-    .replace(/\\\n\s*/g, '')
-    .split('\n')
-    .filter((line) => line !== '')
-  const argumentsOf = (name: string) =>
-    instructions.flatMap((line) => (line.startsWith(`${name} `) ? [line.slice(name.length + 1)] : []))
-  const sources = argumentsOf('COPY')
+  const instructions = readInstructions(join(ROOT, 'Dockerfile'))
+  const said = (name: string) => argumentsOf(instructions, name)
+  const last = instructions.slice(instructions.findLastIndex(({ name }) => name === 'FROM'))
+  const sources = said('COPY')
     .filter((line) => !line.startsWith('--from'))
     .flatMap((line) => line.split(' ').slice(0, -1))
   const manifest = JSON.parse(read('package.json')) as Manifest
@@ -37,18 +35,31 @@ describe('Dockerfile', () => {
     expect(rules.slice(1).toSorted()).toEqual([...new Set(sources)].map((source) => `!${source}`).toSorted())
   })
 
-  it('starts from the major version of Node that the repository pins', () => {
-    const images = argumentsOf('FROM').map((line) => line.split(' ')[0])
-    expect(new Set(images)).toEqual(new Set([`node:${manifest.devDependencies['node']?.split('.')[0]}-slim`]))
+  it('starts from the version of Node that the repository pins', () => {
+    const images = said('FROM').map((line) => line.split(' ')[0])
+    expect(new Set(images)).toEqual(new Set([`node:${manifest.devDependencies['node']}-bookworm-slim`]))
+    expect(said('LABEL').join(' ')).toContain(`base.name="docker.io/library/${images[0]}"`)
+    expect(said('ARG')).toContain(`VERSION=${manifest.version}`)
   })
 
-  it('runs as a user without rights, writes to its volume only and says how it is', () => {
-    const last = instructions.slice(instructions.findLastIndex((line) => line.startsWith('FROM')))
-    expect(last.findIndex((line) => line === 'USER node')).toBeGreaterThan(last.findLastIndex((line) => line.startsWith('RUN')))
-    expect(argumentsOf('VOLUME')).toEqual(['/data'])
-    expect(argumentsOf('EXPOSE')).toEqual(['8080 9901'])
-    expect(argumentsOf('HEALTHCHECK')[0]).toContain('http://127.0.0.1:9901/healthz')
-    expect(argumentsOf('CMD')).toEqual(['["node", "src/main.ts", "start", "--config", "/etc/gatehouse/gateway.yaml"]'])
+  it('runs as a user without rights, known by number, writes to its volume only and says how it is', () => {
+    expect(last.findIndex(({ name, text }) => name === 'USER' && text === '1000:1000')).toBeGreaterThan(
+      last.findLastIndex(({ name }) => name === 'RUN' || name === 'COPY'),
+    )
+    expect(last.filter(({ name, text }) => name === 'COPY' && !text.includes('--chown=0:0'))).toEqual([])
+    expect(said('VOLUME')).toEqual(['/data'])
+    expect(said('EXPOSE')).toEqual(['8080 9901'])
+    expect(said('STOPSIGNAL')).toEqual(['SIGTERM'])
+    expect(said('HEALTHCHECK')[0]).toContain('http://127.0.0.1:9901/healthz')
+    expect(said('ENTRYPOINT')).toEqual(['["node", "/opt/gatehouse/src/main.ts"]'])
+    expect(said('CMD')).toEqual(['["start"]'])
+  })
+
+  it('has no secret in it, and nothing that fetches what the lock file does not pin', () => {
+    const text = instructions.map(({ name, text: words }) => `${name} ${words}`).join('\n')
+    expect(text).not.toMatch(/password|secret|token|npm_config|curl|wget|apt-get/i)
+    expect(said('ADD')).toEqual([])
+    expect(said('ENV').join(' ')).not.toMatch(/KEY|TOKEN|PASSWORD|SECRET/)
   })
 
   it('needs no development package: src/ imports what dependencies have', () => {

@@ -39,7 +39,7 @@ describe('the layout in docs/redis.md', () => {
 /** A member that is new here needs a row there. */
 function keysOfLayout(): readonly string[] {
   const { buckets: _buckets, bucketOf: _bucketOf, bucketOfText: _bucketOfText, ...names } = createLayout(false)
-  const { session, index, epoch, revoked, ended, used, limit, feed, live, mark, beat, ...others } = names
+  const { session, index, epoch, revoked, ended, used, devices, limit, feed, live, mark, beat, ...others } = names
   expect(Object.keys(others)).toEqual([])
   return [
     session('<id>', BUCKET, '<sid>'),
@@ -50,6 +50,7 @@ function keysOfLayout(): readonly string[] {
     ended('<id>', BUCKET, '<user>'),
     ended('<id>', BUCKET),
     used('<id>', BUCKET, '<issuer>', '<jti>'),
+    devices('<id>', BUCKET, '<user>'),
     limit(BUCKET, 'route', 'limit', '<caller>').replace('route:limit', '<route>:<limit>'),
     feed(BUCKET),
     live(BUCKET),
@@ -105,6 +106,7 @@ const FULL = {
   device: 'curl',
   ip: '192.0.2.1',
   clientId: 'billing',
+  country: 'NO',
   createdAt: 1,
   expiresAt: 2,
   idleExpiresAt: 2,

@@ -34,11 +34,13 @@ issuers:
 upstreams:
   octets: { targets: ['http://127.0.0.1:${upstream.port}'], protocol: http2 }
   nobody: { targets: ['http://127.0.0.1:1'], protocol: http2 }
+  half: { targets: ['http://127.0.0.1:1', 'http://127.0.0.1:${upstream.port}'], protocol: http2, retries: {} }
 routes:
   - { name: octets, match: { path: /test.Octets/* }, auth: public, upstream: octets }
   - { name: private, match: { path: /test.Octets/Echo, headers: { x-who: user } }, auth: required, upstream: octets }
   - { name: scoped, match: { path: /test.Octets/Echo, headers: { x-who: admin } }, auth: required, scopes: [admin], upstream: octets }
   - { name: nobody, match: { path: /test.Octets/Echo, headers: { x-who: nobody } }, auth: public, upstream: nobody }
+  - { name: half, match: { path: /test.Octets/Echo, headers: { x-who: half } }, auth: public, upstream: half }
   - { name: small, match: { path: /test.Octets/Echo, headers: { x-who: small } }, auth: public, upstream: octets, bodyBytes: 1KiB }`,
     { environment: { SECRET }, files: { 'cert.pem': certificate, 'key.pem': key } },
   )
@@ -113,6 +115,13 @@ describe('calls', () => {
       details: 'schon da: gr\u00fcn',
       tail: { 'x-reason': 'taken' },
     })
+  })
+
+  test('to a target that is not there go to another one', async () => {
+    for (let turn = 0; turn < 6; turn += 1) {
+      const { messages, code } = await client.unary('echo', Buffer.from(`call ${turn}`), { 'x-who': 'half' }).outcome
+      expect([messages.map(String), code]).toEqual([[`call ${turn}`], status.OK])
+    }
   })
 
   test('of what the server does not know', async () => {

@@ -67,6 +67,32 @@ describe('a request is sent again', () => {
     expect(await retried('connect')).toBe(3)
   })
 
+  describe.each(['builtin', 'undici'])('by the client %s, when its server is not there,', (client) => {
+    test.each<[string, string, () => RequestInit]>([
+      ['POST', 'no body', () => ({})],
+      ['POST', 'a small body', () => ({ body: 'small' })],
+      ['PATCH', 'a large body', () => ({ body: 'large'.repeat(100_000) })],
+      ['PUT', 'a body of unknown length', () => ({ body: new Blob(['piece ', 'by piece']).stream(), duplex: 'half' })],
+    ])('%s with %s, whole', async (method, _, init) => {
+      const dead = await deadPort()
+      const well = await serverNamed('well')
+      const bodies: string[] = []
+      well.setReply((req, res) => {
+        let body = ''
+        req.on('data', (chunk: Buffer) => (body += chunk.toString()))
+        req.on('end', () => {
+          bodies.push(body)
+          res.end('well')
+        })
+      })
+      await open([dead, well.port], `retries: { attempts: 1 }, client: ${client}`)
+      const sent = await new Response(init().body ?? '').text()
+      for (let turn = 0; turn < 6; turn += 1) expect((await get('/x', { method, ...init() })).text).toBe('well')
+      expect(bodies).toEqual(Array.from({ length: 6 }, () => sent))
+      expect(await retried('connect')).toBe(3)
+    })
+  })
+
   test.each([502, 503, 504])('when its server answers %i; nothing of that answer reaches the client', async (status) => {
     const ill = await serverNamed('ill')
     const { port } = await serverNamed('well')

@@ -2,12 +2,13 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { Agent, request } from 'undici'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { selfSigned } from '../support/certificates.ts'
 import { basic } from '../support/clients.ts'
 import { startRedis, type RedisServer } from '../support/redis.ts'
 import {
   freePort,
+  run,
   startGatewayProcess,
   startProgram,
   temporaryFolder,
@@ -16,63 +17,104 @@ import {
   type Program,
 } from '../support/process.ts'
 
-const SAMPLE = resolve(import.meta.dirname, '../../deploy/load-balancer/nginx.conf')
+const SAMPLES = resolve(import.meta.dirname, '../../deploy/load-balancer')
 const SECRET = 'the secret of a backend that makes sessions'
 const MASTER_KEY = randomBytes(32).toString('base64')
 const CLIENTS = 4
+const SEARCHED = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`
+
+interface Answer {
+  readonly status: number
+  readonly body: unknown
+}
 
 let redis: RedisServer
-let nginxPort: number
-let nginx: Program
 /** From an address of its own, so that it can be told from the balancer's. */
 const agent = new Agent({ localAddress: '127.0.0.2', connect: { rejectUnauthorized: false } })
-const members: { port: number; folder: string; gateway: GatewayProcess }[] = []
+
+interface Member {
+  readonly port: number
+  readonly adminPort: number
+  readonly folder: string
+  gateway: GatewayProcess
+}
 
 beforeAll(async () => {
   redis = await startRedis()
-  nginxPort = await freePort()
-  for (let number = 0; number < 2; number += 1) {
-    const [port, folder] = [await freePort(), temporaryFolder()]
-    members.push({ port, folder, gateway: await startMember(port, folder) })
-  }
-  await startBalancer()
-}, 60_000)
+})
 
 afterAll(async () => {
   await agent.close()
-  await nginx.end('SIGTERM')
   await redis.stop()
 })
 
-test('any gateway takes any request, and knows the client from what the balancer says', async () => {
-  const token = await session()
-  for (let call = 0; call < 30; call += 1) expect((await get('/api/x', token)).status).toBe(200)
-  for (const { gateway } of members) await waitFor(() => requestsOf(gateway).length > 0)
-  const { body } = await get('/api/x', token)
-  expect(body).toMatchObject({ headers: expect.objectContaining({ 'x-forwarded-proto': 'https' }) })
-  for (const { gateway } of members) for (const line of requestsOf(gateway)) expect(line).toMatchObject({ client: '127.0.0.2' })
+describe.each([
+  { kind: 'nginx', start: startNginx, timeouts: '' },
+  // It asks `/readyz`: for so long a gateway has to wait for it.
+  { kind: 'HAProxy', start: startHaproxy, timeouts: ', timeouts: { drainDelay: 3s }' },
+])('behind $kind', ({ start, timeouts }) => {
+  let port: number
+  let balancer: Program
+  const members: Member[] = []
+
+  beforeAll(async () => {
+    port = await freePort()
+    for (let number = 0; number < 2; number += 1) {
+      const place = { port: await freePort(), adminPort: await freePort(), folder: temporaryFolder() }
+      members.push({ ...place, gateway: await startMember(place, listener()) })
+    }
+    balancer = await start(port, members)
+    const isThere = (): Promise<boolean> =>
+      get(port, '/api/x').then(
+        ({ status }) => status === 401,
+        () => false,
+      )
+    await waitFor(isThere, balancer)
+  }, 60_000)
+
+  afterAll(async () => {
+    await balancer.end('SIGTERM')
+    await Promise.all(members.map(({ gateway }) => gateway.end('SIGKILL')))
+  })
+
+  const listener = (): string => `origin: 'https://localhost:${port}', trustedProxies: [127.0.0.1/32]${timeouts}`
+
+  test('any gateway takes any request, and knows the client from what the balancer says', async () => {
+    const token = await session(port)
+    const haveAll = (): boolean => members.every(({ gateway }) => requestsOf(gateway).length > 0)
+    await waitFor(async () => {
+      expect((await get(port, '/api/x', token)).status).toBe(200)
+      return haveAll()
+    })
+    const { body } = await get(port, '/api/x', token)
+    expect(body).toMatchObject({ headers: expect.objectContaining({ 'x-forwarded-proto': 'https' }) })
+    for (const { gateway } of members) for (const line of requestsOf(gateway)) expect(line).toMatchObject({ client: '127.0.0.2' })
+  })
+
+  test('gateways are restarted one after the other, and no request fails', async () => {
+    const token = await session(port)
+    const statuses: number[] = []
+    const over = new AbortController()
+    const clients = Array.from({ length: CLIENTS }, async (_, client) => {
+      while (!over.signal.aborted) statuses.push((await get(port, '/api/x', token, client === 0 ? 'POST' : 'GET')).status)
+    })
+    for (const member of members) {
+      await member.gateway.end('SIGTERM')
+      member.gateway = await startMember(member, listener())
+      const { gateway } = member
+      // The next one only when clients are sent to this one again.
+      await waitFor(() => requestsOf(gateway).length > 0, gateway)
+    }
+    const count = statuses.length
+    await waitFor(() => statuses.length > count + 50)
+    over.abort()
+    await Promise.all(clients)
+    expect(statuses.filter((status) => status !== 200)).toEqual([])
+    expect(statuses.length).toBeGreaterThan(50)
+  }, 90_000)
 })
 
-test('gateways are restarted one after the other, and no request fails', async () => {
-  const token = await session()
-  const statuses: number[] = []
-  const over = new AbortController()
-  const clients = Array.from({ length: CLIENTS }, async () => {
-    while (!over.signal.aborted) statuses.push((await get('/api/x', token)).status)
-  })
-  for (const member of members) {
-    await member.gateway.end('SIGTERM')
-    member.gateway = await startMember(member.port, member.folder)
-  }
-  const count = statuses.length
-  await waitFor(() => statuses.length > count + 50)
-  over.abort()
-  await Promise.all(clients)
-  expect(statuses.filter((status) => status !== 200)).toEqual([])
-  expect(statuses.length).toBeGreaterThan(50)
-}, 60_000)
-
-function startMember(port: number, folder: string): Promise<GatewayProcess> {
+function startMember({ port, adminPort, folder }: Omit<Member, 'gateway'>, listener: string): Promise<GatewayProcess> {
   writeFileSync(join(folder, 'secret'), SECRET)
   writeFileSync(join(folder, 'master.key'), MASTER_KEY, { mode: 0o600 })
   return startGatewayProcess(
@@ -83,24 +125,18 @@ routes:
   - { name: sessions, match: { path: /sessions/* }, service: sessions }
   - { name: api, match: { path: /api/* }, auth: required, service: echo }
 `,
-    {
-      port,
-      folder,
-      listener: `origin: 'https://localhost:${nginxPort}', trustedProxies: [127.0.0.1/32]`,
-      storage: `\n  sessions: '${redis.url}'`,
-    },
+    { port, adminPort, folder, listener, storage: `\n  sessions: '${redis.url}'` },
   )
 }
 
-async function startBalancer(): Promise<void> {
+async function startNginx(port: number, [first, second]: readonly Member[]): Promise<Program> {
   const folder = temporaryFolder()
   mkdirSync(join(folder, 'temp'))
   const { certificate, key } = selfSigned('DNS:localhost')
   writeFileSync(join(folder, 'certificate.pem'), certificate)
   writeFileSync(join(folder, 'key.pem'), key)
-  const [first, second] = members
-  const sample = readFileSync(SAMPLE, 'utf8')
-    .replace('listen 443 ssl', `listen 127.0.0.1:${nginxPort} ssl`)
+  const sample = readFileSync(join(SAMPLES, 'nginx.conf'), 'utf8')
+    .replace('listen 443 ssl', `listen 127.0.0.1:${port} ssl`)
     .replace('gateway-1:8080', `127.0.0.1:${first?.port}`)
     .replace('gateway-2:8080', `127.0.0.1:${second?.port}`)
   const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path temp/${name};`).join(' ')
@@ -109,18 +145,27 @@ async function startBalancer(): Promise<void> {
     `daemon off; pid nginx.pid; error_log stderr; worker_processes 1; user ${process.env['USER'] ?? 'root'};
      events {} http { access_log off; ${paths} ${sample} }`,
   )
-  const environment = { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` }
-  nginx = startProgram('nginx', ['-p', folder, '-e', 'stderr', '-c', join(folder, 'nginx.conf')], { environment })
-  const isThere = (): Promise<boolean> =>
-    get('/api/x').then(
-      ({ status }) => status === 401,
-      () => false,
-    )
-  await waitFor(isThere, nginx)
+  return startProgram('nginx', ['-p', folder, '-e', 'stderr', '-c', join(folder, 'nginx.conf')], { environment: { PATH: SEARCHED } })
 }
 
-async function session(): Promise<string> {
-  const { body } = await request(`https://127.0.0.1:${nginxPort}/sessions`, {
+async function startHaproxy(port: number, [first, second]: readonly Member[]): Promise<Program> {
+  const folder = temporaryFolder()
+  const { certificate, key } = selfSigned('DNS:localhost')
+  writeFileSync(join(folder, 'site.pem'), `${certificate}${key}`)
+  const sample = readFileSync(join(SAMPLES, 'haproxy.cfg'), 'utf8')
+    .replace('bind :443', `bind 127.0.0.1:${port}`)
+    .replace('/etc/haproxy/site.pem', join(folder, 'site.pem'))
+    .replace('gateway-1:8080', `127.0.0.1:${first?.port} port ${first?.adminPort}`)
+    .replace('gateway-2:8080', `127.0.0.1:${second?.port} port ${second?.adminPort}`)
+  const file = join(folder, 'haproxy.cfg')
+  writeFileSync(file, `global\n  maxconn 200\n${sample}`)
+  const checked = await run('haproxy', ['-c', '-f', file], { environment: { PATH: SEARCHED } })
+  expect({ code: checked.code, said: checked.stderr.split('\n').filter((line) => /ALERT|WARNING/.test(line)) }).toEqual({ code: 0, said: [] })
+  return startProgram('haproxy', ['-db', '-f', file], { environment: { PATH: SEARCHED } })
+}
+
+async function session(port: number): Promise<string> {
+  const { body } = await request(`https://127.0.0.1:${port}/sessions`, {
     dispatcher: agent,
     method: 'POST',
     headers: { authorization: basic('backend', SECRET), 'content-type': 'application/json' },
@@ -130,9 +175,10 @@ async function session(): Promise<string> {
   return pair.access_token
 }
 
-async function get(path: string, token?: string): Promise<{ readonly status: number; readonly body: unknown }> {
-  const { statusCode, body } = await request(`https://127.0.0.1:${nginxPort}${path}`, {
+async function get(port: number, path: string, token?: string, method: 'GET' | 'POST' = 'GET'): Promise<Answer> {
+  const { statusCode, body } = await request(`https://127.0.0.1:${port}${path}`, {
     dispatcher: agent,
+    method,
     headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
   })
   return { status: statusCode, body: await body.json() }

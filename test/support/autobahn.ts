@@ -1,5 +1,6 @@
 /** Plays the scripts of the Autobahn test-suite as its fuzzing client does: frames masked, the connection closed when done. */
 import { createHash } from 'node:crypto'
+import type { Socket } from 'node:net'
 import { isDeepStrictEqual } from 'node:util'
 import {
   closePayload,
@@ -65,8 +66,9 @@ const SECOND_MS = 500
 /** Longest wait for the other side to end the connection. */
 const END_MS = 8000
 
-export async function playCase(port: number, one: AutobahnCase): Promise<Played> {
-  const client = await openWebSocket(port)
+/** @param connect a connection of its own, or the port for one */
+export async function playCase(connect: number | (() => Socket), one: AutobahnCase): Promise<Played> {
+  const client = await openWebSocket(typeof connect === 'number' ? connect : connect())
   if (client.status !== 101) throw new Error(`${one.id}: ${client.answer}`)
   const timeouts: { readonly at: number; readonly event: Event }[] = []
   let closing = false

@@ -105,6 +105,7 @@ export interface GatewayProcessOptions {
   /** Further keys of `listeners.public`, in flow style: `timeouts: { drain: 2s }`. */
   readonly listener?: string
   readonly port?: number
+  readonly adminPort?: number
   /** Longest that a start may take; several processes take longer. */
   readonly startMs?: number
   /** Further lines of `storage`, indented, and keys after it. */
@@ -115,7 +116,7 @@ export interface GatewayProcessOptions {
 export async function startGatewayProcess(yaml: string, options: GatewayProcessOptions = {}): Promise<GatewayProcess> {
   const folder = options.folder ?? temporaryFolder()
   const port = options.port ?? (await freePort())
-  const adminPort = await freePort()
+  const adminPort = options.adminPort ?? (await freePort())
   const more = options.listener === undefined ? '' : `, ${options.listener}`
   const listeners = `listeners:\n  public: { address: 127.0.0.1:${port}${more} }\n  admin: { address: 127.0.0.1:${adminPort} }\n`
   writeFileSync(join(folder, 'gateway.yaml'), `${listeners}storage:\n  directory: ./data${options.storage ?? ''}\n${yaml}`)

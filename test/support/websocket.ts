@@ -112,9 +112,9 @@ export function handshake(path: string, ...lines: readonly string[]): string {
   return head(`GET ${path} HTTP/1.1`, ...kept, ...lines)
 }
 
-/** Opens a connection, sends a handshake and waits for the head of its answer. */
-export async function openWebSocket(port: number, octets: string | Buffer = handshake('/')): Promise<WebSocketClient> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+/** Sends a handshake over a connection, or a new one to a port, and waits for the head of its answer. */
+export async function openWebSocket(to: number | Socket, octets: string | Buffer = handshake('/')): Promise<WebSocketClient> {
+  const socket = typeof to === 'number' ? connect({ port: to, host: '127.0.0.1', noDelay: true }) : to
   let all = Buffer.alloc(0)
   let closed = false
   const wakes = new Set<() => void>()

@@ -222,6 +222,11 @@ export interface WireOptions extends GatewayOptions {
 
 /** A gateway that passes everything to `port` by one public route `/*`. */
 export function openWire(port: number, options: WireOptions = {}): Promise<TestGateway> {
+  return startGateway(wireText(port, options), options)
+}
+
+/** The configuration of {@link openWire}. */
+export function wireText(port: number, options: WireOptions): string {
   const { listener = [], upstream = [], route = [], more = '', basePath = '' } = options
   const lines = [
     'listeners:',
@@ -242,7 +247,7 @@ export function openWire(port: number, options: WireOptions = {}): Promise<TestG
     ...route.map((line) => `    ${line}`),
     more,
   ]
-  return startGateway(lines.join('\n'), options)
+  return lines.join('\n')
 }
 
 /** A request line and fields as octets; a Host field is added unless one is there. */

@@ -172,7 +172,16 @@ describe('the token', () => {
     ['a header of another name', { 'x-admin-token': TOKEN }],
   ])('is needed: with %s, all but the probes is 401', async (_, headers: Record<string, string>) => {
     const { ask } = await start({}, TOKEN)
-    for (const path of ['/metrics', '/routes', '/config', '/', '/nowhere', '/openapi.json', `/config?token=${TOKEN}`]) {
+    for (const path of [
+      '/metrics',
+      '/routes',
+      '/config',
+      '/events',
+      '/console',
+      '/nowhere',
+      '/openapi.json',
+      `/config?token=${TOKEN}`,
+    ]) {
       for (const method of ['GET', 'HEAD', 'POST', 'DELETE']) {
         const answer = await ask(path, { method, headers })
         expect(answer.status).toBe(401)

@@ -49,6 +49,30 @@ async function start(token?: string, isUnconfirmed = false) {
   return { asked, call: (method: string, path: string, what: Asked = {}) => call(port, method, path, what) }
 }
 
+const ACME = {
+  id: 'acme',
+  issuer: 'https://gw.test/t/acme',
+  hosts: ['acme.test'],
+  registration: 'open',
+  accessTokenSeconds: 900,
+  refreshTokenSeconds: 86_400,
+  rotateEverySeconds: 7_776_000,
+  secret: 'never',
+} as const
+const ADA = { email: 'ada@example.com', username: 'Ada', status: 'active' } as const
+const SESSION = {
+  id: 's1',
+  device: '<b>curl</b>',
+  ip: '10.0.0.1',
+  clientId: 'gatehouse',
+  scope: 'a b',
+  createdAt: 1,
+  lastUsedAt: 2,
+  expiresAt: 4,
+  idleExpiresAt: 3,
+  metadata: { secret: 'never' },
+} as const
+
 function noting(note: (...call: unknown[]) => void): TenantCalls {
   const known = (tenant: string): void => {
     if (tenant !== 'acme') throw new Problem('tenant_not_found')
@@ -78,6 +102,24 @@ function noting(note: (...call: unknown[]) => void): TenantCalls {
         known(tenant)
         note('setStatus', tenant, user, status, act)
         return user !== 'nobody'
+      },
+    },
+    list: () => [ACME],
+    sessions: {
+      async list(tenant, user) {
+        known(tenant)
+        note('sessions', tenant, user)
+        return user === 'ada@example.com' ? { user: 'usr_1', account: ADA, sessions: [SESSION] } : { user, sessions: [] }
+      },
+      async end(tenant, user, id, act) {
+        known(tenant)
+        note('end', tenant, user, id, act)
+        return id !== 'gone'
+      },
+      async endAll(tenant, user, act) {
+        known(tenant)
+        note('endAll', tenant, user, act)
+        return 3
       },
     },
     async revokeTenant(tenant, act) {
@@ -113,6 +155,16 @@ const CHANGES = [
     ['setStatus', 'acme', 'auth0|1', 'active', act('leaked')],
   ],
   ['/tenants/acme/revoke', { tenant: 'acme', revoked: true }, ['revokeTenant', 'acme', act('leaked')]],
+  [
+    '/tenants/acme/users/auth0%7C1/sessions/s1/revoke',
+    { tenant: 'acme', user: 'auth0|1', session: 's1', revoked: true },
+    ['end', 'acme', 'auth0|1', 's1', act('leaked')],
+  ],
+  [
+    '/tenants/acme/users/usr_1/sessions/revoke',
+    { tenant: 'acme', user: 'usr_1', revoked_count: 3 },
+    ['endAll', 'acme', 'usr_1', act('leaked')],
+  ],
 ] as const
 
 describe('a call that changes something', () => {
@@ -214,10 +266,76 @@ describe('a call that changes something', () => {
     ['/tenants/acme/keys/gone/revoke', 404, 'invalid_request'],
     ['/tenants/acme/users/nobody/disable', 404, 'invalid_request'],
     ['/tenants/acme/users/%zz/disable', 400, 'invalid_request'],
+    ['/tenants/nobody/users/u/sessions/revoke', 404, 'tenant_not_found'],
+    ['/tenants/acme/users/u/sessions/gone/revoke', 404, 'invalid_request'],
   ])('POST %s is %i %s', async (path, status, error) => {
     const admin = await start()
     const said = await admin.call('POST', path, { headers: MARK })
     expect([said.status, said.body['error']]).toEqual([status, error])
+  })
+})
+
+describe('the tenants', () => {
+  it('are listed with their keys, without anything but what is shown', async () => {
+    const admin = await start()
+    const said = await admin.call('GET', '/tenants')
+    expect([said.status, said.body]).toEqual([
+      200,
+      {
+        tenants: [
+          {
+            id: 'acme',
+            issuer: 'https://gw.test/t/acme',
+            hosts: ['acme.test'],
+            registration: 'open',
+            access_token_seconds: 900,
+            refresh_token_seconds: 86_400,
+            rotate_every_seconds: 7_776_000,
+            keys: [{ kid: 'k1', alg: 'ES256', state: 'current', created_at: 1, since: 2, until: 3 }],
+          },
+        ],
+      },
+    ])
+    expect((await admin.call('POST', '/tenants', { headers: MARK })).headers.allow).toBe('GET, HEAD')
+  })
+})
+
+describe('the sessions of a user', () => {
+  it('are listed by e-mail address too, without anything but what is shown', async () => {
+    const admin = await start()
+    const said = await admin.call('GET', '/tenants/acme/users/ada%40example.com/sessions')
+    expect([said.status, said.body]).toEqual([
+      200,
+      {
+        tenant: 'acme',
+        user: 'usr_1',
+        account: ADA,
+        sessions: [
+          {
+            id: 's1',
+            device: '<b>curl</b>',
+            ip: '10.0.0.1',
+            client_id: 'gatehouse',
+            scope: 'a b',
+            created_at: 1,
+            last_used_at: 2,
+            expires_at: 4,
+            idle_expires_at: 3,
+          },
+        ],
+      },
+    ])
+    expect(admin.asked).toEqual([['sessions', 'acme', 'ada@example.com']])
+  })
+
+  it('may be none, of a user who is nobody here', async () => {
+    const admin = await start()
+    expect((await admin.call('GET', '/tenants/acme/users/auth0%7C9/sessions')).body).toEqual({
+      tenant: 'acme',
+      user: 'auth0|9',
+      sessions: [],
+    })
+    expect((await admin.call('GET', '/tenants/beta/users/u/sessions')).body).toMatchObject({ error: 'tenant_not_found' })
   })
 })
 
@@ -242,7 +360,6 @@ describe('the keys of a tenant', () => {
 })
 
 it.each([
-  '/tenants',
   '/tenants/',
   '/tenants//keys',
   '/tenants/acme',
@@ -252,6 +369,11 @@ it.each([
   '/tenants/acme/keys/k1',
   '/tenants/acme/keys/k1/retire',
   '/tenants/acme/users/u',
+  '/tenants/acme/users//sessions',
+  '/tenants/acme/users/u/sessions/',
+  '/tenants/acme/users/u/sessions/s1',
+  '/tenants/acme/users/u/sessions/s1/end',
+  '/tenants/acme/users/u/sessions/s1/revoke/x',
   '/tenants/acme/users/u/delete',
   '/tenants/acme/users/u/disable/x',
   '/Tenants/acme/revoke',

@@ -20,7 +20,7 @@ describe('what is not said', () => {
           limits: { headerBytes: 16384, headers: 100, urlBytes: 8192, bodyBytes: 10485760, streams: 100, connections: 20000 },
           proxyProtocol: false,
           overload: { enabled: true, maxRequests: 20000, lagMs: 250, memory: 0.95, badSignaturesPerMinute: 600 },
-          timeouts: { headersMs: 10000, requestMs: 60000, keepAliveMs: 65000, drainMs: 15000 },
+          timeouts: { headersMs: 10000, requestMs: 60000, keepAliveMs: 65000, drainMs: 15000, drainDelayMs: 0 },
         },
         admin: { host: '127.0.0.1', port: 9901 },
       },
@@ -75,7 +75,7 @@ describe('what is not said', () => {
       },
       upstreams: {},
       routes: [],
-      telemetry: { accessLog: { sample: 1 } },
+      telemetry: { accessLog: { sample: 1 }, metrics: { tenants: 200 } },
       insecure: [],
     })
   })
@@ -114,6 +114,7 @@ describe('what is not said', () => {
       ],
       balance: { kind: 'roundRobin' },
       protocol: 'http1',
+      client: 'builtin',
       connections: 64,
       timeouts: { connectMs: 1000, responseMs: 30_000, idleMs: 60_000 },
       tls: { verify: true },

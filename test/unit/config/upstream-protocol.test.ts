@@ -22,6 +22,17 @@ describe('the protocol of an upstream', () => {
     expect(faultsOf(yaml)).toEqual(faults)
   })
 
+  it('is spoken by the client of the gateway, or by a library', () => {
+    expect(testConfig('upstreams: { u: { targets: ["http://a"] } }').upstreams.get('u')?.client).toBe('builtin')
+    expect(testConfig('upstreams: { u: { targets: ["http://a"], client: undici } }').upstreams.get('u')?.client).toBe('undici')
+  })
+
+  it.each(['own', 'Undici', '[undici]', 'true'])('%s is no client', (client) => {
+    const text = `upstreams: { u: { targets: ["http://a"], client: §${client} } }`
+    const { yaml, faults } = marked(text, ['upstreams.u.client: must be builtin or undici'])
+    expect(faultsOf(yaml)).toEqual(faults)
+  })
+
   it('leaves no way for WebSockets without TLS, which the route is told', () => {
     const route = (target: string): string =>
       `routes: [{ name: r, match: { path: / }, auth: public, websocket: §true, ${target} }]`

@@ -66,6 +66,12 @@ const TABLE: readonly [string, string, string][] = [
   ['storage.migrate', 'yes', 'must be true or false'],
   ['telemetry.accessLog.sample', '100', 'must be a percentage from 0% to 100%, such as 50%'],
   ['telemetry.accessLog.sample', '101%', 'must be a percentage from 0% to 100%, such as 50%'],
+  ['telemetry.accessLog.fields', 'path', 'must be a list, such as [a, b]'],
+  ['telemetry.metrics.tenants', '10001', 'must be a whole number from 0 to 10000'],
+  ['telemetry.metrics.tenants', '-1', 'must be a whole number from 0 to 10000'],
+  ['telemetry.traces.otlp', 'collector:4317', 'must be an http:// or https:// URL, such as http://127.0.0.1:9001'],
+  ['telemetry.traces.otlp', 'http://a:b@collector', 'must not hold a user or password: remove them'],
+  ['telemetry.traces.otlp', 'http://collector/?key=a', 'must not have a query or fragment: remove it'],
   ['identity.headers.user', 'x user', 'must be a header name, such as x-user-id'],
 ]
 

@@ -62,6 +62,7 @@ export function exchangeOf(world: World, more: Partial<Identified> = {}, route: 
     principal,
     ends: [],
     waits: false,
+    place: -1,
     end(reason) {
       if (one.waits && reason === 'expired') return false
       one.ends.push(reason)

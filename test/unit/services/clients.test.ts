@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createFailures, type Failures } from '../../../src/services/clients/failures.ts'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { createJwtVerifier } from '../../../src/authenticator/jwt-verifier.ts'
 import { parseConfig } from '../../../src/config/config.ts'
@@ -236,6 +237,38 @@ describe('guessing', () => {
     for (let i = 0; i < 500; i++) await clients.authenticate(right)
     expect(await clients.authenticate(right)).toEqual(BILLING)
   })
+})
+
+describe('guessing at several processes', () => {
+  /** Each tells all others, as the primary passes it on. */
+  function crew(size: number): Failures[] {
+    const all: Failures[] = []
+    for (let number = 0; number < size; number += 1) {
+      const failed = (failure: unknown): void => {
+        for (const [other, one] of all.entries()) if (other !== number) one.failedElsewhere(JSON.parse(JSON.stringify(failure)))
+      }
+      all.push(createFailures({ nowMs: () => 0, failed }))
+    }
+    return all
+  }
+
+  it('is slowed down at all of them after as many failures as at one', () => {
+    const all = crew(4)
+    for (let turn = 0; turn < 20; turn += 1) all[turn % 4]?.begin('192.0.2.1', 'billing').failed()
+    for (const one of all) {
+      expect(() => one.begin('192.0.2.1', 'billing')).toThrow(expect.objectContaining({ kind: 'rate_limited' }))
+      expect(() => one.begin('192.0.2.2', 'billing')).not.toThrow()
+    }
+  })
+
+  it.each([undefined, null, 7, {}, { network: 1, client: 'billing' }, { network: '192.0.2.1' }])(
+    'counts nothing that is told as %j',
+    (said) => {
+      const [one] = crew(1)
+      for (let turn = 0; turn < 30; turn += 1) one?.failedElsewhere(said)
+      expect(() => one?.begin('192.0.2.1', 'billing')).not.toThrow()
+    },
+  )
 })
 
 describe('the use of an assertion', () => {

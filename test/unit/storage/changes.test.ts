@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
-import { openEmbedded, type Embedded } from '../../../src/storage/embedded/embedded.ts'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { openEmbedded, type Embedded, type EmbeddedNeeds } from '../../../src/storage/embedded/embedded.ts'
 
 let directory: string
 let due: (() => void)[] = []
@@ -21,8 +21,9 @@ const nowSeconds = (): number => 1_800_000_000
 const ENDING = { reason: 'test', tokensUntil: 1_800_000_900 }
 
 /** Two connections see each other's writes as two processes do. */
-async function start(schedule?: (delayMs: number, run: () => void) => () => void): Promise<Embedded> {
-  const storage = await openEmbedded({ nowSeconds, ...(schedule && { schedule }) }, { directory, migrate: true })
+async function start(schedule?: EmbeddedNeeds['schedule'], neighbours?: EmbeddedNeeds['neighbours']): Promise<Embedded> {
+  const needs = { nowSeconds, ...(schedule && { schedule }), ...(neighbours && { neighbours }) }
+  const storage = await openEmbedded(needs, { directory, migrate: true })
   open.push(storage)
   return storage
 }
@@ -82,4 +83,57 @@ test('nobody looks when nobody listens, nor after the storage is closed', async 
   mine.close()
   await look()
   expect(due).toHaveLength(1)
+})
+
+describe('processes that know each other', () => {
+  let told = 0
+  let tellMine: () => void = () => undefined
+  const ofMine = { appended: () => undefined, onAppended: (look: () => void) => void (tellMine = look) }
+  const ofTheirs = { appended: () => void (told += 1), onAppended: () => undefined }
+  beforeEach(() => {
+    told = 0
+  })
+
+  test('notice what another revokes before their next look, and at that nothing again', async () => {
+    const [mine, theirs] = [await start(schedule, ofMine), await start(undefined, ofTheirs)]
+    let wakes = 0
+    mine.log.onAppend(() => (wakes += 1))
+    await revoke(theirs, 'j1')
+    expect(told).toBe(1)
+    tellMine()
+    await Promise.resolve()
+    expect(wakes).toBe(1)
+    tellMine()
+    await look()
+    expect(wakes).toBe(1)
+  })
+
+  test('are told of the first at once, and of those right behind it together', async () => {
+    const theirs = await start(schedule, ofTheirs)
+    await revoke(theirs, 'j1')
+    expect(told).toBe(1)
+    for (const id of ['j2', 'j3', 'j4']) await revoke(theirs, id)
+    expect(told).toBe(1)
+    await look()
+    expect(told).toBe(2)
+    await look()
+    await revoke(theirs, 'j5')
+    expect(told).toBe(3)
+  })
+
+  test('are told nothing of what was revoked already, nor of what they have told themselves', async () => {
+    const [mine, theirs] = [await start(schedule, { ...ofMine, appended: ofTheirs.appended }), await start()]
+    mine.log.onAppend(() => undefined)
+    await revoke(theirs, 'j1')
+    tellMine()
+    await look()
+    expect(told).toBe(0)
+  })
+
+  test('mind no news after all have stopped listening', async () => {
+    const mine = await start(schedule, ofMine)
+    mine.log.onAppend(() => undefined)()
+    mine.close()
+    expect(tellMine).not.toThrow()
+  })
 })
