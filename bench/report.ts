@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { capacityFacts, capacityPart } from './report/capacity.ts'
 import { peersPlot, latencyPlot } from './report/plots.ts'
 import { costsPart, figuresPart, peersPart } from './report/tables.ts'
-import { PEERS_FILE, REQUESTS_FILE, type RequestResults } from './requests.ts'
+import { COSTS, PEERS_FILE, REQUESTS_FILE, type RequestResults } from './requests.ts'
 import { SCENARIOS_FILE, type Table } from './scenarios.ts'
 import { withPart } from './support/markdown.ts'
 import { readResults } from './support/results.ts'
@@ -30,7 +30,7 @@ export function writeReport(): void {
   const scenarios = (readResults(SCENARIOS_FILE) as Scenarios | undefined) ?? {}
   const parts: Readonly<Record<string, string>> = {
     peers: peers === undefined ? NOTHING : peersPart(peers),
-    costs: requests === undefined ? NOTHING : costsPart(requests),
+    costs: requests === undefined ? NOTHING : costsPart(requests, COSTS),
     ...Object.fromEntries(
       ['latency', 'memory', 'start', 'websocket', 'login', 'acceptance'].map((name) => [name, partOf(scenarios, name)]),
     ),

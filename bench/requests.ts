@@ -29,18 +29,23 @@ const COLD_PEERS = [
 const ALL: readonly Subject[] = [...GATEWAYS, ...PEERS, ...COLD_PEERS]
 const BESIDE_PEERS = ['direct', 'pass-through', 'jwt-warm']
 
-/** What is said of two that were measured in the same rounds. */
-const PAIRS: readonly (readonly [of: string, to: string])[] = [
-  ...PEERS.map(({ name }) => ['jwt-warm', name] as const),
-  ...['haproxy', 'nginx', 'caddy', 'http-proxy-3'].map((name) => ['pass-through', name] as const),
+/** What features cost: each is compared with the other, which is measured with it. */
+export const COSTS: readonly (readonly [of: string, to: string])[] = [
   ['jwt-cold', 'haproxy-cold'],
   ['jwt-cold-es256', 'haproxy-cold-es256'],
-  ...['direct', 'jwt-policy', 'reload-under-load'].map((name) => [name, 'jwt-warm'] as const),
+  ['jwt-policy', 'jwt-warm'],
   ['jwt-warm', 'logs-off'],
+  ['reload-under-load', 'jwt-warm'],
   ['revocations-1m', 'redis'],
   ['redis-black-holed', 'redis'],
   ['body-down', 'body-down-direct'],
   ['body-up', 'body-up-direct'],
+]
+/** What is said of two that were measured in the same rounds. */
+const PAIRS: typeof COSTS = [
+  ...PEERS.map(({ name }) => ['jwt-warm', name] as const),
+  ...['haproxy', 'nginx', 'caddy', 'http-proxy-3'].map((name) => ['pass-through', name] as const),
+  ...COSTS,
 ]
 /** Measured with the others where no names are given. */
 const STANDARD = [
@@ -56,18 +61,6 @@ const STANDARD = [
   'body-down',
   'body-up',
 ]
-/** What each of them is compared with is measured with it. */
-const BESIDE: Readonly<Record<string, string>> = {
-  'jwt-cold': 'haproxy-cold',
-  'jwt-cold-es256': 'haproxy-cold-es256',
-  'jwt-policy': 'jwt-warm',
-  'logs-off': 'jwt-warm',
-  'reload-under-load': 'jwt-warm',
-  'revocations-1m': 'redis',
-  'redis-black-holed': 'redis',
-  'body-down': 'body-down-direct',
-  'body-up': 'body-up-direct',
-}
 
 export const REQUEST_NAMES: readonly string[] = ALL.map(({ name }) => name)
 
@@ -76,7 +69,7 @@ export interface RequestResults {
   readonly setting: ReturnType<typeof machine> &
     Turns & { readonly load: string; readonly upstream: string; readonly connections: number }
   readonly rows: readonly Row[]
-  readonly ratios: readonly Ratio[]
+  readonly ratios: readonly (Ratio & { readonly taken: Turns })[]
   /** Every round of each. */
   readonly rounds: Readonly<Record<string, readonly object[]>>
 }
@@ -105,7 +98,9 @@ export async function benchRequests(turns: Turns, names: readonly string[] = STA
 
 /** Those of the names, and what they are compared with. */
 export function subjectsOf(names: readonly string[]): readonly Subject[] {
-  const wanted = new Set(names.flatMap((name) => [name, BESIDE[name] ?? name]))
+  // Whoever asks for jwt-warm alone wants no gateway without a log beside it.
+  const beside = COSTS.flatMap(([of, to]) => (of === 'jwt-warm' ? [[to, of]] : [[of, to]]))
+  const wanted = new Set(names.flatMap((name) => [name, ...beside.filter(([one]) => one === name).flat()]))
   return ALL.filter(({ name }) => wanted.has(name))
 }
 
@@ -116,9 +111,9 @@ export async function compare(subjects: readonly Subject[], turns: Turns): Promi
   try {
     const results = await measureInTurns(rig, subjects, turns)
     const rows = results.map(rowOf)
-    const ratios = ratiosOf(results, PAIRS)
+    const ratios = ratiosOf(results, PAIRS).map((ratio) => ({ ...ratio, taken: turns }))
     console.table(Object.fromEntries(rows.map((row) => [row.name, shown(row)])))
-    console.table(Object.fromEntries(ratios.map(({ of, to, ...ratio }) => [`${of} / ${to}`, ratio])))
+    console.table(Object.fromEntries(ratios.map(({ of, to, taken: _taken, ...ratio }) => [`${of} / ${to}`, ratio])))
     const rounds = Object.fromEntries(results.map(({ subject, rounds }) => [subject.name, rounds.map(roundOf)]))
     return { setting: { ...setting, upstream: rig.upstream.kind }, rows, ratios, rounds }
   } finally {

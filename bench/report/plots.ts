@@ -9,16 +9,19 @@ const OURS: readonly string[] = ['jwt-warm', 'pass-through']
 /** The fastest first; the upstream alone is no peer. */
 export function peersPlot(rows: readonly Row[]): readonly (readonly [name: string, picture: string])[] {
   const peers = rows.filter(({ name }) => name !== 'direct').toSorted((a, b) => b.perSecond - a.perSecond)
-  const bars = (read: (row: Row) => number) =>
-    peers.map((row) => [labelOf(row.name), read(row), OURS.includes(row.name)] as const)
+  const bars = (read: (row: Row) => number) => peers.map((row) => [labelOf(row), read(row), OURS.includes(row.name)] as const)
   return [
-    ['peers.svg', plotBars({ title: 'Requests a second on one core', bars: bars((row) => row.perSecond), write: whole })],
+    [
+      'peers.svg',
+      plotBars({ title: 'Requests a second on one core', bars: bars((row) => row.perSecond), write: whole, labelWidth: 210 }),
+    ],
     [
       'cpu.svg',
       plotBars({
         title: 'CPU time of a request, µs',
         bars: bars((row) => row.cpuMicros),
         write: (value) => value.toFixed(1),
+        labelWidth: 210,
       }),
     ],
   ]
@@ -33,7 +36,7 @@ export function latencyPlot(table: Table): string {
   return plotBars({ title: 'Latency at a fixed rate, ms', bars, write: (value) => value.toFixed(2), labelWidth: 190 })
 }
 
-function labelOf(name: string): string {
-  if (name === 'jwt-warm') return 'Gatehouse, token'
-  return name === 'pass-through' ? 'Gatehouse, public' : name
+function labelOf({ name, verifies }: Row): string {
+  if (name === 'jwt-warm') return 'Gatehouse'
+  return `${name === 'pass-through' ? 'Gatehouse' : name}${verifies ? '' : ', no authentication'}`
 }

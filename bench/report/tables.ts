@@ -7,10 +7,10 @@ import { tableOf, whole } from '../support/markdown.ts'
 /** Who is compared with whom in the first table. */
 const OURS = 'jwt-warm'
 
-export function settingLine({ setting }: RequestResults): string {
-  const { rounds, seconds, connections, load, upstream, cores, processor, node, loadBefore } = setting
+function machineOf({ setting }: RequestResults): string {
+  const { cores, processor, node, loadBefore, connections, load, upstream } = setting
   const machine = `${cores} cores (${processor}), Node ${node}, load of the machine before ${loadBefore[0]?.toFixed(2) ?? '–'}`
-  return `Medians of ${rounds} rounds of ${seconds} s; ${connections} connections, load by ${load}, upstream ${upstream}. ${machine}.`
+  return `${connections} connections, load by ${load}, upstream ${upstream}. ${machine}.`
 }
 
 export function peersPart(results: RequestResults): string {
@@ -40,7 +40,8 @@ export function peersPart(results: RequestResults): string {
       row.name === 'direct' ? '–' : (['off', 'on'][Number(row.accessLog)] ?? ''),
     ]),
   ])
-  return `${settingLine(results)}\n\n${table}`
+  const { rounds, seconds } = results.setting
+  return `Medians, ${rounds} × ${seconds} s each; ${machineOf(results)}\n\n${table}`
 }
 
 function nameOf({ name, title, version }: Row): string {
@@ -53,12 +54,17 @@ function beside({ ratios }: RequestResults, { name }: Row, verifying: Row | unde
   return verifying === undefined || found === undefined ? '–' : `${found.ratio.toFixed(2)} ×`
 }
 
-/** What each costs beside what it is compared with. */
-export function costsPart(results: RequestResults): string {
+/**
+ * What each costs beside what it is compared with.
+ *
+ * @param pairs - those that are shown; the others are of peers
+ */
+export function costsPart(results: RequestResults, pairs: readonly (readonly [of: string, to: string])[]): string {
   const row = (name: string): Row | undefined => results.rows.find((one) => one.name === name)
+  const shown = results.ratios.filter(({ of, to }) => pairs.some(([one, other]) => one === of && other === to))
   const table = tableOf([
-    ['', 'requests/s', 'beside', 'requests/s', 'ratio', 'least – most', 'ratio by CPU time'],
-    ...results.ratios.map(({ of, to, ratio, least, most, cpuRatio }) => [
+    ['', 'requests/s', 'beside', 'requests/s', 'ratio', 'least – most', 'ratio by CPU time', 'rounds'],
+    ...shown.map(({ of, to, ratio, least, most, cpuRatio, taken }) => [
       `\`${of}\`: ${row(of)?.title ?? ''}`,
       whole(row(of)?.perSecond ?? Number.NaN),
       `\`${to}\``,
@@ -66,9 +72,10 @@ export function costsPart(results: RequestResults): string {
       ratio.toFixed(2),
       `${least.toFixed(2)} – ${most.toFixed(2)}`,
       cpuRatio.toFixed(2),
+      `${taken.rounds} × ${taken.seconds} s`,
     ]),
   ])
-  return `${settingLine(results)}\n\n${table}`
+  return `${machineOf(results)}\n\n${table}`
 }
 
 /** Any table of rows of figures; what a row does not have is a dash. */
@@ -82,9 +89,8 @@ export function figuresPart(table: Table): string {
 
 /** `addedP99Ms` becomes `added p99 ms`. */
 function headOf(name: string): string {
-  return name
-    .replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
-    .replaceAll(/(mi|ki) b\b/g, (unit) => `${unit[0]?.toUpperCase() ?? ''}iB`)
+  const words = name.replaceAll(/MiB|[A-Z]/g, (part) => ` ${part === 'MiB' ? part : part.toLowerCase()}`)
+  return words.replace(/^kib /, 'KiB ')
 }
 
 function cellOf(value: unknown): string {

@@ -17,6 +17,7 @@ export interface Row {
   readonly residentMiB: number
   readonly errors: number
   readonly accessLog: boolean
+  readonly verifies: boolean
   readonly version?: string
 }
 
@@ -32,7 +33,7 @@ export interface Ratio {
 }
 
 interface Measurement {
-  readonly subject: { readonly name: string; readonly title: string; readonly accessLog: boolean }
+  readonly subject: { readonly name: string; readonly title: string; readonly accessLog: boolean; readonly verifies: boolean }
   readonly rounds: readonly Measured[]
   readonly residentMiB: number
   readonly version?: string
@@ -54,6 +55,7 @@ export function rowOf({ subject, rounds, residentMiB, version }: Measurement): R
     residentMiB: Math.round(residentMiB),
     errors: rounds.reduce((sum, round) => sum + round.errors, 0),
     accessLog: subject.accessLog,
+    verifies: subject.verifies,
     ...(version === undefined ? {} : { version }),
   }
 }

@@ -23,33 +23,51 @@ const WARM_UP_SECONDS = 2
 /** A second takes as many tokens as are verified in it, and each has to be signed before. */
 const COLD_SECONDS = 2
 /** More than the gateway verifies. Those that are left over in a round are of no use. */
-const COLD_PER_SECOND = 14_000
+const COLD_PER_SECOND = 24_000
 
-/** Subjects that are not installed are left out, and named on the standard error. */
+interface Player {
+  readonly subject: Subject
+  readonly running: Running
+  readonly rounds: Measured[]
+}
+
+/**
+ * Who is not installed, does not work, or fails on the way is left out from then on, which is said on the standard error; where that
+ * is the gateway the run ends with 1.
+ */
 export async function measureInTurns(rig: Rig, wanted: readonly Subject[], turns: Turns): Promise<readonly Result[]> {
-  const started: (readonly [Subject, Running])[] = []
+  const players: Player[] = []
   for (const subject of wanted.filter(isThere)) {
-    const tried = await start(rig, subject)
-    if (typeof tried !== 'string') started.push([subject, tried])
-    else if (subject.isPeer) console.error(`${subject.name} is left out: ${tried}`)
-    else throw new Error(`${subject.name}: ${tried}`)
+    const running = await start(rig, subject)
+    if (running !== undefined) players.push({ subject, running, rounds: [] })
   }
-  const results = new Map<string, Measured[]>(started.map(([{ name }]) => [name, []]))
   const cold = createColdTurns(turns)
-  const once = ([subject, running]: readonly [Subject, Running], seconds: number): Promise<Measured> =>
-    measureOnce(rig, [subject, running], isCold(subject) ? cold.next(subject.name) : { seconds })
-  for (const one of started) await once(one, WARM_UP_SECONDS)
-  console.error(`warmed up: ${started.map(([{ name }]) => name).join(', ')}`)
-  for (let round = 0; round < turns.rounds; round += 1) {
-    for (const one of rotated(started, round)) results.get(one[0].name)?.push(await once(one, turns.seconds))
-    const rates = started.map(([{ name }]) => `${name} ${Math.round(results.get(name)?.at(-1)?.perSecond ?? 0)}/s`)
-    console.error(`round ${round + 1} of ${turns.rounds}: ${rates.join(', ')}`)
+  const once = async ({ subject, running }: Player, seconds: number): Promise<Measured | undefined> => {
+    const turn = isCold(subject) ? cold.next(subject.name) : { seconds }
+    return measureOnce(rig, [subject, running], turn).catch((error: unknown) => leaveOut(subject, String(error)))
   }
-  return started.map(([subject, running]) => {
+  let well: readonly Player[] = players
+  for (let round = 0; round <= turns.rounds; round += 1) {
+    const failed = new Set<Player>()
+    for (const player of rotated(well, round)) {
+      const measured = await once(player, round === 0 ? WARM_UP_SECONDS : turns.seconds)
+      if (measured === undefined) failed.add(player)
+      // Round 0 warms up and is thrown away.
+      else if (round > 0) player.rounds.push(measured)
+    }
+    well = well.filter((player) => !failed.has(player))
+    const rates = well.map(({ subject, rounds }) => `${subject.name} ${Math.round(rounds.at(-1)?.perSecond ?? 0)}/s`)
+    console.error(round === 0 ? `warmed up: ${well.length}` : `round ${round} of ${turns.rounds}: ${rates.join(', ')}`)
+  }
+  return well.map(({ subject, running, rounds }) => {
     const version = versionOf(subject)
-    const rounds = results.get(subject.name) ?? []
     return { subject, rounds, residentMiB: treeResidentMiB(running.pid), ...(version === undefined ? {} : { version }) }
   })
+}
+
+function leaveOut({ name, isPeer }: Subject, why: string): undefined {
+  console.error(`${name} is left out: ${why}`)
+  if (!isPeer) process.exitCode = 1
 }
 
 /** The same in another order: each is once the first, the second and so on. */
@@ -125,13 +143,13 @@ function isThere({ name, program, needs }: Subject): boolean {
   return lacking === undefined
 }
 
-/** @returns why it cannot be measured */
-async function start(rig: Rig, subject: Subject): Promise<Running | string> {
+async function start(rig: Rig, subject: Subject): Promise<Running | undefined> {
   try {
     const running = await subject.start(rig)
-    return (await faultOf(rig, subject, running)) ?? running
+    const fault = await faultOf(rig, subject, running)
+    return fault === undefined ? running : leaveOut(subject, fault)
   } catch (error) {
-    return String(error)
+    return leaveOut(subject, String(error))
   }
 }
 

@@ -12,6 +12,8 @@ const RATES = [1000, 5000] as const
 const SECONDS = 6
 const WARM_UP_SECONDS = 4
 const CONNECTIONS = 64
+/** Of the clients, whose loop never sleeps: the upstream on the same core goes first. */
+const NICENESS = 19
 
 /**
  * Latency at fixed rates, alone and through the gateway in turns. Requests are due at evenly spaced moments and latency counts from
@@ -38,7 +40,7 @@ export async function latency(rig: Rig, { rounds, seconds = SECONDS }: Effort): 
       for (const [way, { port, path }] of Object.entries(ways)) {
         const origin = `http://127.0.0.1:${port}`
         const load: OpenLoad = { origin, path, tokens, perSecond, seconds: round === 0 ? 2 : seconds, connections: CONNECTIONS }
-        const timing = await ask<Timing & { errors: number }>(1, 'open-load.ts', load)
+        const timing = await ask<Timing & { errors: number }>(1, 'open-load.ts', load, NICENESS)
         if (timing.errors > 0) throw new Error(`${way}: ${timing.errors} failed`)
         // Round 0 warms up and is thrown away.
         if (round > 0) measured.get(way)?.push(timing)

@@ -29,7 +29,8 @@ async function startOnce({ port, spawn }: LaidGateway): Promise<number> {
   const child = spawn()
   try {
     while (!(await isAnswered(port))) {
-      if (child.exitCode !== null || performance.now() - startedMs > LONGEST_MS) throw new Error('the gateway does not start')
+      if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}`)
+      if (performance.now() - startedMs > LONGEST_MS) throw new Error('the gateway does not answer')
       await new Promise((resolve) => setTimeout(resolve, TRY_EVERY_MS))
     }
     return performance.now() - startedMs

@@ -23,12 +23,15 @@ export function pinned(
   })
 }
 
-/** Runs a script that reads JSON from its standard input and writes JSON to its standard output. */
-export function ask<T>(core: number, script: string, question: unknown): Promise<T> {
+/**
+ * Runs a script that reads JSON from its standard input and writes JSON to its standard output.
+ *
+ * @param niceness - 1 to 19 for one that never sleeps, so that the others on its core need not wait for the end of its turn
+ */
+export function ask<T>(core: number, script: string, question: unknown, niceness = 0): Promise<T> {
   return new Promise((resolve, reject) => {
-    const child = spawn('taskset', ['-c', String(core), process.execPath, join(import.meta.dirname, script)], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
+    const command = ['nice', '-n', String(niceness), process.execPath, join(import.meta.dirname, script)]
+    const child = spawn('taskset', ['-c', String(core), ...command], { stdio: ['pipe', 'pipe', 'inherit'] })
     let output = ''
     child.stdout.on('data', (chunk: Buffer) => {
       output += chunk.toString()

@@ -6,7 +6,7 @@ import { rotated } from '../../../bench/rig/rounds.ts'
 const round = (perSecond: number, cpuMicros = 10) => {
   return { requests: perSecond, perSecond, p50Ms: 1, p99Ms: 2, cpuMicros, cpuShare: 1, errors: 0 }
 }
-const subject = (name: string) => ({ name, title: name, accessLog: false })
+const subject = (name: string) => ({ name, title: name, accessLog: false, verifies: true })
 const of = (name: string, rates: readonly number[], micros?: number) => {
   return { subject: subject(name), rounds: rates.map((rate) => round(rate, micros)), residentMiB: 20.4 }
 }
@@ -34,6 +34,7 @@ describe('a row', () => {
       residentMiB: 20,
       errors: 0,
       accessLog: false,
+      verifies: true,
       version: '1.22.1',
     })
   })

@@ -26,12 +26,14 @@ const row = (name: string, perSecond: number) => {
     cpuShare: 1,
     residentMiB: 99,
   }
-  return { name, title: `the ${name}`, ...figures, errors: 0, accessLog: name === 'jwt-warm' }
+  return { name, title: `the ${name}`, ...figures, errors: 0, accessLog: name === 'jwt-warm', verifies: name.includes('jwt') }
 }
 const results = {
   setting,
   rows: [row('nginx', 60_000), row('jwt-warm', 30_000), { ...row('haproxy-jwt', 15_000), version: '2.6.12' }],
-  ratios: [{ of: 'jwt-warm', to: 'haproxy-jwt', ratio: 2, least: 1.9, most: 2.1, cpuRatio: 2.2 }],
+  ratios: [
+    { of: 'jwt-warm', to: 'haproxy-jwt', ratio: 2, least: 1.9, most: 2.1, cpuRatio: 2.2, taken: { rounds: 5, seconds: 4 } },
+  ],
   rounds: {},
 }
 
@@ -49,25 +51,35 @@ describe('the table of peers', () => {
 
   it('names the machine by its cores and processor', () => {
     expect(peersPart(results).split('\n')[0]).toBe(
-      'Medians of 5 rounds of 4 s; 64 connections, load by wrk, upstream nginx. 2 cores (a processor), Node v26.0.0, load of the machine before 0.10.',
+      'Medians, 5 × 4 s each; 64 connections, load by wrk, upstream nginx. 2 cores (a processor), Node v26.0.0, load of the machine before 0.10.',
     )
   })
 })
 
 describe('other tables', () => {
-  it('say what a feature costs beside what it is compared with', () => {
-    expect(costsPart(results).split('\n').at(-1)).toBe(
-      '| `jwt-warm`: the jwt-warm | 30,000 | `haproxy-jwt` | 15,000 | 2.00 | 1.90 – 2.10 | 2.20 |',
-    )
+  it('say what a feature costs beside what it is compared with, and leave out the peers', () => {
+    const taken = { rounds: 5, seconds: 4 }
+    const cost = { of: 'jwt-policy', to: 'jwt-warm', ratio: 0.9, least: 0.8, most: 1, cpuRatio: 0.91, taken }
+    const both = { ...results, rows: [...results.rows, row('jwt-policy', 27_000)], ratios: [...results.ratios, cost] }
+    expect(
+      costsPart(both, [['jwt-policy', 'jwt-warm']])
+        .split('\n')
+        .slice(4),
+    ).toEqual(['| `jwt-policy`: the jwt-policy | 27,000 | `jwt-warm` | 30,000 | 0.90 | 0.80 – 1.00 | 0.91 | 5 × 4 s |'])
   })
 
   it('have a column for each figure, and a dash where a row has none', () => {
-    const table = figuresPart({ direct: { p50Ms: 0.04 }, token: { p50Ms: 0.3, addedP50Ms: 0.264, residentMiB: 1234 } })
+    const table = figuresPart({
+      direct: { p50Ms: 0.04 },
+      token: { p50Ms: 0.3, addedP50Ms: 0.264, residentMiB: 1234 },
+      held: { kibEach: 18 },
+    })
     expect(table.split('\n')).toEqual([
-      '|  | p50 ms | added p50 ms | resident MiB |',
-      '| --- | --- | --- | --- |',
-      '| direct | 0.04 | – | – |',
-      '| token | 0.3 | 0.26 | 1,234 |',
+      '|  | p50 ms | added p50 ms | resident MiB | KiB each |',
+      '| --- | --- | --- | --- | --- |',
+      '| direct | 0.04 | – | – | – |',
+      '| token | 0.3 | 0.26 | 1,234 | – |',
+      '| held | – | – | – | 18 |',
     ])
   })
 
@@ -118,6 +130,8 @@ describe('the plots', () => {
     expect(name).toBe('peers.svg')
     expect(picture).toContain('60,000')
     expect(picture).not.toContain('90,000')
+    expect(picture).toContain('nginx, no authentication')
+    expect(picture).not.toContain('haproxy-jwt, no authentication')
     expect(picture.match(/fill="#d9782d"/g)).toHaveLength(1)
   })
 
