@@ -71,7 +71,7 @@ describe('deploy/compose', () => {
 
   it('pins every image to a version, that of the gateway to the one of this repository', () => {
     const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { readonly version: string }
-    for (const [name, { image }] of all) expect(image, name).toMatch(/^[\w./-]+:v?\d+\.\d+\.\d+(?:-alpine)?$/)
+    for (const [name, { image }] of all) expect(image, name).toMatch(/^[\w./-]+:v?\d+\.\d+(?:\.\d+)?(?:-alpine)?$/)
     expect([gateway?.image, orders?.image]).toEqual([`gatehouse:${version}`, `gatehouse:${version}`])
   })
 
@@ -123,7 +123,10 @@ describe('deploy/compose', () => {
         return read(name)
       },
     })
-    expect(config.storage).toMatchObject({ directory: '/data', sessions: { kind: 'redis', url: expect.stringMatching(/@redis:6379\/0$/) } })
+    expect(config.storage).toMatchObject({
+      directory: '/data',
+      sessions: { kind: 'redis', url: expect.stringMatching(/@redis:6379\/0$/) },
+    })
     expect(config.listeners.public.timeouts.drainMs / 1000).toBeLessThan(Number.parseInt(gateway?.stop_grace_period ?? '', 10))
     expect(config.listeners).toMatchObject({ public: { port: 8080 }, admin: { port: 9901 } })
   })
@@ -140,10 +143,14 @@ describe('deploy/compose', () => {
     const check = (redis?.healthcheck?.test[1] ?? '').replace('redis-cli', `redis-cli -p ${port}`)
     await waitFor(async () => (await run('sh', ['-c', here(check)])).code === 0, program)
     const ask = async (...words: readonly string[]) =>
-      (await run('sh', ['-c', here(`REDISCLI_AUTH="$(cat /run/secrets/redis-password)" redis-cli -p ${port} ${words.join(' ')}`)])).stdout
-    expect(await ask('config', 'get', 'appendonly', 'appendfsync', 'maxmemory-policy')).toBe(
-      'appendonly\nyes\nappendfsync\neverysec\nmaxmemory-policy\nnoeviction\n',
-    )
+      (
+        await run('sh', [
+          '-c',
+          here(`REDISCLI_AUTH="$(cat /run/secrets/redis-password)" redis-cli -p ${port} ${words.join(' ')}`),
+        ])
+      ).stdout
+    const wanted = { appendonly: 'yes', appendfsync: 'everysec', 'maxmemory-policy': 'noeviction' }
+    for (const [key, value] of Object.entries(wanted)) expect(await ask('config', 'get', key)).toBe(`${key}\n${value}\n`)
     expect((await run('redis-cli', ['-p', String(port), 'ping'])).stdout).toContain('NOAUTH')
     const password = readFileSync(join(folder, 'secrets/redis-password'), 'utf8').trim()
     expect((await run('ps', ['-eo', 'args'])).stdout).not.toContain(password)
@@ -156,7 +163,14 @@ describe('deploy/compose', () => {
     const [node, file = ''] = orders?.entrypoint ?? []
     expect([node, orders?.volumes]).toEqual(['node', [`./orders.mjs:${file}:ro`]])
     const program = startProgram(process.execPath, [join(FOLDER, 'orders.mjs')], { environment: { PORT: String(port) } })
-    await waitFor(() => fetch(`http://127.0.0.1:${port}/healthz`).then(({ ok }) => ok, () => false), program)
+    await waitFor(
+      () =>
+        fetch(`http://127.0.0.1:${port}/healthz`).then(
+          ({ ok }) => ok,
+          () => false,
+        ),
+      program,
+    )
     const answer = await fetch(`http://127.0.0.1:${port}/orders/1`, { headers: { 'x-user-id': 'ann', 'x-tenant-id': 'acme' } })
     expect(await answer.json()).toEqual({ orders: [], user: 'ann', tenant: 'acme' })
     expect(await program.end()).toEqual({ code: 0, signal: null })
@@ -166,7 +180,9 @@ describe('deploy/compose', () => {
     const scrape = parse(readFileSync(join(FOLDER, 'prometheus.yaml'), 'utf8')) as Record<string, unknown>
     expect(scrape).toMatchObject({
       rule_files: ['rules.yaml'],
-      scrape_configs: [{ authorization: { credentials_file: '/run/secrets/admin-token' }, static_configs: [{ targets: ['gateway:9901'] }] }],
+      scrape_configs: [
+        { authorization: { credentials_file: '/run/secrets/admin-token' }, static_configs: [{ targets: ['gateway:9901'] }] },
+      ],
     })
     expect(prometheus?.secrets).toEqual(['admin-token'])
   })

@@ -29,7 +29,12 @@ const EVERYTHING = {
   extraVolumeMounts: [{ name: 'certificates', mountPath: '/run/certificates', readOnly: true }],
   persistence: { enabled: false },
   service: { type: 'LoadBalancer', port: 443, annotations: { 'example.com/kind': 'internal' } },
-  ingress: { enabled: true, className: 'nginx', hosts: ['api.example.com'], tls: [{ secretName: 'tls', hosts: ['api.example.com'] }] },
+  ingress: {
+    enabled: true,
+    className: 'nginx',
+    hosts: ['api.example.com'],
+    tls: [{ secretName: 'tls', hosts: ['api.example.com'] }],
+  },
   priorityClassName: 'system-edge',
   podAnnotations: { 'example.com/team': 'edge' },
   podLabels: { team: 'edge' },
@@ -45,8 +50,16 @@ describe('the chart', () => {
   it.each([
     ['as it is', {}, 'gatehouse-secrets'],
     ['with everything', EVERYTHING, 'front-door-secrets'],
-    ['as one without a server', { replicaCount: 1, autoscaling: { enabled: false }, config: { storage: { sessions: 'embedded', accounts: 'embedded' } } }, 'gatehouse-secrets'],
-    ['under a long name', { nameOverride: 'the-gateway-of-all-that-is-for-clients-of-the-north-and-of-the-south' }, 'gatehouse-secrets'],
+    [
+      'as one without a server',
+      { replicaCount: 1, autoscaling: { enabled: false }, config: { storage: { sessions: 'embedded', accounts: 'embedded' } } },
+      'gatehouse-secrets',
+    ],
+    [
+      'under a long name',
+      { nameOverride: 'the-gateway-of-all-that-is-for-clients-of-the-north-and-of-the-south' },
+      'gatehouse-secrets',
+    ],
   ])('%s is whole', (_, values, secretName) => {
     expectWhole(install(values), { secretName })
   })
@@ -92,22 +105,34 @@ describe('the chart', () => {
         },
       ],
     })
-    expect(ofKind(manifests, 'Service')[0]).toMatchObject({ metadata: { annotations: { 'example.com/kind': 'internal' } }, spec: { type: 'LoadBalancer' } })
-    expect(ofKind(manifests, 'Ingress')[0]?.spec).toMatchObject({ ingressClassName: 'nginx', rules: [{ host: 'api.example.com' }] })
+    expect(ofKind(manifests, 'Service')[0]).toMatchObject({
+      metadata: { annotations: { 'example.com/kind': 'internal' } },
+      spec: { type: 'LoadBalancer' },
+    })
+    expect(ofKind(manifests, 'Ingress')[0]?.spec).toMatchObject({
+      ingressClassName: 'nginx',
+      rules: [{ host: 'api.example.com' }],
+    })
     expect(ofKind(manifests, 'NetworkPolicy')[0]?.spec.ingress[0]).toMatchObject({ from: [{ namespaceSelector: {} }] })
     expect(ofKind(manifests, 'ServiceMonitor')[0]?.metadata.labels).toMatchObject({ release: 'prometheus' })
     expect(ofKind(manifests, 'ServiceAccount')).toEqual([])
   })
 
   it('rolls the gateways out anew when the configuration changes, and only then', () => {
-    const checksum = (values: Readonly<Record<string, unknown>>) => podOf(install(values)).metadata.annotations?.['checksum/config']
+    const checksum = (values: Readonly<Record<string, unknown>>) =>
+      podOf(install(values)).metadata.annotations?.['checksum/config']
     expect(checksum({})).toMatch(/^[0-9a-f]{64}$/)
     expect(checksum({ replicaCount: 3 })).toBe(checksum({}))
     expect(checksum({ config: { reload: { watch: false } } })).not.toBe(checksum({}))
   })
 
   it('says how many there are where nothing scales them', () => {
-    const manifests = install({ autoscaling: { enabled: false }, replicaCount: 3, podDisruptionBudget: { enabled: false }, networkPolicy: { enabled: false } })
+    const manifests = install({
+      autoscaling: { enabled: false },
+      replicaCount: 3,
+      podDisruptionBudget: { enabled: false },
+      networkPolicy: { enabled: false },
+    })
     expect(workloadOf(manifests).spec.replicas).toBe(3)
     expect(manifests.map(({ kind }) => kind)).not.toContain('HorizontalPodAutoscaler')
     expect(manifests.map(({ kind }) => kind)).not.toContain('PodDisruptionBudget')
@@ -115,8 +140,16 @@ describe('the chart', () => {
   })
 
   it.each([
-    ['sessions of its own in each replica', { config: { storage: { sessions: 'embedded' } } }, /config\.storage\.sessions: each replica would have its own/],
-    ['accounts of its own in each replica', { config: { storage: { accounts: null } } }, /config\.storage\.accounts: each replica/],
+    [
+      'sessions of its own in each replica',
+      { config: { storage: { sessions: 'embedded' } } },
+      /config\.storage\.sessions: each replica would have its own/,
+    ],
+    [
+      'accounts of its own in each replica',
+      { config: { storage: { accounts: null } } },
+      /config\.storage\.accounts: each replica/,
+    ],
     ['a value that nobody knows', { replicas: 3 }, /replicas/],
     ['a number as text', { replicaCount: '3' }, /replicaCount/],
     ['another port', { config: { listeners: { public: { address: '0.0.0.0:80' } } } }, /config\.listeners\.public\.address/],
@@ -140,6 +173,10 @@ describe('the chart', () => {
     expect(parse(readFileSync(join(CHART, 'Chart.yaml'), 'utf8'))).toMatchObject({ version, appVersion: version })
     const schema = JSON.parse(readFileSync(join(CHART, 'values.schema.json'), 'utf8')) as { readonly properties: object }
     const values = Object.keys(parse(readFileSync(join(CHART, 'values.yaml'), 'utf8')) as object)
-    expect(Object.keys(schema.properties).filter((key) => key !== 'global').toSorted()).toEqual(values.toSorted())
+    expect(
+      Object.keys(schema.properties)
+        .filter((key) => key !== 'global')
+        .toSorted(),
+    ).toEqual(values.toSorted())
   })
 })

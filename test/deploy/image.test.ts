@@ -78,7 +78,8 @@ describe('how it runs', () => {
     // As one who mounts another file: on a machine that is shared with other tests the ports are taken.
     writeFileSync(file, shipped.replace('0.0.0.0:8080', `127.0.0.1:${ports.clients}`).replace(':9901', `:${ports.operators}`))
     execFileSync('chmod', ['-R', 'a-w', image.folder])
-    for (const writable of ['data', 'tmp']) chmodSync(join(image.folder, writable), IS_ROOT && writable === 'tmp' ? 0o1777 : 0o700)
+    for (const writable of ['data', 'tmp'])
+      chmodSync(join(image.folder, writable), IS_ROOT && writable === 'tmp' ? 0o1777 : 0o700)
     before = listing()
     const [node, ...args] = commandOf('ENTRYPOINT')
     expect(node).toBe('node')
@@ -130,7 +131,12 @@ describe('how it runs', () => {
 
   function run(file: string, args: readonly string[]): { readonly status: number | null; readonly stdout: string } {
     const who = IS_ROOT ? { uid: UID, gid: UID } : {}
-    return spawnSync(process.execPath, [file, ...args], { env: environment(), encoding: 'utf8', cwd: join(image.folder, 'tmp'), ...who })
+    return spawnSync(process.execPath, [file, ...args], {
+      env: environment(),
+      encoding: 'utf8',
+      cwd: join(image.folder, 'tmp'),
+      ...who,
+    })
   }
 
   /** All that is there but on the volume and in /tmp, and when it was changed. */

@@ -42,7 +42,8 @@ function expectSelected(manifests: readonly Manifest[]): void {
   const ports = workload.spec.template.spec.containers.flatMap((one) => one.ports.map(({ name }) => name))
   expect(matches(workload.spec.selector.matchLabels, labels)).toBe(true)
   for (const { spec } of ofKind(manifests, 'PodDisruptionBudget')) expect(matches(spec.selector.matchLabels, labels)).toBe(true)
-  for (const { labelSelector } of workload.spec.template.spec.topologySpreadConstraints ?? []) expect(matches(labelSelector.matchLabels, labels)).toBe(true)
+  for (const { labelSelector } of workload.spec.template.spec.topologySpreadConstraints ?? [])
+    expect(matches(labelSelector.matchLabels, labels)).toBe(true)
   const services = ofKind(manifests, 'Service')
   for (const { spec } of services) {
     expect(matches(spec.selector, labels)).toBe(true)
@@ -113,14 +114,16 @@ function expectReferences(manifests: readonly Manifest[], secretName: string): v
     if ('secret' in volume && volume.name === 'secrets') {
       expect(volume.secret).toEqual({ secretName, defaultMode: 0o440 })
     }
-    if ('configMap' in volume) expect(ofKind(manifests, 'ConfigMap').map(({ metadata }) => metadata.name)).toContain(volume.configMap.name)
+    if ('configMap' in volume)
+      expect(ofKind(manifests, 'ConfigMap').map(({ metadata }) => metadata.name)).toContain(volume.configMap.name)
   }
   if (workload.kind === 'StatefulSet') {
     const governing = ofKind(manifests, 'Service').find(({ metadata }) => metadata.name === workload.spec.serviceName)
     expect(governing?.spec.clusterIP).toBe('None')
   }
   for (const { spec: monitor } of ofKind(manifests, 'ServiceMonitor')) {
-    for (const { authorization } of monitor.endpoints) expect(authorization.credentials).toEqual({ name: secretName, key: 'admin-token' })
+    for (const { authorization } of monitor.endpoints)
+      expect(authorization.credentials).toEqual({ name: secretName, key: 'admin-token' })
   }
   const { listeners } = configOf(manifests)
   const ports = spec.containers.flatMap((one) => one.ports)

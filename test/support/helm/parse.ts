@@ -115,7 +115,7 @@ function split(source: string): readonly Piece[] {
 
 function parseExpression(source: string, file: string): Expression {
   const words: string[] = []
-  for (let at = 0; at < source.length; ) {
+  for (let at = 0; at < source.length;) {
     if (/\s/.test(source.charAt(at))) {
       at += 1
       continue

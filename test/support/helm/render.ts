@@ -22,7 +22,8 @@ export function renderChart(folder: string, given: Mapping, release: Release): R
   const values = merge(readYaml(join(folder, 'values.yaml')), given)
   const schema = JSON.parse(readFileSync(join(folder, 'values.schema.json'), 'utf8')) as Parameters<typeof z.fromJSONSchema>[0]
   const checked = z.fromJSONSchema(schema).safeParse(values)
-  if (!checked.success) throw new Error(checked.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('\n'))
+  if (!checked.success)
+    throw new Error(checked.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('\n'))
   const templates = new Map<string, readonly Node[]>()
   const base = `${String(chart['name'])}/templates`
   for (const file of readdirSync(join(folder, 'templates'))) {
@@ -38,7 +39,9 @@ export function renderChart(folder: string, given: Mapping, release: Release): R
   }
   const render = createRenderer(templates)
   const files = [...templates.keys()].filter((name) => /\/(?!_)[^/]+\.(?:yaml|txt)$/.test(name))
-  return new Map(files.map((name) => [name.slice(base.length + 1), render(name, root)] as const).filter(([, text]) => text.trim() !== ''))
+  return new Map(
+    files.map((name) => [name.slice(base.length + 1), render(name, root)] as const).filter(([, text]) => text.trim() !== ''),
+  )
 }
 
 function readYaml(file: string): Mapping {
@@ -83,8 +86,7 @@ function createRenderer(templates: ReadonlyMap<string, readonly Node[]>): (name:
     }
     const on = evaluate(node.on, scope)
     if (!isTrue(on)) return write(node.otherwise, inner(scope))
-    if (node.kind === 'if') return write(node.body, inner(scope))
-    if (node.kind === 'with') return write(node.body, inner(scope, on))
+    if (node.kind !== 'range') return write(node.body, node.kind === 'if' ? inner(scope) : inner(scope, on))
     const entries = Array.isArray(on) ? [...on.entries()] : Object.entries(on as Mapping).toSorted(([a], [b]) => (a < b ? -1 : 1))
     return entries
       .map(([key, value]: readonly [string | number, unknown]) => {
@@ -144,14 +146,14 @@ const FUNCTIONS: Readonly<Record<string, (...words: unknown[]) => unknown>> = {
     if (left.length > 0 || text.includes('undefined')) throw new Error(`printf ${String(form)} does not fit its words`)
     return text
   },
-  quote: (word) => JSON.stringify(textOf(word)),
+  quote: (word: unknown) => JSON.stringify(textOf(word)),
   replace: (from, to, text) => String(text).replaceAll(String(from), String(to)),
   required(message, word) {
     if (word === undefined || word === '') throw new Error(String(message))
     return word
   },
   sha256sum: (text) => createHash('sha256').update(String(text)).digest('hex'),
-  toString: (word) => (typeof word === 'object' ? JSON.stringify(word) : String(word)),
+  toString: (word: unknown) => (typeof word === 'object' ? JSON.stringify(word) : String(word)),
   toYaml: (word) => stringify(word, { indentSeq: false, sortMapEntries: true, lineWidth: 0 }).trimEnd(),
   trimSuffix: (suffix, text) => (String(text).endsWith(String(suffix)) ? String(text).slice(0, -String(suffix).length) : text),
   trunc: (length, text) => String(text).slice(0, Number(length)),
