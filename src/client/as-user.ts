@@ -48,7 +48,8 @@ export function createAsUser({ send, paths, token }: AsUserNeeds): AsUser {
     async logout() {
       await call({ method: 'POST', path: `${paths.accounts}/logout`, repeatable: false })
     },
-    logoutAll: async () => revokedCountOf(await call({ method: 'POST', path: `${paths.accounts}/logout-all`, repeatable: false })),
+    logoutAll: async () =>
+      revokedCountOf(await call({ method: 'POST', path: `${paths.accounts}/logout-all`, repeatable: false })),
     sessions: async () => sessionsOf(await get(paths.sessions)),
     async deleteSession(id) {
       await call({ method: 'DELETE', path: `${paths.sessions}/${encodeURIComponent(id)}`, repeatable: true })

@@ -71,7 +71,8 @@ export function createSend(settings: HttpSettings): Send {
       const response = await fetchAnswer(call, controller.signal)
       const text = await readBounded(response)
       // The first attempt may have done it, and its answer was lost.
-      if (attempt > 0 && call.method === 'DELETE' && response.status === 404) return { status: 204, body: undefined, headers: response.headers }
+      if (attempt > 0 && call.method === 'DELETE' && response.status === 404)
+        return { status: 204, body: undefined, headers: response.headers }
       if (response.ok) return { status: response.status, body: parsed(text), headers: response.headers }
       throw refusal(response, text)
     } finally {

@@ -67,11 +67,14 @@ export function createMiddleware(authenticate: Authenticate): Middleware {
 
   function express(options: MiddlewareOptions = {}): ExpressMiddleware {
     return (request, response, next) => {
-      void identify(request, options).then((outcome) => {
-        if (!('error' in outcome)) return next()
-        if (options.refusals === 'pass') return next(outcome.error)
-        answer(request, response, outcome.error)
-      })
+      void pass(request, response, next)
+    }
+
+    async function pass(request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void): Promise<void> {
+      const outcome = await identify(request, options)
+      if (!('error' in outcome)) return next()
+      if (options.refusals === 'pass') return next(outcome.error)
+      answer(request, response, outcome.error)
     }
   }
 

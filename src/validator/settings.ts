@@ -105,7 +105,13 @@ function tokensOf({ revocations }: TokenOptions): TokenSettings {
 
 function redisOf(redis: RedisRevocations['redis']): RedisConfig {
   const urls =
-    typeof redis === 'string' ? [redis] : 'cluster' in redis ? redis.cluster : 'sentinels' in redis ? redis.sentinels : [redis.url]
+    typeof redis === 'string'
+      ? [redis]
+      : 'cluster' in redis
+        ? redis.cluster
+        : 'sentinels' in redis
+          ? redis.sentinels
+          : [redis.url]
   const isFine = urls.length > 0 && urls.every((url) => URL.canParse(url) && /^rediss?:$/.test(new URL(url).protocol))
   refuseUnless(isFine, 'tokens.revocations.redis must be redis:// or rediss://')
   const ca = typeof redis === 'string' || redis.ca === undefined ? {} : { ca: redis.ca }

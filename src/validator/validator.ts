@@ -101,13 +101,12 @@ const LOOK_MS = 20
  * @param surroundings clocks, chance and timers; default: those of the process
  * @throws TypeError for options that contradict themselves
  */
-export function createValidator(
-  options: ValidatorOptions,
-  surroundings: Surroundings = { ...WORLD, monotonicMs },
-): Validator {
+export function createValidator(options: ValidatorOptions, surroundings: Surroundings = { ...WORLD, monotonicMs }): Validator {
   const settings = readOptions(options)
   const passports =
-    settings.service === undefined ? undefined : createVerifier(surroundings, [passportPlace(settings, settings.service)], settings)
+    settings.service === undefined
+      ? undefined
+      : createVerifier(surroundings, [passportPlace(settings, settings.service)], settings)
   const tokens = settings.tokens === undefined ? undefined : createVerifier(surroundings, tokenPlaces(settings), settings)
   const revocations = createRevocations(revocationNeeds(surroundings), settings.tokens ?? { kind: 'unchecked' }, settings)
   const verifiers = [passports, tokens].filter((one) => one !== undefined)
@@ -168,12 +167,16 @@ export function createValidator(
   }
 
   async function ready(timeoutMs = 5_000): Promise<void> {
-    const lateMs = surroundings.monotonicMs() + timeoutMs
-    for (;;) {
-      const missing = findMissing()
-      if (missing === undefined) return
-      if (surroundings.monotonicMs() >= lateMs) throw missing
-      await new Promise<void>((resolve) => void surroundings.schedule(LOOK_MS, resolve))
+    // The other timers keep no process alive: a program that does nothing but wait here must not end.
+    const alive = setTimeout(() => undefined, timeoutMs + LOOK_MS)
+    try {
+      const lateMs = surroundings.monotonicMs() + timeoutMs
+      for (let missing = findMissing(); missing !== undefined; missing = findMissing()) {
+        if (surroundings.monotonicMs() >= lateMs) throw missing
+        await new Promise<void>((resolve) => void surroundings.schedule(LOOK_MS, resolve))
+      }
+    } finally {
+      clearTimeout(alive)
     }
   }
 

@@ -71,7 +71,8 @@ export function createVerifier(surroundings: Surroundings, places: readonly KeyP
     const reason = problem.facts.detail ?? problem.kind
     const issuer = issuerNamedIn(token)
     const name = names.get(issuer)
-    if (reason === 'issuer' && issuer.startsWith(`${settings.origin}/t/`)) return new TenantNotFoundError(undefined, { reason, status: 401 })
+    if (reason === 'issuer' && issuer.startsWith(`${settings.origin}/t/`))
+      return new TenantNotFoundError(undefined, { reason, status: 401 })
     const areMissing = name !== undefined && (keyAges().get(name) ?? 0) * 1000 > STALE_MS
     if (reason === 'unknown_key' && areMissing) return new KeysUnavailableError(undefined, { reason, retryAfterSeconds: 1 })
     return errorOf(problem.error, undefined, { reason, status: problem.status })

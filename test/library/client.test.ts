@@ -142,12 +142,16 @@ routes:${SERVICE_ROUTES}
     expect((short as GatehouseError).fields.map(({ field }) => field).toSorted()).toEqual(['email', 'password'])
     const poor = as('poor')
     expect(await refusal(poor.createSession({ userId: 'u' }))).toBe('InsufficientScopeError 403 insufficient_scope')
-    expect(await refusal(service.createSession({ userId: 'u', tenantId: 'default' }))).toBe('TenantMismatchError 403 tenant_mismatch')
+    expect(await refusal(service.createSession({ userId: 'u', tenantId: 'default' }))).toBe(
+      'TenantMismatchError 403 tenant_mismatch',
+    )
     expect(await refusal(as('billing', 'wrong').clientToken())).toBe('UnauthorizedError 401 unauthorized')
     expect(await refusal(service.clientToken('everything'))).toBe('GatehouseError 400 invalid_scope')
     expect(await refusal(client.introspect('x'))).toBe('UnauthorizedError 401 unauthorized')
     const nowhere = createClient({ origin: gateway.url, tenant: 'nowhere' })
-    expect(await refusal(nowhere.login({ email: 'a@b.example', password: PASSWORD }))).toBe('TenantNotFoundError 404 tenant_not_found')
+    expect(await refusal(nowhere.login({ email: 'a@b.example', password: PASSWORD }))).toBe(
+      'TenantNotFoundError 404 tenant_not_found',
+    )
     const elsewhere = createClient({ origin: gateway.url, paths: { accounts: '/nowhere' } })
     expect(await refusal(elsewhere.as('x').me())).toBe('GatehouseError 404 no_route')
   })
@@ -200,8 +204,8 @@ describe('against a server that is not well', () => {
     const seen: string[] = []
     const client = await against((request, response) => {
       seen.push(`${request.method} ${request.url}`)
-      if (seen.length < 3) return void request.socket.destroy()
-      response.end(JSON.stringify(PAIR))
+      if (seen.length < 3) request.socket.destroy()
+      else response.end(JSON.stringify(PAIR))
     })
     expect(await client.refresh('gwr_a')).toMatchObject({ accessToken: 'a' })
     expect(seen).toEqual(Array.from({ length: 3 }, () => 'POST /sessions/refresh'))
@@ -224,9 +228,9 @@ describe('against a server that is not well', () => {
     let wait = '1'
     const client = await against((_, response) => {
       seen.push(performance.now())
-      if (seen.length === 2) return void response.end('{"valid":true,"claims":{}}')
-      response.writeHead(503, { 'retry-after': wait, 'content-type': 'application/problem+json' })
-      response.end('{"error":"overloaded","error_description":"Try again."}')
+      const isWell = seen.length === 2
+      response.writeHead(isWell ? 200 : 503, isWell ? {} : { 'retry-after': wait, 'content-type': 'application/problem+json' })
+      response.end(isWell ? '{"valid":true,"claims":{}}' : '{"error":"overloaded","error_description":"Try again."}')
     })
     expect(await client.validate('x')).toEqual({ valid: true, claims: {} })
     expect((seen[1] ?? 0) - (seen[0] ?? 0)).toBeGreaterThanOrEqual(990)
@@ -240,8 +244,8 @@ describe('against a server that is not well', () => {
     let calls = 0
     const client = await against((request, response) => {
       calls += 1
-      if (calls === 1) return void request.socket.destroy()
-      response.writeHead(404).end('{"error":"session_not_found"}')
+      if (calls === 1) request.socket.destroy()
+      else response.writeHead(404).end('{"error":"session_not_found"}')
     })
     expect(await refusal(client.as('t').deleteSession('s'))).toBe('none')
     expect(await refusal(client.as('t').deleteSession('s'))).toBe('GatehouseError 404 session_not_found')
@@ -271,6 +275,8 @@ describe('against a server that is not well', () => {
 
 describe('its options', () => {
   it.each(['api.example.com', 'https://api.example.com/v1', 'ftp://api.example.com', ''])('refuse %j as origin', (origin) => {
-    expect(() => createClient({ origin })).toThrow(new TypeError('gatehouse/client: origin must be an origin, such as https://api.example.com'))
+    expect(() => createClient({ origin })).toThrow(
+      new TypeError('gatehouse/client: origin must be an origin, such as https://api.example.com'),
+    )
   })
 })

@@ -54,7 +54,9 @@ const REFUSED = {
 const FRAMEWORKS: Readonly<Record<string, () => Promise<string>>> = {
   async 'node:http'() {
     const whoever = gate.protect((_, response, identity) => response.end(identity?.userId ?? 'nobody'), { auth: 'optional' })
-    const writer = gate.protect((_, response, { tenantId }) => response.end(`wrote as ${tenantId}`), { scopes: ['orders:delete'] })
+    const writer = gate.protect((_, response, { tenantId }) => response.end(`wrote as ${tenantId}`), {
+      scopes: ['orders:delete'],
+    })
     const reader = gate.protect((request, response, identity) => {
       response.end(`${identity.userId} ${identity === identityOf(request)}`)
     })

@@ -103,7 +103,7 @@ describe('beside a gateway on embedded storage', () => {
   it('refuses with 503 when the gateway will not tell, and asks about no token that is not good anyway', async () => {
     const asked: string[] = []
     const counting: typeof fetch = (input, init) => {
-      asked.push(new URL(String(input)).pathname)
+      asked.push(new URL(new Request(input).url).pathname)
       return fetch(input, init)
     }
     const wrong = { clientId: 'snoop', clientSecret: environment.SNOOP_SECRET }
@@ -117,7 +117,7 @@ describe('beside a gateway on embedded storage', () => {
   it('asks once for all that wait, and again when the answer is old', async () => {
     const asked: string[] = []
     const counting: typeof fetch = (input, init) => {
-      if (String(input).endsWith('/introspect')) asked.push('asked')
+      if (new Request(input).url.endsWith('/introspect')) asked.push('asked')
       return fetch(input, init)
     }
     const validator = open({ fetch: counting })
@@ -143,7 +143,17 @@ describe('beside a gateway on Redis', () => {
     })
     client = createClient({ origin: gateway.url, credentials })
     // What docs/validator.md says is enough.
-    const rules = ['on', '>reader-password', '~revocations:*', '~storage:*', '+@read', '+@connection', '+eval', '+evalsha', '+info']
+    const rules = [
+      'on',
+      '>reader-password',
+      '~revocations:*',
+      '~storage:*',
+      '+@read',
+      '+@connection',
+      '+eval',
+      '+evalsha',
+      '+info',
+    ]
     await redis.admin.call('ACL', 'SETUSER', 'reader', 'reset', ...rules)
   })
   afterAll(async () => {
@@ -172,7 +182,10 @@ describe('beside a gateway on Redis', () => {
     const { userId } = await validator.verifyToken(three.accessToken)
     expect(await client.revokeAll({ userId })).toBe(1)
     for (const { accessToken } of [one, two, three]) {
-      await until(async () => (await refusal(validator.verifyToken(accessToken))) === 'token_revoked -', 'it was not revoked here')
+      await until(
+        async () => (await refusal(validator.verifyToken(accessToken))) === 'token_revoked -',
+        'it was not revoked here',
+      )
     }
     expect(validator.state().revocations).toEqual({ entries: 3, stalenessMs: expect.any(Number) })
     const renewed = await client.refresh(one.refreshToken)

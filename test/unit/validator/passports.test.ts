@@ -1,7 +1,13 @@
 /** Passports as a service behind the gateway verifies them, with keys that are fetched from a real server. */
 import { createHmac } from 'node:crypto'
 import { afterEach, beforeAll, afterAll, describe, expect, it } from 'vitest'
-import { createValidator, GatehouseError, type Validator, type ValidatorEvent, type ValidatorOptions } from '../../../src/validator/validator.ts'
+import {
+  createValidator,
+  GatehouseError,
+  type Validator,
+  type ValidatorEvent,
+  type ValidatorOptions,
+} from '../../../src/validator/validator.ts'
 import { encode, makeKey, passportClaims, signJwt, startKeyServer, tokenClaims, type KeyServer } from '../../support/passports.ts'
 import { until } from '../../support/until.ts'
 
@@ -79,7 +85,9 @@ describe('a passport', () => {
     const passport = signJwt(key, passportClaims(keys.origin))
     expect(await open({ tenants: ['acme'] }).verifyPassport(passport)).toMatchObject({ tenantId: 'acme' })
     await gate?.close()
-    expect(await refused(open({ tenants: ['globex'] }).verifyPassport(passport))).toBe('TenantMismatchError 403 tenant_mismatch -')
+    expect(await refused(open({ tenants: ['globex'] }).verifyPassport(passport))).toBe(
+      'TenantMismatchError 403 tenant_mismatch -',
+    )
   })
 
   it('that nobody signed, or somebody else, is refused', async () => {
@@ -199,18 +207,21 @@ describe('the options', () => {
   it.each<[string, unknown]>([
     ['origin must be an origin, such as https://api.example.com', { origin: 'api.example.com', service: 'orders' }],
     ['origin must be an origin, such as https://api.example.com', { origin: 'https://api.example.com/v1', service: 'orders' }],
-    ['reachAt must be an origin, such as https://api.example.com', { origin: 'https://a.example', reachAt: 'ftp://b', service: 'x' }],
+    [
+      'reachAt must be an origin, such as https://api.example.com',
+      { origin: 'https://a.example', reachAt: 'ftp://b', service: 'x' },
+    ],
     ['origin must be https, or allowInsecure be true', { origin: 'http://api.example.com', service: 'orders' }],
-    ['reachAt must be https, or allowInsecure be true', { origin: 'https://a.example', reachAt: 'http://10.0.0.1', service: 'x' }],
+    [
+      'reachAt must be https, or allowInsecure be true',
+      { origin: 'https://a.example', reachAt: 'http://10.0.0.1', service: 'x' },
+    ],
     ['service or tokens must say what is taken', { origin: 'https://a.example' }],
     ['service must be the name of an upstream', { origin: 'https://a.example', service: '' }],
     ['tenants must name one at least, or be absent', { origin: 'https://a.example', service: 'x', tenants: [] }],
     ['clockSkewSeconds must be from 0 to 300', { origin: 'https://a.example', service: 'x', clockSkewSeconds: 3600 }],
     ['cacheEntries must be a whole number from 1', { origin: 'https://a.example', service: 'x', cacheEntries: 0 }],
-    [
-      "tokens.revocations must be { redis }, { introspection } or 'unchecked'",
-      { origin: 'https://a.example', tokens: {} },
-    ],
+    ["tokens.revocations must be { redis }, { introspection } or 'unchecked'", { origin: 'https://a.example', tokens: {} }],
     [
       'tokens.revocations.redis must be redis:// or rediss://',
       { origin: 'https://a.example', tokens: { revocations: { redis: 'http://secret@x' } } },
