@@ -45,7 +45,8 @@ export interface AdminNeeds {
   /** Whether requests should be sent here, and what is degraded. */
   readiness(): Readiness
   /** The metrics, as text. */
-  scrape(): Promise<{ readonly contentType: string; readonly body: string }>
+  /** @param accept the field of that name */
+  scrape(accept?: string): Promise<{ readonly contentType: string; readonly body: string }>
   /** Anything that JSON can say; without secrets. */
   routes(): unknown
   /** Anything that JSON can say; without secrets. */
@@ -87,7 +88,7 @@ export interface Admin extends AdminFront {
   answer(question: AdminQuestion): Promise<AdminAnswer>
 }
 
-type Endpoint = () => AdminAnswer | Promise<AdminAnswer>
+type Endpoint = (question: AdminQuestion) => AdminAnswer | Promise<AdminAnswer>
 
 const READING = 'GET, HEAD'
 /** Of an operator who wants the configuration to be read again. */
@@ -122,7 +123,7 @@ export function createAdmin(needs: AdminNeeds, config: AdminListenerConfig): Adm
     }
     if (endpoint === undefined) throw new Problem('no_route', NO_PATH)
     if (!isReading(question)) throw new Problem('method_not_allowed', { headers: { allow: READING } })
-    return endpoint()
+    return endpoint(question)
   }
 
   async function askToExplain(question: AdminQuestion): Promise<AdminAnswer> {
@@ -161,7 +162,7 @@ function createEndpoints(needs: AdminNeeds): ReadonlyMap<string, Endpoint> {
   return new Map<string, Endpoint>([
     ['/healthz', () => json(200, { status: 'ok' })],
     ['/readyz', () => ready(needs.readiness())],
-    ['/metrics', async () => ({ status: 200, ...(await needs.scrape()) })],
+    ['/metrics', async ({ rawHeaders }) => ({ status: 200, ...(await needs.scrape(acceptOf(rawHeaders))) })],
     ['/routes', () => json(200, needs.routes())],
     ['/config', () => json(200, needs.config())],
     ['/upstreams', () => json(200, needs.upstreams())],
@@ -169,6 +170,12 @@ function createEndpoints(needs: AdminNeeds): ReadonlyMap<string, Endpoint> {
     ['/usernames/analytics', () => json(200, needs.usernames())],
     ...graphqlPage(needs.graphql),
   ])
+}
+
+/** The first `Accept`; Prometheus sends one. */
+function acceptOf(rawHeaders: readonly string[]): string {
+  const at = rawHeaders.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'accept')
+  return at === -1 ? '' : (rawHeaders[at + 1] ?? '')
 }
 
 function graphqlPage(graphql: OperatorGraphql | undefined): readonly (readonly [string, Endpoint])[] {

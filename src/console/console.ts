@@ -90,6 +90,8 @@ export function createConsole(needs: ConsoleNeeds): Console {
 
   /** All there is, for one who has just come. */
   async function greet(): Promise<string> {
+    // One that is under way may have begun while nobody watched, and have left out what costs more.
+    await beating
     await beat()
     return event('all', { ...present(), points: history.points(), refusals })
   }

@@ -2,7 +2,7 @@ import { Problem } from '../problem/problem.ts'
 import type { ConsoleAnswer } from './console.ts'
 
 export interface Watchers {
-  /** One more, who is greeted first. @throws Problem `overloaded` where there are too many */
+  /** One more, who is greeted first; the stream of the answer has to be opened. @throws Problem `overloaded` where there are too many */
   open(greet: () => Promise<string>): ConsoleAnswer
   tell(text: string): void
   /** Those who are greeted at present are among them. */
@@ -22,10 +22,11 @@ export function createWatchers(): Watchers {
 
   function open(greet: () => Promise<string>): ConsoleAnswer {
     if (count >= MOST) throw new Problem('overloaded', FULL)
+    // From here on: many who come at once are counted before the first of them is answered.
+    count += 1
     return { status: 200, contentType: 'text/event-stream; charset=utf-8', body: '', headers: HEADERS, stream }
 
     function stream(send: (text: string) => void): () => void {
-      count += 1
       let isGone = false
       void welcome()
       return function leave() {

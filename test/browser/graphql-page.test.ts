@@ -39,7 +39,7 @@ async function run(gateway: TestGateway, query: string, token?: string) {
   await page.fill('#query', query)
   if (token !== undefined) await page.fill('#token', token)
   await page.click('#run')
-  await page.waitForFunction("document.getElementById('result').textContent !== ''", undefined, { timeout: 20_000 })
+  await page.locator('#result', { hasText: /./ }).waitFor({ timeout: 20_000 })
   const shown = (await page.textContent('#result')) ?? ''
   await page.close()
   return { status: shown.slice(0, 3), shown, complaints: complaints.filter((text) => !text.includes('favicon')) }

@@ -59,10 +59,17 @@ export function tile(label, hint) {
  * `of` gives another text than before
  */
 export function table({ caption, columns, key, empty, name }) {
-  const body = h('tbody')
+  // The roles are said because small screens show rows as blocks, and browsers take that for no table.
+  const body = h('tbody', { role: 'rowgroup' })
   const none = h('p', { class: 'empty', hidden: true }, empty)
-  const heads = columns.map((column) => h('th', { scope: 'col', class: column.class }, column.label))
-  const grid = h('table', { class: name }, h('caption', { class: 'unseen' }, caption), h('thead', {}, h('tr', {}, heads)), body)
+  const heads = columns.map((column) => h('th', { scope: 'col', role: 'columnheader', class: column.class }, column.label))
+  const grid = h(
+    'table',
+    { class: name, role: 'table' },
+    h('caption', { class: 'unseen' }, caption),
+    h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, heads)),
+    body,
+  )
   const rows = new Map()
   return { element: h('div', { class: 'table' }, grid, none), update }
 
@@ -79,16 +86,22 @@ export function table({ caption, columns, key, empty, name }) {
       const row = rows.get(id) ?? made(id)
       fill(row, item)
       const place = before === null ? body.firstChild : before.nextSibling
-      if (place !== row.element) body.insertBefore(row.element, place)
+      if (place !== row.element) put(row.element, place)
       before = row.element
     }
     none.hidden = list.length > 0
     grid.hidden = list.length === 0
   }
 
+  /** What is moved keeps the focus where the browser knows how. */
+  function put(element, place) {
+    if (element.isConnected && 'moveBefore' in body) body.moveBefore(element, place)
+    else body.insertBefore(element, place)
+  }
+
   function made(id) {
-    const cells = columns.map((column) => h('td', { class: column.class, 'data-label': column.label }))
-    const row = { element: h('tr', {}, cells), cells, seen: [] }
+    const cells = columns.map((column) => h('td', { class: column.class, role: 'cell', 'data-label': column.label }))
+    const row = { element: h('tr', { role: 'row' }, cells), cells, seen: [] }
     rows.set(id, row)
     return row
   }
