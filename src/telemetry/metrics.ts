@@ -179,7 +179,8 @@ const HELP = {
 
 // Validation, revocation and Redis take microseconds where all is well.
 const FAST = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
-const SLOW = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+/** Upper ends of the buckets of times that requests take, seconds. */
+export const REQUEST_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 const RESULTS = ['accepted', 'refused', 'anonymous', 'hit', 'miss', 'clear', 'revoked', 'unknown', 'ok', 'error'] as const
 const DATABASE_KINDS = ['accounts', 'checks', 'names']
@@ -227,7 +228,7 @@ function timings(registry: Registry, texts: TimingsTexts, label?: Label): Timing
   const histogram = new Histogram({
     name: texts.name,
     help: texts.help,
-    buckets: [...(texts.buckets ?? SLOW)],
+    buckets: [...(texts.buckets ?? REQUEST_BUCKETS)],
     labelNames: label === undefined ? [] : [label.name],
     registers: [registry],
   })

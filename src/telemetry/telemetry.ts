@@ -12,6 +12,7 @@ import type { Arrived } from '../exchange/exchange.ts'
 import { createAccessLine, tenantOf } from './access-line.ts'
 import { createEvents } from './events.ts'
 import type { Events } from './events.ts'
+import { createExemplars, type Exemplars } from './exemplars.ts'
 import { registerGauges } from './gauges.ts'
 import type { Gauges } from './gauges.ts'
 import { createLineBuffer } from './line-buffer.ts'
@@ -20,9 +21,10 @@ import { createLog } from './log.ts'
 import type { Log } from './log.ts'
 import type { Snapshot } from './merging.ts'
 import { asSnapshot } from './merging.ts'
-import { createMetrics } from './metrics.ts'
+import { createMetrics, REQUEST_BUCKETS } from './metrics.ts'
 import { NONE, createNames } from './names.ts'
 import type { Metrics } from './metrics.ts'
+import { OPEN_METRICS_TYPE, openMetrics, wantsOpenMetrics } from './open-metrics.ts'
 import { processMetrics } from './process-metrics.ts'
 import { readPulse, type Pulse } from './pulse.ts'
 import type { RequestRecord } from './record.ts'
@@ -68,8 +70,12 @@ export interface Telemetry {
   reloaded(outcome: 'ok' | 'failed'): void
   /** Takes on the names of another configuration. What was counted stays. */
   use(config: TelemetryConfig): void
-  /** The metrics in the text format of Prometheus. */
-  scrape(): Promise<{ readonly contentType: string; readonly body: string }>
+  /**
+   * The metrics in the text format of Prometheus, or as OpenMetrics where that is asked for.
+   *
+   * @param accept the field of that name
+   */
+  scrape(accept?: string): Promise<{ readonly contentType: string; readonly body: string }>
   /** The same for another process, which puts those of several together. */
   snapshot(): Promise<Snapshot>
   /** What is watched of it, and the refusals since the last look, which one alone may take; cheap enough for each second. */
@@ -98,6 +104,7 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
   const lag = createLagMeter()
   let open = 0
   const refusals = createRefusals()
+  const exemplars = createExemplars(REQUEST_BUCKETS)
   const sheds = createFewEachSecond(SHED_LINES)
   let selection = createSelection(() => needs.random(), config)
   registerGauges(sources, {
@@ -116,7 +123,7 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
     observe: (gauges) => void Object.assign(sources, gauges),
     reloaded,
     use,
-    scrape: () => scrape(metrics),
+    scrape: (accept = '') => (wantsOpenMetrics(accept) ? scrapeOpen(metrics, exemplars) : scrape(metrics)),
     snapshot: () => snapshot(metrics),
     pulse: () => readPulse(metrics, refusals),
     flush: () => lines.flush(),
@@ -168,9 +175,14 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
     const route = 'route' in exchange ? exchange.route.name : NONE
     metrics.requests.add(route, tenantOf(exchange) ?? NONE, status)
     metrics.requestSeconds.observe(durationMs / 1000, route)
+    if (exchange.trace?.recording !== undefined) noteExemplar(route, durationMs / 1000, exchange.trace.id)
     if (record.problem !== undefined) refusals.add(record, status, needs.nowMs())
     if (record.problem?.kind === 'overloaded' && !sheds.admits(needs.monotonicMs())) return
     if (selection.isLogged(route, status)) lines.add(selection.trim(accessLine(record, status, durationMs)))
+  }
+
+  function noteExemplar(route: string, seconds: number, traceId: string): void {
+    exemplars.note(names.route(route), { traceId, seconds, atMs: needs.nowMs() })
   }
 
   function stop(): void {
@@ -195,6 +207,11 @@ function createFewEachSecond(most: number): { admits(nowMs: number): boolean } {
 async function scrape(metrics: Metrics): Promise<{ contentType: string; body: string }> {
   const [ours, process] = await Promise.all([metrics.registry.metrics(), processMetrics().metrics()])
   return { contentType: metrics.registry.contentType, body: `${ours}\n${process}` }
+}
+
+async function scrapeOpen(metrics: Metrics, exemplars: Exemplars): Promise<{ contentType: string; body: string }> {
+  const { body } = await scrape(metrics)
+  return { contentType: OPEN_METRICS_TYPE, body: openMetrics(body, exemplars) }
 }
 
 async function snapshot(metrics: Metrics): Promise<Snapshot> {

@@ -1,4 +1,6 @@
-import type { HrTime, SpanContext } from '@opentelemetry/api'
+import type { createTraceState, HrTime, SpanContext } from '@opentelemetry/api'
+import type { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto'
+import type { Resource } from '@opentelemetry/resources'
 import type { ReadableSpan } from '@opentelemetry/sdk-trace'
 import type { TracesConfig } from '../config/config.ts'
 import type { Span } from './span.ts'
@@ -20,66 +22,82 @@ const TIMEOUT_MS = 3000
  * @param identity attributes of the resource that this process has beside the configured ones
  */
 export async function openExporter(config: TracesConfig, identity: Readonly<Record<string, string>>): Promise<Exporter> {
-  const [{ OTLPTraceExporter }, { resourceFromAttributes }, { createTraceState, SpanKind, SpanStatusCode, TraceFlags }] =
-    await Promise.all([
-      import('@opentelemetry/exporter-trace-otlp-proto'),
-      import('@opentelemetry/resources'),
-      import('@opentelemetry/api'),
-    ])
-  const resource = resourceFromAttributes({
+  const [exporter, resources, { createTraceState, SpanKind, SpanStatusCode }] = await Promise.all([
+    import('@opentelemetry/exporter-trace-otlp-proto'),
+    import('@opentelemetry/resources'),
+    import('@opentelemetry/api'),
+  ])
+  const resource = resources.resourceFromAttributes({
     ...identity,
     'service.name': config.serviceName,
     ...Object.fromEntries(config.resource),
   })
-  const kinds = { server: SpanKind.SERVER, internal: SpanKind.INTERNAL, client: SpanKind.CLIENT } as const
-  const library = new OTLPTraceExporter({
+  const library = new exporter.OTLPTraceExporter({
     url: config.url,
     headers: Object.fromEntries(config.headers),
     timeoutMillis: TIMEOUT_MS,
   })
+  const kinds = { server: SpanKind.SERVER, internal: SpanKind.INTERNAL, client: SpanKind.CLIENT } as const
+  const codes = { failed: SpanStatusCode.ERROR, unset: SpanStatusCode.UNSET } as const
+  const words: Words = { kinds, codes, createTraceState, resource }
   return {
     send: (spans) =>
-      new Promise((resolve, reject) => {
-        library.export(spans.map(readable), ({ code, error }) => {
-          // ExportResultCode.SUCCESS
-          if (code === 0) resolve()
-          else reject(error ?? new Error('the spans were not taken'))
-        })
-      }),
+      handOver(
+        library,
+        spans.map((span) => readable(span, words)),
+      ),
     // It waits for what is under way, and nobody waits for it.
     close: () => void library.shutdown().catch(() => undefined),
   }
+}
 
-  function readable(span: Span): ReadableSpan {
-    const context = contextOf(span, span.spanId, false)
-    return {
-      name: span.name,
-      kind: kinds[span.kind],
-      spanContext: () => context,
-      ...(span.parentId !== undefined && { parentSpanContext: contextOf(span, span.parentId, span.isParentRemote) }),
-      startTime: hrTime(span.startedMs),
-      endTime: hrTime(span.endedMs),
-      duration: hrTime(span.endedMs - span.startedMs),
-      status: { code: span.isFailed ? SpanStatusCode.ERROR : SpanStatusCode.UNSET },
-      attributes: span.attributes,
-      links: [],
-      events: span.events.map(({ name, atMs }) => ({ name, time: hrTime(atMs) })),
-      ended: true,
-      resource,
-      instrumentationScope: SCOPE,
-      droppedAttributesCount: 0,
-      droppedEventsCount: 0,
-      droppedLinksCount: 0,
-    }
-  }
+function handOver(library: OTLPTraceExporter, spans: ReadableSpan[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    library.export(spans, ({ code, error }) => {
+      // ExportResultCode.SUCCESS
+      if (Number(code) === 0) resolve()
+      else reject(error ?? new Error('the spans were not taken'))
+    })
+  })
+}
 
-  function contextOf({ traceId, state }: Span, spanId: string, isRemote: boolean): SpanContext {
-    const traceState = state === undefined ? undefined : createTraceState(state)
-    return { traceId, spanId, traceFlags: TraceFlags.SAMPLED, isRemote, ...(traceState !== undefined && { traceState }) }
-  }
+/** What the library calls things. */
+interface Words {
+  readonly kinds: Readonly<Record<Span['kind'], ReadableSpan['kind']>>
+  readonly codes: Readonly<Record<'failed' | 'unset', ReadableSpan['status']['code']>>
+  readonly createTraceState: typeof createTraceState
+  readonly resource: Resource
 }
 
 const SCOPE = { name: 'gatehouse' } as const
+/** W3C Trace Context §3.2.2.5.1. */
+const SAMPLED = 1
+
+function readable(span: Span, { kinds, codes, createTraceState, resource }: Words): ReadableSpan {
+  const { traceId, spanId, parentId, state } = span
+  const traceState = state === undefined ? {} : { traceState: createTraceState(state) }
+  const context: SpanContext = { traceId, spanId, traceFlags: SAMPLED, ...traceState }
+  const parent = { ...context, spanId: parentId ?? '', isRemote: span.isParentRemote }
+  return {
+    name: span.name,
+    kind: kinds[span.kind],
+    spanContext: () => context,
+    ...(parentId !== undefined && { parentSpanContext: parent }),
+    startTime: hrTime(span.startedMs),
+    endTime: hrTime(span.endedMs),
+    duration: hrTime(span.endedMs - span.startedMs),
+    status: { code: span.isFailed ? codes.failed : codes.unset },
+    attributes: span.attributes,
+    links: [],
+    events: span.events.map(({ name, atMs }) => ({ name, time: hrTime(atMs) })),
+    ended: true,
+    resource,
+    instrumentationScope: SCOPE,
+    droppedAttributesCount: 0,
+    droppedEventsCount: 0,
+    droppedLinksCount: 0,
+  }
+}
 
 /** Seconds and nanoseconds. */
 function hrTime(ms: number): HrTime {

@@ -96,6 +96,8 @@ export function createQueue({ schedule, send, told }: QueueNeeds): Queue {
 
   async function emptied(): Promise<void> {
     sendOn()
-    while (sending !== undefined) await sending
+    if (sending === undefined) return
+    await sending
+    await emptied()
   }
 }
