@@ -3,6 +3,7 @@ import { errors } from 'undici'
 import type { ReceivedFields } from './dispatch.ts'
 import { failExchange, type Carrier, type Http1Exchange } from './http1-exchange.ts'
 import { closes, declaredLength, requestHead } from './http1-head.ts'
+import { createInbox } from './http1-inbox.ts'
 import { createAnswerReader } from './http1-response.ts'
 import { startUpload, type Upload } from './http1-upload.ts'
 
@@ -49,12 +50,6 @@ const KEEP_MARGIN_MS = 2000
 const LONGEST_KEEP_MS = 600_000
 const TCP_KEEP_ALIVE_MS = 60_000
 
-const INBOX_BYTES = 64 * 1024
-/** What is smaller is copied out of the inbox, so that little does not hold much. */
-const LEAST_LENT_BYTES = 16 * 1024
-/** Connections read one after the other, and leave nothing in it. */
-const SHARED_INBOX = Buffer.allocUnsafeSlow(INBOX_BYTES)
-
 export function openHttp1Connection(
   needs: Http1ConnectionNeeds,
   config: Http1ConnectionConfig,
@@ -63,8 +58,7 @@ export function openHttp1Connection(
   const reader = createAnswerReader({ interim, head, data, end: answered })
   const self: Http1Connection = { run, dueMs: () => due, look, destroy }
   const carrier: Carrier = { fail, pause, resume }
-  let inbox = SHARED_INBOX
-  let isLent = false
+  const inbox = createInbox()
   let running: Http1Exchange | undefined
   let upload: Upload | undefined
   let isOpen = false
@@ -79,7 +73,7 @@ export function openHttp1Connection(
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
-    onread: { buffer: nextInbox, callback: onRead },
+    onread: { buffer: inbox.next, callback: onRead },
   })
   socket.on('connect', onConnect)
   socket.on('drain', onDrain)
@@ -156,15 +150,6 @@ export function openHttp1Connection(
     upload?.drained()
   }
 
-  /** What is read next goes where it may stay, if what is read is large. */
-  function nextInbox(): Buffer {
-    if (isLent) {
-      isLent = false
-      inbox = Buffer.allocUnsafeSlow(INBOX_BYTES)
-    }
-    return inbox
-  }
-
   function onRead(length: number): boolean {
     if (running === undefined) {
       // Nobody asked: whatever it is, nobody must take it for an answer.
@@ -173,7 +158,7 @@ export function openHttp1Connection(
     }
     nowMs = needs.monotonicMs()
     try {
-      reader.read(inbox, length)
+      reader.read(inbox.current(), length)
     } catch (error) {
       fail(asError(error))
     }
@@ -193,22 +178,10 @@ export function openHttp1Connection(
     running.handler.onResponseStart(running.controller, status, fields)
   }
 
-  function data(bytes: Buffer, from: number, to: number): void {
+  function data(_: Buffer, from: number, to: number): void {
     if (running === undefined) return
     if (!isPaused) dueIn(running.request.bodyTimeout ?? config.idleMs)
-    running.handler.onResponseData(running.controller, takeOut(bytes, from, to))
-  }
-
-  function takeOut(bytes: Buffer, from: number, to: number): Buffer {
-    if (to - from < LEAST_LENT_BYTES) {
-      const copy = Buffer.allocUnsafe(to - from)
-      bytes.copy(copy, 0, from, to)
-      return copy
-    }
-    isLent = true
-    if (bytes !== SHARED_INBOX) return bytes.subarray(from, to)
-    // The next one will be its own.
-    return Buffer.from(bytes.subarray(from, to))
+    running.handler.onResponseData(running.controller, inbox.take(from, to))
   }
 
   function answered(trailers: ReceivedFields, isLast: boolean): void {
@@ -221,12 +194,15 @@ export function openHttp1Connection(
     const keepMs = upload === undefined && isLast && !closes(exchange.request) ? keepFor(reader.keepSeconds()) : 0
     if (keepMs > 0) keep(keepMs)
     else destroy()
-    exchange.handler.onResponseEnd(exchange.controller, trailers)
+    try {
+      exchange.handler.onResponseEnd(exchange.controller, trailers)
+    } catch (error) {
+      exchange.handler.onResponseError(exchange.controller, asError(error))
+    }
   }
 
   function keep(keepMs: number): void {
-    inbox = SHARED_INBOX
-    isLent = false
+    inbox.clear()
     dueIn(keepMs)
     on.free(self)
   }

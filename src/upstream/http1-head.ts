@@ -43,7 +43,8 @@ export function declaredLength(headers: readonly string[]): number {
  */
 export function requestHead(request: DispatchRequest, host: string, bodyLength: number): string {
   const { method, path, headers } = request
-  if (!isToken(method) || method === 'CONNECT' || !isTargetText(path)) throw new errors.InvalidArgumentError('invalid request line')
+  if (!isToken(method) || method === 'CONNECT' || !isTargetText(path))
+    throw new errors.InvalidArgumentError('invalid request line')
   let authority: string | undefined
   let lengths = 0
   let lines = ''

@@ -2,6 +2,7 @@ import { errors } from 'undici'
 import type { AnswerHandler, DispatchPool, DispatchRequest } from './dispatch.ts'
 import { openHttp1Connection, type Http1Connection, type Http1ConnectionConfig } from './http1-connection.ts'
 import { createExchange, failExchange, type Http1Exchange } from './http1-exchange.ts'
+import { createQueue } from './queue.ts'
 
 export interface Http1PoolNeeds {
   monotonicMs(): number
@@ -32,9 +33,7 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
   /** Those that have answered in this turn, and in the one before. */
   let resting: Http1Connection[] = []
   let rested: Http1Connection[] = []
-  let waiting: Http1Exchange[] = []
-  /** Of those that wait, the first. */
-  let first = 0
+  const waiting = createQueue<Http1Exchange>()
   let connecting = 0
   let state: 'open' | 'closing' | 'destroyed' = 'open'
   let isPlanned = false
@@ -50,7 +49,7 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
       failExchange(exchange, new errors.ClientClosedError())
       return
     }
-    waiting.push(exchange)
+    waiting.add(exchange)
     plan()
   }
 
@@ -70,7 +69,7 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
   }
 
   function serve(): void {
-    while (first < waiting.length) {
+    while (waiting.size() > 0) {
       const connection = idle.pop()
       if (connection === undefined) break
       const exchange = next()
@@ -82,20 +81,15 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
 
   /** Of those that wait, the next one that is still wanted. */
   function next(): Http1Exchange | undefined {
-    while (first < waiting.length) {
-      const exchange = waiting[first]
-      first += 1
-      if (first === waiting.length) {
-        waiting = []
-        first = 0
-      }
-      if (exchange?.isOver === false) return exchange
-    }
-    return undefined
+    let exchange = waiting.take()
+    while (exchange?.isOver === true) exchange = waiting.take()
+    return exchange
   }
 
   function connectMore(): void {
-    while (connecting < waiting.length - first && connections.size < config.connections) {
+    // Those that rest take one each in the next turn.
+    const expected = resting.length + rested.length
+    while (connecting + expected < waiting.size() && connections.size < config.connections) {
       connecting += 1
       connections.add(openHttp1Connection(needs, config, on))
     }
@@ -124,7 +118,7 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
   /** Fails one that waited for it. When there is no other connection, nobody has one to wait for. */
   function notConnected(error: Error): void {
     connecting -= 1
-    let exchange = waiting.length - first > connecting ? next() : undefined
+    let exchange = waiting.size() > connecting ? next() : undefined
     while (exchange !== undefined) {
       failExchange(exchange, error)
       exchange = connections.size === 0 ? next() : undefined
@@ -156,7 +150,7 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
   }
 
   function closeWhenDone(): void {
-    if (state === 'open' || first < waiting.length) return
+    if (state === 'open' || waiting.size() > 0) return
     for (const connection of idle.splice(0)) connection.destroy()
     if (connections.size > 0) return
     cancelLook?.()
@@ -170,10 +164,9 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
 
   function destroy(): Promise<void> {
     state = 'destroyed'
-    const unserved = waiting.slice(first)
-    waiting = []
-    first = 0
-    for (const exchange of unserved) failExchange(exchange, new errors.ClientDestroyedError())
+    for (let exchange = next(); exchange !== undefined; exchange = next()) {
+      failExchange(exchange, new errors.ClientDestroyedError())
+    }
     for (const connection of connections) connection.destroy()
     return settled()
   }

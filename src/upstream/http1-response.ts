@@ -174,6 +174,7 @@ export function createAnswerReader(on: AnswerEvents): AnswerReader {
     interims += 1
     // It has none, and must not say so (RFC 9110 §8.6, RFC 9112 §6.1): who believes it reads something else behind it.
     if (fields.isChunked || fields.length !== -1) throw malformed('a body in an answer before the final one')
+    if (isOld || fields.closes) throw malformed('an end before the final answer')
     if (status === 101) throw malformed('a switch of protocols that was not asked for')
     if (interims > MAX_INTERIMS) throw malformed('too many answers before the final one')
     // We ask for no 100 (Continue), and have to bear it (RFC 9110 §15.2).

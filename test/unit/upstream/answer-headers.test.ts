@@ -1,10 +1,5 @@
 import { expect, test } from 'vitest'
-import {
-  answerFields,
-  interimFields,
-  isReadable,
-  trailerFields,
-} from '../../../src/upstream/answer-headers.ts'
+import { answerFields, interimFields, isReadable, trailerFields } from '../../../src/upstream/answer-headers.ts'
 import { linesOf } from '../../../src/upstream/dispatch-foreign.ts'
 
 const NO_RULES = { set: new Map<string, string>(), remove: new Set<string>() }
