@@ -7,7 +7,7 @@
  * whole new chain in its place, or cut its end, which shows only against a head that was noted elsewhere.
  *
  * Rows are written some hundred milliseconds after the fact, many at once: a kill may take the last of them along. This room
- * never reads what it writes and never holds up a request.
+ * never holds up a request, and reads what it wrote for operators alone.
  *
  * @module
  */
@@ -20,8 +20,10 @@ import { migrateUp } from '../embedded/migrations.ts'
 import type { AuditEvent, Verdict } from './chain.ts'
 import { appendRows, verifyRows } from './chain.ts'
 import { AUDIT_MIGRATIONS } from './migrations.ts'
+import { newestRows, rowsAfter, type AuditQuery, type AuditRow } from './reading.ts'
 
 export type { AuditEvent, Verdict } from './chain.ts'
+export type { AuditQuery, AuditRow } from './reading.ts'
 
 export interface AuditNeeds {
   /** Wall clock, milliseconds since 1970. */
@@ -119,11 +121,34 @@ export function verifyAudit(
   config: AuditConfig,
   noted?: { readonly seq: number; readonly hash: string },
 ): Verdict {
+  return withRecord(needs, config, (db) => verifyRows(db, noted))
+}
+
+/** What of the record is asked for, while it is open. */
+export interface AuditRows {
+  /** What was recorded last, newest first. */
+  newest(query: AuditQuery, limit: number): readonly AuditRow[]
+  /** All that is behind this row, in order, some at a time. */
+  after(seq: number): Iterable<readonly AuditRow[]>
+}
+
+/**
+ * Reads from the record.
+ *
+ * @throws Error when there is none in the directory
+ */
+export function readAudit<T>(needs: Pick<AuditNeeds, 'nowMs'>, config: AuditConfig, read: (rows: AuditRows) => T): T {
+  return withRecord(needs, config, (db) =>
+    read({ newest: (query, limit) => newestRows(db, query, limit), after: (seq) => rowsAfter(db, seq) }),
+  )
+}
+
+function withRecord<T>(needs: Pick<AuditNeeds, 'nowMs'>, config: AuditConfig, work: (db: Database) => T): T {
   const file = join(config.directory, FILE)
   if (!existsSync(file)) throw new Error(`there is no audit record: ${file} does not exist`)
   const db = open(needs, config)
   try {
-    return verifyRows(db, noted)
+    return work(db)
   } finally {
     db.close()
   }

@@ -34,7 +34,7 @@ export async function openRevocationFeed(needs: FeedNeeds, config: RedisConfig):
     const recorded = await guarded.send('GET', BUCKETS_KEY)
     // Nothing is recorded before the first gateway was there, and then nothing was revoked either.
     if (recorded === null || recorded === String(layout.buckets)) return
-    throw new Error(`the revocations in this Redis are laid out in ${String(recorded)} buckets, not ${layout.buckets}`)
+    throw new Error(`the revocations in this Redis are laid out for another kind of it, not in ${layout.buckets} buckets`)
   }
   const connection = checked(guarded, check, (cause) => needs.unfit?.(cause))
   const follower = createFollower({ random, schedule, layout, connection, open })

@@ -44,8 +44,9 @@ export function createPostgres(server: Server, answerMs: number): Engine {
       const { rows } = await sql<{ found: string | null }>`SELECT to_regclass(${table})::text AS found`.execute(db)
       return (rows[0]?.found ?? null) !== null
     },
-    lock: async (db) => void (await sql`SELECT pg_advisory_lock(${sql.lit(LOCK)})`.execute(db)),
-    unlock: async (db) => void (await sql`SELECT pg_advisory_unlock(${sql.lit(LOCK)})`.execute(db)),
+    // As long as the transaction: whoever comes next must see what it has done.
+    lock: async (db) => void (await sql`SELECT pg_advisory_xact_lock(${sql.lit(LOCK)})`.execute(db)),
+    unlock: async () => undefined,
   }
 
   async function open(lost: () => void, withinMs: number): Promise<Session> {
