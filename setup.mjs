@@ -15,6 +15,7 @@ const stamp = join(root, 'node_modules', '.gatehouse-setup')
 /** Program → Debian package. */
 const TEST_PROGRAMS = {
   nginx: 'nginx-light',
+  haproxy: 'haproxy',
   python3: 'python3',
   curl: 'curl',
   openssl: 'openssl',

@@ -8,8 +8,8 @@ import { LONGEST_ACCESS_TOKEN_SECONDS, type Config } from './config/config.ts'
 import { Problem } from './problem/problem.ts'
 import type { UserDirectory } from './services/accounts/accounts.ts'
 import type { Sessions, SessionStore } from './services/sessions/sessions.ts'
-import { openAudit, verifyAudit } from './storage/audit/audit.ts'
-import type { AuditEvent, Verdict } from './storage/audit/audit.ts'
+import { openAudit, readAudit, verifyAudit } from './storage/audit/audit.ts'
+import type { AuditEvent, AuditRows, Verdict } from './storage/audit/audit.ts'
 import { openMasterKey } from './storage/embedded/embedded.ts'
 import { withMigrations } from './storage/sql/sql.ts'
 import type { Migrations } from './storage/sql/sql.ts'
@@ -151,6 +151,13 @@ export function createTenantCalls(needs: TenantCallNeeds, inForce: () => Pick<Co
 /** Why is said where the act itself is recorded; what follows of it has a reason of its own. */
 function byOf({ actor, ip, requestId }: Act): Omit<Act, 'reason'> {
   return { actor, ip, requestId }
+}
+
+export type { AuditRow } from './storage/audit/audit.ts'
+
+/** Reads from the audit record of this machine. */
+export function withAuditRows<T>(config: Config, read: (rows: AuditRows) => T): T {
+  return readAudit({ nowMs }, config.storage, read)
 }
 
 /** Walks the audit record of this machine. */

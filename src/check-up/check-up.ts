@@ -59,6 +59,7 @@ export async function checkUp(config: Config, tell: Tell): Promise<void> {
   await attempt('channel', tell, () => checkChannel(config))
   await attempt('storage', tell, () => checkStorage(config, tell))
   for (const finding of checkCertificates(config.listeners.public)) tell(finding)
+  if (config.geography !== undefined) tell(geographyOf(config.geography))
   for (const issuer of config.issuers.values()) {
     await attempt(`issuer ${issuer.name}`, tell, () => checkIssuer(issuer))
   }
@@ -71,14 +72,18 @@ async function attempt(check: string, tell: Tell, look: () => Promise<readonly F
   try {
     for (const finding of await look()) tell(finding)
   } catch (error) {
-    tell({ level: 'fail', check, what: reasonsOf(error).join(': '), ...ADVICE[check] })
+    const advice = ADVICE[check] ?? 'see the cause, and try again'
+    tell({ level: 'fail', check, what: reasonsOf(error).join(': '), advice })
   }
 }
 
-const ADVICE: Readonly<Record<string, { readonly advice: string }>> = {
-  storage: { advice: 'nobody can log in, refresh or log out: see the cause' },
-  redis: { advice: 'nobody can log in, refresh or log out: see address, password and rights of the user' },
-  directory: { advice: 'write a folder of a local disk that this user may write: storage.directory' },
+const ADVICE: Readonly<Record<string, string>> = {
+  storage: 'nobody can log in, refresh or log out: see the cause',
+  redis: 'nobody can log in, refresh or log out: see address, password and rights of the user',
+  'redis certificate': 'see the address in storage.sessions, and its ca',
+  directory: 'write a folder of a local disk that this user may write: storage.directory',
+  'audit record': 'what happens to sessions would not be recorded: see the rights on audit.db in storage.directory',
+  channel: 'an older service would not hear what ended: see revocation.legacyChannel',
 }
 
 /** The message of a failure and those of its causes; of a refusal of ours its kind. */
@@ -103,6 +108,14 @@ function masterKeyOf(config: Config): Finding {
     what: 'sessions are in Redis, and the master key is master.key of this directory',
     advice: 'with more than one gateway set masterKey, the same for all',
   }
+}
+
+function geographyOf({ header, file }: NonNullable<Config['geography']>): Finding {
+  const said = [
+    ...(header === undefined ? [] : [`${header} of trusted proxies`]),
+    ...(file === undefined ? [] : [`${file.path}: ${file.networks} networks`]),
+  ]
+  return { level: 'ok', check: 'geography', what: said.join(', ') }
 }
 
 /** Told of where there are several: a single process needs no advice. */
@@ -212,7 +225,7 @@ async function drill(config: Config, { writer, reader, tenants }: DrillNeeds): P
     const about = { scope: '', device: 'gatehouse doctor', ip: '127.0.0.1', clientId: DRILL_USER }
     const pair = await sessions.create({ ...who, ...about })
     const principal = await authenticator.verify(pair.access_token)
-    if (revocation.lists(principal)) return { level: 'fail', check, what: 'a token that was made just now is refused' }
+    if (revocation.lists(principal)) return REFUSED_AT_ONCE
     await sessions.endSession({ ...who, id: pair.session_id }, 'drill')
     const endedMs = monotonicMs()
     while (!revocation.lists(principal)) {
@@ -229,6 +242,13 @@ async function drill(config: Config, { writer, reader, tenants }: DrillNeeds): P
     authenticator.stop()
     stop()
   }
+}
+
+const REFUSED_AT_ONCE: Finding = {
+  level: 'fail',
+  check: 'revocation drill',
+  what: 'a token that was made just now is refused',
+  advice: 'all tokens up to some time ahead were revoked, or the clock went back: see the clocks of all machines',
 }
 
 const UNREADABLE: Finding = {

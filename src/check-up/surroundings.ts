@@ -17,6 +17,7 @@ const LITTLE_SPACE = 1024 * 1024 * 1024
 const NO_SPACE = 64 * 1024 * 1024
 const SOON_DAYS = 21
 const DAY_MS = 86_400_000
+const SOME_SKEW_SECONDS = 5
 const LARGEST_JWKS = 1024 * 1024
 
 export async function checkDirectory(directory: string): Promise<readonly Finding[]> {
@@ -37,7 +38,7 @@ export async function checkDirectory(directory: string): Promise<readonly Findin
   return [{ level: 'ok', check, what: `${directory}: can be written, mode 700, ${space}` }]
 }
 
-export async function checkIssuer({ name, keys }: IssuerConfig): Promise<readonly Finding[]> {
+export async function checkIssuer({ name, keys, clockSkewSeconds }: IssuerConfig): Promise<readonly Finding[]> {
   const check = `issuer ${name}`
   // Files and secrets are read with the configuration.
   if (keys.kind !== 'uri')
@@ -45,13 +46,34 @@ export async function checkIssuer({ name, keys }: IssuerConfig): Promise<readonl
   const advice = `its tokens are refused until its keys are there: see issuers.${name}.jwks`
   try {
     const response = await fetch(keys.uri, { redirect: 'error', signal: AbortSignal.timeout(keys.timeoutMs) })
-    if (response.status !== 200) return [{ level: 'fail', check, what: `its keys: status ${response.status}`, advice }]
+    const around = [...clockOf(check, response.headers.get('date'), clockSkewSeconds), ...(await certificateOf(check, keys.uri))]
+    if (response.status !== 200) return [{ level: 'fail', check, what: `its keys: status ${response.status}`, advice }, ...around]
     const count = countKeys(await response.text())
-    if (count > 0) return [{ level: 'ok', check, what: `${count} keys fetched` }]
-    return [{ level: 'fail', check, what: 'its keys: no JWKS, or an empty one', advice }]
+    if (count > 0) return [{ level: 'ok', check, what: `${count} keys fetched` }, ...around]
+    return [{ level: 'fail', check, what: 'its keys: no JWKS, or an empty one', advice }, ...around]
   } catch (error) {
     return [{ level: 'fail', check, what: `its keys cannot be fetched: ${causeOf(error)}`, advice }]
   }
+}
+
+/** RFC 9110 §6.6.1: its clock as it says itself, in whole seconds. Tokens from the future are refused, and late ones too. */
+function clockOf(check: string, date: string | null, skewSeconds: number): readonly Finding[] {
+  const theirs = date === null ? Number.NaN : Date.parse(date)
+  if (Number.isNaN(theirs)) return []
+  const ahead = Math.round((theirs - nowMs()) / 1000)
+  const what = `its clock is ${Math.abs(ahead)} s ${ahead < 0 ? 'behind' : 'ahead'}, clockSkew is ${skewSeconds} s`
+  // A second is what the header leaves open.
+  if (Math.abs(ahead) <= Math.min(SOME_SKEW_SECONDS, skewSeconds) + 1) return [{ level: 'ok', check, what }]
+  const level = Math.abs(ahead) > skewSeconds + 1 ? 'fail' : 'warn'
+  return [{ level, check, what, advice: 'keep the clocks in step by NTP: its tokens would not be valid yet, or no more' }]
+}
+
+async function certificateOf(check: string, uri: string): Promise<readonly Finding[]> {
+  const { protocol, hostname, port } = new URL(uri)
+  if (protocol !== 'https:') return []
+  const host = hostname.replace(/^\[(.*)\]$/, '$1')
+  const expires = await expiryOf({ host, port: Number(port === '' ? 443 : port), ...serverName(host) })
+  return [validity(check, host, expires, "its operator's to renew: its keys cannot be fetched after that")]
 }
 
 function countKeys(text: string): number {
@@ -118,11 +140,11 @@ function serverName(host: string): { readonly servername?: string } {
   return /^[\d.]+$|:/.test(host) ? {} : { servername: host }
 }
 
-function validity(check: string, where: string, expiresMs: number): Finding {
+function validity(check: string, where: string, expiresMs: number, advice = 'renew it'): Finding {
   const days = Math.floor((expiresMs - nowMs()) / DAY_MS)
   const what = `${where}: its certificate ends in ${days} days`
   if (days >= SOON_DAYS) return { level: 'ok', check, what }
-  return { level: days < 0 ? 'fail' : 'warn', check, what, advice: 'renew it' }
+  return { level: days < 0 ? 'fail' : 'warn', check, what, advice }
 }
 
 function expiryOf(options: ConnectionOptions): Promise<number> {

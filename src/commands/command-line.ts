@@ -5,12 +5,14 @@
  */
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { openBreachedFile } from '../breached-file.ts'
 import { ConfigError, type Config } from '../config/config.ts'
-import { verifyAudit } from './audit.ts'
+import { exportAudit, listAudit, verifyAudit } from './audit.ts'
+import { commandIn, faultOfArguments, faultOfOptions, readArguments, unknownCommand, type Values } from './arguments.ts'
+import { factsOf } from './catalogue.ts'
 import { check, checkFaults } from './check.ts'
 import { createClient } from './clients.ts'
+import { helpOf, usage } from './help.ts'
 import { keys } from './keys.ts'
 import { migrate } from './migrate.ts'
 import { routes } from './routes.ts'
@@ -24,58 +26,32 @@ export interface CommandProcess extends Surroundings {
   readonly environment: Readonly<Record<string, string | undefined>>
 }
 
-const USAGE = `gatehouse COMMAND [--config FILE]
-
-  start                                runs the gateway (the default)
-  check                                reads the configuration and reports every fault and warning (--strict: a warning is a fault)
-  diff OLD NEW                         shows what changes in access from one configuration to the other; exit code 1: it is wider
-  routes                               lists each route and who may use it
-  explain METHOD URL                   what would become of a request, and why (--token T, --header "NAME: VALUE", --ip ADDRESS)
-  keys list --tenant T                 shows the signing keys of a tenant
-  keys rotate --tenant T               makes the next key sign, or publishes one that will
-  keys retire --tenant T --kid K       ends a key at once, and every token that it signed (--reason TEXT)
-  clients create --tenant T --scopes S makes the secret of a client and what to add to the configuration (--id NAME)
-  audit verify                         walks the audit record of this machine (--head SEQ:HASH, which it must hold)
-  migrate status                       lists the migrations of the accounts database
-  migrate up                           applies those that are pending (--to N, the last one to apply)
-  migrate down                         takes back the newest one, or all after one (--to N; 0 is all)
-  doctor                               looks whether all that the gateway needs is there, and tries a revocation
-
-  --config FILE   the configuration; default: GATEHOUSE_CONFIG, else ./gateway.yaml
-  --json          machine-readable output (all but start)
-  --help, --version
-
-Exit codes: 0 fine, 1 it ran and failed, 2 wrong usage or an invalid configuration.
-`
-
-type Values = ReturnType<typeof parse>['values']
-type Option = Exclude<keyof Values, 'config' | 'json' | 'help' | 'version'>
-
-interface Command {
-  readonly takesJson?: false
-  readonly needs?: readonly Option[]
-  readonly takes?: readonly Option[]
-  run(config: Config, values: Values, around: CommandProcess, source: StartSource): number | Promise<number>
+interface Invocation {
+  readonly config: Config
+  readonly values: Values
+  readonly around: CommandProcess
+  readonly source: StartSource
 }
 
-const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
-  ['start', { takesJson: false, run: (config, _, around, source) => start(config, source, around) }],
-  ['check', { takes: ['strict'], run: runCheck }],
-  ['routes', { run: (config, { json }, around) => print(routes(config, json), around) }],
-  ['keys list', { needs: ['tenant'], run: runKeys('list') }],
-  ['keys rotate', { needs: ['tenant'], takes: ['reason'], run: runKeys('rotate') }],
-  ['keys retire', { needs: ['tenant', 'kid'], takes: ['reason'], run: runKeys('retire') }],
-  ['clients create', { needs: ['tenant', 'scopes'], takes: ['id'], run: runClients }],
-  ['audit verify', { takes: ['head'], run: runAudit }],
-  ['migrate status', { run: runMigrate('status') }],
-  ['migrate up', { takes: ['to'], run: runMigrate('up') }],
-  ['migrate down', { takes: ['to'], run: runMigrate('down') }],
-  ['doctor', { run: runDoctor }],
+type Run = (invocation: Invocation) => number | Promise<number>
+
+/** What a command with a configuration does; the others are below. */
+const RUNS: ReadonlyMap<string, Run> = new Map<string, Run>([
+  ['start', ({ config, source, around }) => start(config, source, around)],
+  ['check', runCheck],
+  ['routes', ({ config, values, around }) => print(routes(config, values.json), around)],
+  ['keys list', runKeys('list')],
+  ['keys rotate', runKeys('rotate')],
+  ['keys retire', runKeys('retire')],
+  ['clients create', runClients],
+  ['audit verify', runAuditVerify],
+  ['audit list', runAuditList],
+  ['audit export', runAuditExport],
+  ['migrate status', runMigrate('status')],
+  ['migrate up', runMigrate('up')],
+  ['migrate down', runMigrate('down')],
+  ['doctor', runDoctor],
 ])
-/** First words of commands that have two. */
-const GROUPS: ReadonlySet<string> = new Set(
-  [...COMMANDS.keys()].flatMap((name) => (name.includes(' ') ? name.split(' ', 1) : [])),
-)
 
 /**
  * Runs one command.
@@ -86,58 +62,54 @@ const GROUPS: ReadonlySet<string> = new Set(
 export async function runCommand(args: readonly string[], around: CommandProcess): Promise<number> {
   let parsed
   try {
-    parsed = parse(args)
+    parsed = readArguments(args)
   } catch (error) {
     return refuseUsage(faultOfArguments(error), around)
   }
   const { values, positionals } = parsed
-  if (values.help) return print(USAGE, around)
+  const { name, rest } = commandIn(positionals)
+  if (values.help) return explainCommand(positionals, around)
   if (values.version) return print(`${version()}\n`, around)
-  const [first = 'start', second, ...more] = positionals
-  if (first === 'diff') return runDiff(positionals.slice(1), values, around)
-  if (first === 'explain') return runExplain(positionals.slice(1), values, around)
-  const name = GROUPS.has(first) && second !== undefined ? `${first} ${second}` : first
-  const rest = name === first && second !== undefined ? [second, ...more] : more
-  const command = COMMANDS.get(name)
-  if (command === undefined)
-    return refuseUsage(GROUPS.has(first) ? `${first}: write ${inGroup(first)}` : `unknown command: ${name}`, around)
-  if (rest.length > 0) return refuseUsage(`${name} takes no argument: ${rest.join(' ')}`, around)
-  const fault = faultOfOptions(name, command, values)
-  if (fault !== undefined) return refuseUsage(fault, around)
-  const file = fileIn(values, around)
-  const tell = name === 'check' && values.json ? 'faults as JSON' : undefined
-  return withConfig(file, around, (config, source) => command.run(config, values, around, source), tell)
+  const facts = factsOf(name)
+  if (facts === undefined) return refuseUsage(unknownCommand(name), around, name.split(' ', 1).join(''))
+  const fault = faultOfOptions(facts, values)
+  if (fault !== undefined) return refuseUsage(fault, around, name)
+  if (name === 'diff') return runDiff(rest, values, around)
+  if (name === 'explain') return runExplain(rest, values, around)
+  if (name === 'help') return explainCommand(rest, around)
+  if (name === 'completions') return runCompletions(rest, around)
+  if (rest.length > 0) return refuseUsage(`${name} takes no argument: ${rest.join(' ')}`, around, name)
+  if (name === 'version') return print(versionText(values.json), around)
+  const run = RUNS.get(name)
+  if (run === undefined) throw new Error(`nobody runs ${name}`)
+  return withConfig(fileIn(values, around), values.json, around, (config, source) => run({ config, values, around, source }))
+}
+
+/** Of `gatehouse --help` all commands; of a command its own. */
+function explainCommand(words: readonly string[], around: CommandProcess): number {
+  if (words.length === 0) return print(usage(), around)
+  const { name } = commandIn(words)
+  const text = helpOf(name)
+  return text === undefined ? refuseUsage(unknownCommand(name), around) : print(text, around)
+}
+
+async function runCompletions([shell = '', ...more]: readonly string[], around: CommandProcess): Promise<number> {
+  // Nobody else needs it.
+  const { completions } = await import('./completions.ts')
+  try {
+    return print(completions(more.length > 0 ? '' : shell), around)
+  } catch (error) {
+    if (error instanceof UsageError) return refuseUsage(error.message, around, 'completions')
+    throw error
+  }
 }
 
 function fileIn({ config }: Values, { environment }: CommandProcess): string {
   return config ?? (environment['GATEHOUSE_CONFIG'] || './gateway.yaml')
 }
 
-function inGroup(group: string): string {
-  return [...COMMANDS.keys()].filter((name) => name.startsWith(`${group} `)).join(', ')
-}
-
-function parse(args: readonly string[]) {
-  return parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS })
-}
-
-function faultOfOptions(
-  name: string,
-  { takesJson, needs = [], takes = [] }: Omit<Command, 'run'>,
-  values: Values,
-): string | undefined {
-  if (values.json && takesJson === false) return `${name} takes no --json`
-  if (values.config === '') return '--config needs the name of a file'
-  const missing = needs.find((option) => values[option] === undefined || values[option] === '')
-  if (missing !== undefined) return `${name} needs --${missing}`
-  const extra = COMMAND_OPTIONS.find(
-    (option) => values[option] !== undefined && !needs.includes(option) && !takes.includes(option),
-  )
-  return extra === undefined ? undefined : `${name} takes no --${extra}`
-}
-
 /** The file of breached passwords is too large to be read with the configuration. */
-async function runCheck(config: Config, { json, strict }: Values, around: CommandProcess): Promise<number> {
+async function runCheck({ config, values: { json, strict }, around }: Invocation): Promise<number> {
   await openBreachedFile(config.accounts)
   print(check(config, json), around)
   return strict === true && config.warnings !== undefined ? 2 : 0
@@ -146,15 +118,11 @@ async function runCheck(config: Config, { json, strict }: Values, around: Comman
 /** Two configurations in place of one. */
 function runDiff(files: readonly string[], values: Values, around: CommandProcess): number | Promise<number> {
   const [old = '', now = '', ...more] = files
-  if (now === '' || more.length > 0) return refuseUsage('diff needs two configurations: write diff OLD NEW', around)
-  const fault = faultOfOptions('diff', {}, values) ?? (values.config === undefined ? undefined : 'diff takes no --config')
-  if (fault !== undefined) return refuseUsage(fault, around)
-  return withConfig(old, around, (before) =>
-    withConfig(now, around, async (after) => {
+  if (now === '' || more.length > 0) return refuseUsage('diff needs two configurations: write diff OLD NEW', around, 'diff')
+  return withConfig(old, values.json, around, (before) =>
+    withConfig(now, values.json, around, async (after) => {
       const { diff } = await import('./diff.ts')
-      const { text, code } = diff(before, after, values.json)
-      print(text, around)
-      return code
+      return printed(diff(before, after, values.json), around)
     }),
   )
 }
@@ -162,84 +130,56 @@ function runDiff(files: readonly string[], values: Values, around: CommandProces
 /** A request in place of options. */
 function runExplain(request: readonly string[], values: Values, around: CommandProcess): number | Promise<number> {
   const [method = '', url = '', ...more] = request
-  if (url === '' || more.length > 0) return refuseUsage('explain needs a method and a URL: write explain GET URL', around)
-  const fault = faultOfOptions('explain', { takes: ['token', 'header', 'ip'] }, values)
-  if (fault !== undefined) return refuseUsage(fault, around)
+  if (url === '' || more.length > 0)
+    return refuseUsage('explain needs a method and a URL: write explain GET URL', around, 'explain')
   const { token, header: headers = [], ip, json } = values
-  return withConfig(fileIn(values, around), around, async (config) => {
+  return withConfig(fileIn(values, around), json, around, async (config) => {
     const { explain } = await import('./explain.ts')
     return print(await explain(config, { method, url, token, headers, ip, json }), around)
   })
 }
 
-function runKeys(action: 'list' | 'rotate' | 'retire'): Command['run'] {
-  return async (config, { tenant = '', kid, reason, json }, around) => {
+function runKeys(action: 'list' | 'rotate' | 'retire'): Run {
+  return async ({ config, values: { tenant = '', kid, reason, json }, around }) => {
     const given = { tenant, json, ...(kid !== undefined && { kid }), ...(reason !== undefined && { reason }) }
     return print(await keys(action, config, given), around)
   }
 }
 
-function runMigrate(action: 'up' | 'down' | 'status'): Command['run'] {
-  return async (config, { to, json }, around) =>
+function runMigrate(action: 'up' | 'down' | 'status'): Run {
+  return async ({ config, values: { to, json }, around }) =>
     print(await migrate(action, config, { json, ...(to !== undefined && { to }) }), around)
 }
 
-function runClients(config: Config, { tenant = '', scopes = '', id, json }: Values, around: CommandProcess): number {
+function runClients({ config, values: { tenant = '', scopes = '', id, json }, around }: Invocation): number {
   return print(createClient(config, { tenant, scopes, json, ...(id !== undefined && { id }) }, randomBytes), around)
 }
 
-function runAudit(config: Config, { head, json }: Values, around: CommandProcess): number {
-  const { text, code } = verifyAudit(config, head, json)
-  print(text, around)
-  return code
+function runAuditVerify({ config, values: { head, json }, around }: Invocation): number {
+  return printed(verifyAudit(config, head, json), around)
 }
 
-async function runDoctor(config: Config, { json }: Values, around: CommandProcess): Promise<number> {
+function runAuditList({ config, values, around }: Invocation): number {
+  return print(listAudit(config, values), around)
+}
+
+function runAuditExport({ config, values, around }: Invocation): number {
+  exportAudit(config, values.after, around.write)
+  return 0
+}
+
+async function runDoctor({ config, values, around }: Invocation): Promise<number> {
   // It knows every storage there is, which no other command needs.
   const { doctor } = await import('./doctor.ts')
-  const { text, code } = await doctor(config, json)
-  print(text, around)
-  return code
+  return printed(await doctor(config, values.json), around)
 }
-
-const OPTIONS = {
-  config: { type: 'string' },
-  tenant: { type: 'string' },
-  kid: { type: 'string' },
-  reason: { type: 'string' },
-  scopes: { type: 'string' },
-  id: { type: 'string' },
-  head: { type: 'string' },
-  to: { type: 'string' },
-  token: { type: 'string' },
-  header: { type: 'string', multiple: true },
-  ip: { type: 'string' },
-  strict: { type: 'boolean' },
-  json: { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h', default: false },
-  version: { type: 'boolean', default: false },
-} as const
-
-const COMMAND_OPTIONS: readonly Option[] = [
-  'tenant',
-  'kid',
-  'reason',
-  'scopes',
-  'id',
-  'head',
-  'to',
-  'strict',
-  'token',
-  'header',
-  'ip',
-]
 
 /** A faulty configuration is wrong usage: all its faults, and exit code 2. */
 async function withConfig(
   file: string,
+  json: boolean,
   around: CommandProcess,
   run: (config: Config, source: StartSource) => number | Promise<number>,
-  tell?: 'faults as JSON',
 ): Promise<number> {
   const source = { file, environment: around.environment }
   try {
@@ -249,11 +189,13 @@ async function withConfig(
   } catch (error) {
     if (error instanceof ConfigError) {
       around.say(`${error.message}\n`)
-      if (tell === 'faults as JSON') around.write(checkFaults(error.faults))
+      if (json) around.write(checkFaults(error.faults))
       return 2
     }
     if (error instanceof UsageError) return refuseUsage(error.message, around)
-    around.say(`gatehouse: ${reasonsOf(error).join(': ')}\n`)
+    const message = reasonsOf(error).join(': ')
+    around.say(`gatehouse: ${message}\n`)
+    if (json) around.write(`${JSON.stringify({ ok: false, error: message })}\n`)
     return 1
   }
 }
@@ -269,15 +211,19 @@ function print(text: string, around: CommandProcess): number {
   return 0
 }
 
-function refuseUsage(fault: string, around: CommandProcess): number {
-  around.say(`gatehouse: ${fault}\n\n${USAGE}`)
+function printed({ text, code }: { readonly text: string; readonly code: number }, around: CommandProcess): number {
+  around.write(text)
+  return code
+}
+
+/** With the help of the command where it is known which one is meant. */
+function refuseUsage(fault: string, around: CommandProcess, name = ''): number {
+  around.say(`gatehouse: ${fault}\n\n${helpOf(name) ?? usage()}`)
   return 2
 }
 
-/** The first sentence: what follows tells how to write a value that starts with a dash. */
-function faultOfArguments(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error)
-  return message.split(/\. |\n/, 1).join('')
+function versionText(json: boolean): string {
+  return json ? `${JSON.stringify({ version: version() })}\n` : `${version()}\n`
 }
 
 function version(): string {

@@ -33,6 +33,7 @@ import type { TenantConfig } from './tenant-config.ts'
 import type { UpstreamConfig } from './upstream-config.ts'
 
 export { headersInWords, isSame } from './describe.ts'
+export { didYouMean } from './suggest.ts'
 export { restartRemarks } from './restart.ts'
 export { ConfigError, formatFault } from './faults.ts'
 export { listenerOfProcess } from './share.ts'

@@ -32,53 +32,55 @@ const DROPS: Readonly<Record<string, { readonly drop: (socket: Socket) => void; 
   },
 }
 
-let upstream: StrictUpstream
-let gateway: TestGateway
+describe.each(['builtin', 'undici'])('an upstream that is spoken to by the client %s', (client) => {
+  let upstream: StrictUpstream
+  let gateway: TestGateway
 
-beforeAll(async () => {
-  upstream = await strictUpstream(reply)
-  gateway = await openWire(upstream.port, { upstream: ['connections: 8'] })
-})
-afterAll(async () => {
-  await gateway.close()
-  await upstream.close()
-})
-
-function reply(socket: Socket, request: Message): void {
-  const number = /\/drop\/(\d+)/.exec(request.start)?.[1]
-  const drop = number === undefined ? undefined : Object.values(DROPS)[Number(number)]
-  if (drop === undefined) socket.write('HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngood')
-  else drop.drop(socket)
-}
-
-describe.each(Object.keys(DROPS).map((name, index) => [name, index] as const))('%s', (name, index) => {
-  test.each(['GET', 'POST'])('%s, ten times over', async (method) => {
-    const body = method === 'POST' ? ['Content-Length: 3'] : []
-    for (let turn = 0; turn < 10; turn += 1) {
-      const client = await openClient(gateway.port)
-      client.send(head(`${method} /drop/${index} HTTP/1.1`, ...body) + (body.length > 0 ? 'abc' : ''))
-      const answers = await client.answered(1)
-      if (DROPS[name]?.status === 'cut') expect({ answers, closed: client.isClosed() }).toEqual({ answers: [], closed: true })
-      else expect(answers.map(statusCode)).toEqual([DROPS[name]?.status])
-      client.close()
-    }
+  beforeAll(async () => {
+    upstream = await strictUpstream(reply)
+    gateway = await openWire(upstream.port, { upstream: ['connections: 8', `client: ${client}`] })
   })
-})
+  afterAll(async () => {
+    await gateway.close()
+    await upstream.close()
+  })
 
-test('the requests beside them are all answered, and none is sent twice', async () => {
-  upstream.clear()
-  const total = 200
-  const outcomes = await Promise.all(
-    Array.from({ length: total }, async (_, turn) => {
-      const drops = turn % 2 === 1
-      const client = await openClient(gateway.port)
-      client.send(head(`GET ${drops ? `/drop/${turn % Object.keys(DROPS).length}` : '/good'}?${turn} HTTP/1.1`))
-      const answers = await client.answered(1)
-      client.close()
-      return drops ? 'dropped' : `${statusCode(answers[0])} ${answers[0]?.body.toString()}`
-    }),
-  )
-  expect(outcomes.filter((outcome) => outcome === '200 good')).toHaveLength(total / 2)
-  const starts = upstream.requests.map(({ start }) => start)
-  expect(new Set(starts).size).toBe(starts.length)
+  function reply(socket: Socket, request: Message): void {
+    const number = /\/drop\/(\d+)/.exec(request.start)?.[1]
+    const drop = number === undefined ? undefined : Object.values(DROPS)[Number(number)]
+    if (drop === undefined) socket.write('HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngood')
+    else drop.drop(socket)
+  }
+
+  describe.each(Object.keys(DROPS).map((name, index) => [name, index] as const))('%s', (name, index) => {
+    test.each(['GET', 'POST'])('%s, ten times over', async (method) => {
+      const body = method === 'POST' ? ['Content-Length: 3'] : []
+      for (let turn = 0; turn < 10; turn += 1) {
+        const client = await openClient(gateway.port)
+        client.send(head(`${method} /drop/${index} HTTP/1.1`, ...body) + (body.length > 0 ? 'abc' : ''))
+        const answers = await client.answered(1)
+        if (DROPS[name]?.status === 'cut') expect({ answers, closed: client.isClosed() }).toEqual({ answers: [], closed: true })
+        else expect(answers.map(statusCode)).toEqual([DROPS[name]?.status])
+        client.close()
+      }
+    })
+  })
+
+  test('the requests beside them are all answered, and none is sent twice', async () => {
+    upstream.clear()
+    const total = 200
+    const outcomes = await Promise.all(
+      Array.from({ length: total }, async (_, turn) => {
+        const drops = turn % 2 === 1
+        const client = await openClient(gateway.port)
+        client.send(head(`GET ${drops ? `/drop/${turn % Object.keys(DROPS).length}` : '/good'}?${turn} HTTP/1.1`))
+        const answers = await client.answered(1)
+        client.close()
+        return drops ? 'dropped' : `${statusCode(answers[0])} ${answers[0]?.body.toString()}`
+      }),
+    )
+    expect(outcomes.filter((outcome) => outcome === '200 good')).toHaveLength(total / 2)
+    const starts = upstream.requests.map(({ start }) => start)
+    expect(new Set(starts).size).toBe(starts.length)
+  })
 })

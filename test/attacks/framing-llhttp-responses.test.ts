@@ -80,41 +80,44 @@ const { data, missing } = readVectors('http1/llhttp_messages.json')
 const { vectors, count } = (data ?? { vectors: [], count: 0 }) as { vectors: readonly Vector[]; count: number }
 const responses = vectors.filter(({ mode }) => mode.startsWith('response'))
 
-describe.skipIf(missing !== undefined).each(Object.entries(DIVERGENCES_OF))(`${missing ?? 'responses of the llhttp suite'} (%s)`, (client, own) => {
-  const divergences: Rows = { ...DIVERGENCES, ...own }
-  let octets: Buffer = Buffer.alloc(0)
-  let upstream: StrictUpstream
-  let gateway: TestGateway
+describe.skipIf(missing !== undefined).each(Object.entries(DIVERGENCES_OF))(
+  `${missing ?? 'responses of the llhttp suite'} (%s)`,
+  (client, own) => {
+    const divergences: Rows = { ...DIVERGENCES, ...own }
+    let octets: Buffer = Buffer.alloc(0)
+    let upstream: StrictUpstream
+    let gateway: TestGateway
 
-  beforeAll(async () => {
-    upstream = await strictUpstream((socket) => socket.end(octets))
-    gateway = await openWire(upstream.port, { upstream: [`client: ${client}`] })
-  })
-  afterAll(async () => {
-    await gateway.close()
-    await upstream.close()
-  })
+    beforeAll(async () => {
+      upstream = await strictUpstream((socket) => socket.end(octets))
+      gateway = await openWire(upstream.port, { upstream: [`client: ${client}`] })
+    })
+    afterAll(async () => {
+      await gateway.close()
+      await upstream.close()
+    })
 
-  test('every row is here', () => {
-    expect({ all: vectors.length, responses: responses.length }).toEqual({ all: count, responses: 84 })
-    const known = new Set(responses.map(nameOf))
-    expect(Object.keys(divergences).filter((name) => !known.has(name))).toEqual([])
-  })
+    test('every row is here', () => {
+      expect({ all: vectors.length, responses: responses.length }).toEqual({ all: count, responses: 84 })
+      const known = new Set(responses.map(nameOf))
+      expect(Object.keys(divergences).filter((name) => !known.has(name))).toEqual([])
+    })
 
-  test.each(responses.map((vector) => [`${nameOf(vector)} (${vector.mode})`, vector] as const))('%s', async (_, vector) => {
-    octets = Buffer.from(vector.raw_b64, 'base64')
-    const got = await talk(gateway.port, head('GET / HTTP/1.1'))
-    const { messages, rest } = readAnswers(got.octets, { closed: got.closed })
-    const final = messages.find((message) => statusCode(message) >= 200)
-    const expected = expectedOf(vector, divergences)
-    if (expected === 'cut') {
-      expect({ final, closed: got.closed }).toEqual({ final: undefined, closed: true })
-      return
-    }
-    expect({ status: statusCode(final), rest: rest.toString('latin1') }).toEqual({ status: expected.status, rest: '' })
-    if (expected.body !== undefined) expect(final?.body.toString('latin1')).toBe(expected.body)
-  })
-})
+    test.each(responses.map((vector) => [`${nameOf(vector)} (${vector.mode})`, vector] as const))('%s', async (_, vector) => {
+      octets = Buffer.from(vector.raw_b64, 'base64')
+      const got = await talk(gateway.port, head('GET / HTTP/1.1'))
+      const { messages, rest } = readAnswers(got.octets, { closed: got.closed })
+      const final = messages.find((message) => statusCode(message) >= 200)
+      const expected = expectedOf(vector, divergences)
+      if (expected === 'cut') {
+        expect({ final, closed: got.closed }).toEqual({ final: undefined, closed: true })
+        return
+      }
+      expect({ status: statusCode(final), rest: rest.toString('latin1') }).toEqual({ status: expected.status, rest: '' })
+      if (expected.body !== undefined) expect(final?.body.toString('latin1')).toBe(expected.body)
+    })
+  },
+)
 
 function expectedOf(vector: Vector, divergences: Rows): Outcome {
   const divergence = divergences[nameOf(vector)]

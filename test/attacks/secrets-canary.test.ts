@@ -4,6 +4,8 @@
  */
 import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ask, lineOf, openScene, type Answered, type Ask, type Scene } from '../support/attack.ts'
@@ -21,17 +23,28 @@ const MATCH_KEY = canary('key-that-a-route-asks-for')
 const PASSWORD = canary('password')
 const WRONG_PASSWORD = canary('wrong-password')
 const SHORT_SECRET = 'canary-short'
+const OTLP_TOKEN = canary('token-of-the-collector')
 
 const attacker = createSigner('RS256', 'attacker')
 
 let scene: Scene
 let keys: JwksServer
+let collector: Server
+/** What was told to the collector of traces. */
+const exported: Buffer[] = []
 /** Name → text that must not be found. */
 const secrets = new Map<string, string>()
 const answers: (readonly [string, Answered])[] = []
 
 beforeAll(async () => {
   keys = await jwksServer()
+  collector = createServer((req, res) => {
+    req.on('data', (chunk: Buffer) => exported.push(chunk))
+    req.on('end', () => void res.end())
+  })
+  await new Promise<void>((resolve) => {
+    collector.listen(0, '127.0.0.1', resolve)
+  })
   keys.serve('leaky', [{ ...attacker.privateKey.export({ format: 'jwk' }), kid: 'attacker', alg: 'RS256' }])
   keys.serve('failing', (_, res) => void res.writeHead(500).end(HS_SECRET))
   scene = await openScene({
@@ -42,6 +55,7 @@ beforeAll(async () => {
       MASTER_KEY: MASTER_KEY.toString('base64'),
       UPSTREAM_KEY,
       MATCH_KEY,
+      OTLP_TOKEN,
     },
     admin: 'address: 127.0.0.1:0, token: { env: ADMIN_TOKEN }',
     issuers: `
@@ -56,13 +70,18 @@ beforeAll(async () => {
   - { name: scoped, match: { path: /scoped/* }, auth: required, scopes: [admin], upstream: recorder }
   - { name: echo, match: { path: /echo/* }, auth: required, service: echo }
 ${SERVICE_ROUTES}`,
-    more: 'masterKey: { env: MASTER_KEY }',
+    more: `masterKey: { env: MASTER_KEY }
+telemetry: { traces: { otlp: "http://127.0.0.1:${(collector.address() as AddressInfo).port}", sample: 100%, headers: { authorization: { env: OTLP_TOKEN } } } }`,
   })
   await provoke()
 })
 afterAll(async () => {
   await scene.close()
   await keys.close()
+  await new Promise((done) => {
+    collector.close(done)
+    collector.closeAllConnections()
+  })
 })
 
 const post = (target: string, body: string, lines: readonly string[] = []): Ask => ({
@@ -118,6 +137,7 @@ function remember(pair: Record<string, string>): void {
     'key of an upstream': UPSTREAM_KEY,
     'key of a match': MATCH_KEY,
     'master key': MASTER_KEY.toString('base64'),
+    'token of the collector': OTLP_TOKEN,
     'published private key': String(attacker.privateKey.export({ format: 'jwk' }).d),
     'private key of the foreign issuer': String(scene.signer.privateKey.export({ format: 'jwk' }).d),
   }
@@ -246,10 +266,29 @@ describe('no secret is', () => {
   })
 
   it('in what the admin listener shows', async () => {
-    for (const path of ['/metrics', '/config', '/routes', '/readyz']) {
+    for (const path of ['/metrics', '/config', '/routes', '/readyz', '/upstreams', '/tenants', '/openapi.json']) {
       const response = await fetch(scene.gateway.adminUrl + path, { headers: bearer(ADMIN_TOKEN) })
       expect([path, response.status, foundIn(await response.text())]).toEqual([path, 200, []])
     }
+  })
+
+  it('in what the console is told', async () => {
+    const ended = new AbortController()
+    const response = await fetch(`${scene.gateway.adminUrl}/events`, { headers: bearer(ADMIN_TOKEN), signal: ended.signal })
+    let text = ''
+    const decoder = new TextDecoder()
+    for await (const chunk of response.body ?? []) {
+      text += decoder.decode(chunk, { stream: true })
+      if (text.includes('\n\n')) break
+    }
+    ended.abort()
+    expect([response.status, text.length > 1_000, foundIn(text)]).toEqual([200, true, []])
+  })
+
+  it('in the traces', async () => {
+    const octets = () => Buffer.concat(exported).toString('latin1')
+    await expect.poll(() => octets().length, { timeout: 15_000 }).toBeGreaterThan(10_000)
+    expect(foundIn(octets())).toEqual([])
   })
 
   it('in an answer', () => {

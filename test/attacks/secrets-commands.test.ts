@@ -48,6 +48,12 @@ it.each([
   ['routes', '--config', before],
   ['routes', '--json', '--config', before],
   ['check', '--config', before],
+  ['doctor', '--config', before],
+  ['doctor', '--json', '--config', before],
+  ['keys', 'list', '--tenant', 'default', '--config', before],
+  ['migrate', 'status', '--config', before],
+  ['audit', 'list', '--config', before],
+  ['explain', 'GET', '/x/1', '--config', before],
   ['check', '--strict', '--config', after],
   ['diff', before, after],
   ['diff', '--json', before, after],
@@ -64,5 +70,5 @@ it.each([
   })
   expect(printed).not.toBe('')
   expect(SECRETS.filter((secret) => printed.includes(secret))).toEqual([])
-  if (args[0] !== 'check') expect(printed).toContain('[x-api-key: [redacted]] [x-beta: 1]')
+  if (args[0] === 'routes' || args[0] === 'diff') expect(printed).toContain('[x-api-key: [redacted]] [x-beta: 1]')
 })

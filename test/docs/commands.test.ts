@@ -50,6 +50,8 @@ describe('the commands in README.md', () => {
       ({ line }) => /^(?:node src\/main\.ts|(?:\.\/)?gatehouse) ([a-z]+(?: [a-z]+)?)/.exec(line)?.[1] ?? [],
     )
     expect(given).toContain('keys rotate')
-    expect(given.filter((command) => !known.includes(command))).toEqual([])
+    // What follows a command of one word may be a word of its own: `completions bash`.
+    const isKnown = (command: string) => known.includes(command) || known.includes(command.split(' ')[0])
+    expect(given.filter((command) => !isKnown(command))).toEqual([])
   })
 })

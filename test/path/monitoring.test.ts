@@ -92,7 +92,7 @@ describe('deploy/prometheus', () => {
     expect(await promtool(['check', 'rules', 'deploy/prometheus/rules.yaml'])).toBe('')
   })
 
-  it('has rules that fire when they should, and not when they should not', async () => {
+  it('has rules that fire when they should, and not when they should not', { timeout: 120_000 }, async () => {
     expect(await promtool(['test', 'rules', 'deploy/prometheus/rules.test.yaml'])).toBe('')
   })
 

@@ -129,7 +129,7 @@ describe('the command line', () => {
     [['bogus'], 'unknown command: bogus'],
     [['check', 'gateway.yaml'], 'check takes no argument: gateway.yaml'],
     [['start', '--json'], 'start takes no --json'],
-    [['--confg', 'x'], "Unknown option '--confg'"],
+    [['--confg', 'x'], "Unknown option '--confg', did you mean --config?"],
     [['check', '--config'], "Option '--config <value>' argument missing"],
     [['check', '--config='], '--config needs the name of a file'],
     [['check', '--json=yes'], "Option '--json' does not take an argument"],

@@ -231,13 +231,54 @@ it('looks at issuers, upstreams and the folder', async () => {
   const rows = ['directory', 'issuer good', 'issuer empty', 'upstream there', 'upstream gone']
   expect(rows.map((check) => [check, ...found.levelOf(check)])).toEqual([
     ['directory', 'warn'],
-    ['issuer good', 'ok'],
-    ['issuer empty', 'fail'],
+    ['issuer good', 'ok', 'ok'],
+    ['issuer empty', 'fail', 'ok'],
     ['upstream there', 'ok'],
     ['upstream gone', 'warn'],
   ])
   expect(found.code).toBe(1)
 }, 30_000)
+
+it.each([
+  [0, 'ok'],
+  [20, 'warn'],
+  [-20, 'warn'],
+  [90, 'fail'],
+  [-90, 'fail'],
+])(
+  'compares the clock of an issuer, which is %d s ahead: %s',
+  async (ahead, level) => {
+    const issuer = createServer((_, response) => {
+      response.setHeader('date', new Date(Date.now() + ahead * 1000).toUTCString())
+      response.end('{"keys":[{"kty":"EC"}]}')
+    })
+    issuer.listen(0, '127.0.0.1')
+    await once(issuer, 'listening')
+    closers.push(() => new Promise((done) => issuer.close(done)))
+    const { port } = issuer.address() as AddressInfo
+    const found = await report(
+      folderWith(
+        `storage: { directory: ./data }\nissuers:\n  one: { issuer: "https://one.example", tenant: default, audiences: [api], algorithms: [ES256], jwks: { uri: "http://127.0.0.1:${port}/" } }\n`,
+      ),
+    )
+    const [keys, clock] = found.checks.filter(({ check }) => check === 'issuer one')
+    expect([keys?.level, clock?.level, clock?.advice === undefined]).toEqual(['ok', level, level === 'ok'])
+    expect(clock?.what).toMatch(/^its clock is \d+ s (ahead|behind), clockSkew is 30 s$/)
+    expect(found.code).toBe(level === 'fail' ? 1 : 0)
+  },
+  30_000,
+)
+
+it('says what to do about everything that is not well', async () => {
+  const folder = folderWith(onRedis(`redis://127.0.0.1:${await freePort()}`, 'revocation: { legacyChannel: {} }'))
+  writeFileSync(join(folder, 'data'), 'no folder')
+  const found = await report(folder)
+  const ill = found.checks.filter(({ level }) => level !== 'ok')
+  expect(ill.map(({ check }) => check)).toEqual(
+    expect.arrayContaining(['directory', 'audit record', 'redis', 'channel', 'storage']),
+  )
+  expect(ill.filter(({ advice }) => advice === undefined)).toEqual([])
+}, 60_000)
 
 it('ends with 2 where the configuration is faulty, or more is asked of it', async () => {
   expect((await doctor(folderWith('storage: { sessions: redis://localhost }'))).code).toBe(2)

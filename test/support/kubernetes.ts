@@ -2,16 +2,33 @@
 import { parseAllDocuments } from 'yaml'
 import { z } from 'zod'
 
-const name = z.string().regex(/^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/).max(63)
-const labels = z.record(z.string().regex(/^(?:[a-z0-9.-]+\/)?[A-Za-z0-9](?:[-\w.]*[A-Za-z0-9])?$/), z.string().regex(/^(?:[A-Za-z0-9](?:[-\w.]*[A-Za-z0-9])?)?$/).max(63))
+const name = z
+  .string()
+  .regex(/^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/)
+  .max(63)
+const labels = z.record(
+  z.string().regex(/^(?:[a-z0-9.-]+\/)?[A-Za-z0-9](?:[-\w.]*[A-Za-z0-9])?$/),
+  z
+    .string()
+    .regex(/^(?:[A-Za-z0-9](?:[-\w.]*[A-Za-z0-9])?)?$/)
+    .max(63),
+)
 const annotations = z.record(z.string(), z.string())
-const metadata = z.strictObject({ name, labels: labels.optional(), annotations: annotations.optional(), namespace: name.optional() })
+const metadata = z.strictObject({
+  name,
+  labels: labels.optional(),
+  annotations: annotations.optional(),
+  namespace: name.optional(),
+})
 const selector = z.strictObject({ matchLabels: labels })
 const quantity = z.string().regex(/^\d+(?:m|Ki|Mi|Gi)?$/)
 const quantities = z.strictObject({ cpu: quantity.optional(), memory: quantity.optional(), storage: quantity.optional() })
 const resources = z.strictObject({ requests: quantities.optional(), limits: quantities.optional() })
 const portNumber = z.int().min(1).max(65_535)
-const portName = z.string().regex(/^[a-z](?:[-a-z0-9]*[a-z0-9])?$/).max(15)
+const portName = z
+  .string()
+  .regex(/^[a-z](?:[-a-z0-9]*[a-z0-9])?$/)
+  .max(15)
 const port = z.union([portNumber, portName])
 
 const probe = z.strictObject({
@@ -21,7 +38,12 @@ const probe = z.strictObject({
   timeoutSeconds: z.int().min(1).optional(),
   failureThreshold: z.int().min(1).optional(),
 })
-const mount = z.strictObject({ name, mountPath: z.string().startsWith('/'), readOnly: z.boolean().optional(), subPath: z.string().optional() })
+const mount = z.strictObject({
+  name,
+  mountPath: z.string().startsWith('/'),
+  readOnly: z.boolean().optional(),
+  subPath: z.string().optional(),
+})
 const volume = z.union([
   z.strictObject({ name, configMap: z.strictObject({ name }) }),
   z.strictObject({ name, secret: z.strictObject({ secretName: name, defaultMode: z.int().min(0).max(0o777) }) }),
@@ -71,7 +93,16 @@ const pod = z.strictObject({
     containers: z.array(container),
     volumes: z.array(volume),
     nodeSelector: labels.optional(),
-    tolerations: z.array(z.strictObject({ key: z.string(), operator: z.enum(['Exists', 'Equal']), value: z.string().optional(), effect: z.string() })).optional(),
+    tolerations: z
+      .array(
+        z.strictObject({
+          key: z.string(),
+          operator: z.enum(['Exists', 'Equal']),
+          value: z.string().optional(),
+          effect: z.string(),
+        }),
+      )
+      .optional(),
     affinity: z.record(z.enum(['nodeAffinity', 'podAffinity', 'podAntiAffinity']), z.unknown()).optional(),
     topologySpreadConstraints: z
       .array(
@@ -87,7 +118,11 @@ const pod = z.strictObject({
 })
 const claim = z.strictObject({
   metadata: z.strictObject({ name }),
-  spec: z.strictObject({ accessModes: z.array(z.string()).min(1), storageClassName: name.optional(), resources: z.strictObject({ requests: quantities }) }),
+  spec: z.strictObject({
+    accessModes: z.array(z.string()).min(1),
+    storageClassName: name.optional(),
+    resources: z.strictObject({ requests: quantities }),
+  }),
 })
 const workload = {
   apiVersion: z.literal('apps/v1'),
@@ -212,11 +247,22 @@ const KINDS = z.discriminatedUnion('kind', [
     }),
   }),
   z.strictObject({ apiVersion: z.literal('v1'), kind: z.literal('ConfigMap'), metadata, data: z.record(z.string(), z.string()) }),
-  z.strictObject({ apiVersion: z.literal('v1'), kind: z.literal('Secret'), metadata, type: z.literal('Opaque'), stringData: z.record(z.string(), z.string()) }),
-  z.strictObject({ apiVersion: z.literal('v1'), kind: z.literal('ServiceAccount'), metadata, automountServiceAccountToken: z.boolean() }),
+  z.strictObject({
+    apiVersion: z.literal('v1'),
+    kind: z.literal('Secret'),
+    metadata,
+    type: z.literal('Opaque'),
+    stringData: z.record(z.string(), z.string()),
+  }),
+  z.strictObject({
+    apiVersion: z.literal('v1'),
+    kind: z.literal('ServiceAccount'),
+    metadata,
+    automountServiceAccountToken: z.boolean(),
+  }),
 ])
 
-function rule<K extends 'from' | 'to'>(key: K) {
+function rule(key: 'from' | 'to') {
   const peer = z.union([
     z.strictObject({ podSelector: selector, namespaceSelector: selector.optional() }),
     z.strictObject({ namespaceSelector: selector }),

@@ -81,9 +81,8 @@ export async function startKeyServer(first: readonly TestKey[] | undefined): Pro
   const asked: string[] = []
   const server = createServer((request, response) => {
     asked.push(request.url ?? '')
-    if (keys === undefined) return void response.writeHead(503).end()
-    response.writeHead(200, { 'content-type': 'application/jwk-set+json' })
-    response.end(JSON.stringify({ keys: keys.map(({ jwk }) => jwk) }))
+    response.writeHead(keys === undefined ? 503 : 200, { 'content-type': 'application/jwk-set+json' })
+    response.end(keys && JSON.stringify({ keys: keys.map(({ jwk }) => jwk) }))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

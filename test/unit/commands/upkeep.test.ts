@@ -233,7 +233,7 @@ describe('wrong usage', () => {
     [['keys', 'rotate', '--tenant', 'acme', '--kid', 'k'], 'keys rotate takes no --kid'],
     [['keys', 'retire', '--tenant', 'acme'], 'keys retire needs --kid'],
     [['clients', 'create', '--tenant', 'acme'], 'clients create needs --scopes'],
-    [['audit'], 'audit: write audit verify'],
+    [['audit'], 'audit: write audit verify, audit list, audit export'],
     [['audit', 'verify', '--head', '1:abc'], '--head: write SEQ:HASH as audit verify prints it'],
     [['check', '--tenant', 'acme'], 'check takes no --tenant'],
     [['check', 'it'], 'check takes no argument: it'],
@@ -244,5 +244,78 @@ describe('wrong usage', () => {
   ])('is told by name: %j', async (args, fault) => {
     const { code, out, err } = await run(...args)
     expect([code, out, err.split('\n')[0]]).toEqual([2, '', `gatehouse: ${fault}`])
+  })
+})
+
+describe('audit list and export', () => {
+  interface Row {
+    readonly seq: number
+    readonly at: string
+    readonly event: string
+    readonly tenant_id?: string
+    readonly reason?: string
+    readonly hash: string
+  }
+
+  /** Two keys, and their rotation: what a machine records of commands. */
+  async function recorded(): Promise<void> {
+    await run('keys', 'list', '--tenant', 'acme')
+    await run('keys', 'rotate', '--tenant', 'acme', '--reason', 'first')
+    await run('keys', 'rotate', '--tenant', 'default', '--reason', 'second')
+  }
+  const rowsOf = async (...args: readonly string[]) =>
+    (JSON.parse((await run('audit', 'list', '--json', ...args)).out) as { rows: Row[] }).rows
+
+  test('shows the newest rows first, as a table', async () => {
+    await recorded()
+    const { code, out } = await run('audit', 'list')
+    const [head, first, ...rest] = out.trimEnd().split('\n')
+    expect([code, head?.split(/ {2,}/)]).toEqual([0, ['AT', 'EVENT', 'TENANT', 'USER', 'ACTOR', 'SUBJECT', 'IP', 'REASON']])
+    expect(first).toMatch(/^\d{4}-.*Z {2}sys_key_\w+ +default .* command line .* second$/)
+    expect(rest.length).toBeGreaterThan(1)
+  })
+
+  test('shows what is asked for alone', async () => {
+    await recorded()
+    const all = await rowsOf()
+    expect(all.map(({ seq }) => seq)).toEqual(all.map((_, index) => all.length - index))
+    const ofAcme = await rowsOf('--tenant', 'acme')
+    expect(new Set(ofAcme.map((row) => row.tenant_id))).toEqual(new Set(['acme']))
+    expect(ofAcme.length).toBe(all.filter((row) => row.tenant_id === 'acme').length)
+    const events = [...new Set(all.map(({ event }) => event))]
+    expect(await rowsOf('--event', events.join(', '))).toEqual(all)
+    expect(await rowsOf('--event', 'authn_login_fail')).toEqual([])
+    expect(await rowsOf('--user', 'nobody')).toEqual([])
+    expect(await rowsOf('--limit', '1')).toEqual(all.slice(0, 1))
+    expect(await rowsOf('--since', '1h')).toEqual(all)
+    expect(await rowsOf('--since', '2099-01-01T00:00:00Z')).toEqual([])
+    expect(await rowsOf('--event', "x' OR 1=1 --", '--tenant', "' OR ''='")).toEqual([])
+  })
+
+  test('exports every row in order, from where the last export ended', async () => {
+    await recorded()
+    const exported = async (...args: readonly string[]) =>
+      (await run('audit', 'export', ...args)).out.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Row]))
+    const all = await exported()
+    expect(all.toReversed()).toEqual(await rowsOf())
+    expect(all[0]?.hash).toMatch(/^[0-9a-f]{64}$/)
+    expect(await exported('--after', '2')).toEqual(all.slice(2))
+    expect(await exported('--after', String(all.length))).toEqual([])
+  })
+
+  test.each([
+    [['list', '--since', 'yesterday'], '--since: write how long ago, such as 2h, or a date such as 2026-03-01T12:00:00Z'],
+    [['list', '--limit', '0'], '--limit: write a whole number from 1 to 10000'],
+    [['list', '--limit', '1e3'], '--limit: write a whole number from 1 to 10000'],
+    [['export', '--after', '-1'], "Option '--after' argument is ambiguous."],
+    [['export', '--after', 'x'], '--after: write a whole number from 0 to 9007199254740991'],
+  ])('refuses %j', async (args, fault) => {
+    await recorded()
+    const { code, err } = await run('audit', ...args)
+    expect([code, err.split('\n')[0]]).toEqual([2, `gatehouse: ${fault}`])
+  })
+
+  test('has nothing to read where nothing was recorded', async () => {
+    expect(await run('audit', 'list')).toMatchObject({ code: 1, out: '' })
   })
 })

@@ -22,6 +22,7 @@ const ENVIRONMENT = {
   DATABASE_PASSWORD: 'a-password',
   GATEHOUSE_MASTER_KEY: 'ab'.repeat(32),
   BILLING_SECRET: 'b'.repeat(32),
+  OTLP_TOKEN: 'Bearer a-token',
 }
 
 const read = (path: string) => readFileSync(path, 'utf8')

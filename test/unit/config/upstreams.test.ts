@@ -135,6 +135,7 @@ describe('what is said of an upstream', () => {
       ],
       balance: { kind: 'hash', by: 'header', header: 'x-cart' },
       protocol: 'http1',
+      client: 'builtin',
       connections: 64,
       timeouts: { connectMs: 1000, responseMs: 30_000, idleMs: 60_000, requestMs: 300_000 },
       retries: { attempts: 2, budget: 0.1, on: new Set(['connect', '503']) },

@@ -1,10 +1,59 @@
 import { describe, expect, it } from 'vitest'
 import { createCrewMetrics } from '../../../src/crew-metrics.ts'
-import { factsOf, mergeAnalytics, mergeReadiness } from '../../../src/crew-views.ts'
+import { factsOf, listOf, mergeAnalytics, mergeReadiness, mergeUpstreams } from '../../../src/crew-views.ts'
 import type { Snapshot } from '../../../src/telemetry/telemetry.ts'
 import type { Answered } from '../../../src/workers/workers.ts'
 
 const ALL = { wanted: 2, ready: 2 }
+
+describe('upstreams of several', () => {
+  const target = (facts: Record<string, unknown>) => ({
+    target: 0,
+    url: 'http://a/',
+    weight: 2,
+    state: 'in',
+    in_flight: 1,
+    latency_ms: 4,
+    ejections: 1,
+    ...facts,
+  })
+  const upstream = (facts: Record<string, unknown>, ...targets: unknown[]) => ({
+    upstream: 'orders',
+    breaker: 'closed',
+    in_flight: 3,
+    targets,
+    ...facts,
+  })
+
+  it('are one each: what is counted is added up, and the worst of all else is shown', () => {
+    const one = [upstream({}, target({}), target({ target: 1, state: 'unhealthy' }))]
+    const other = [
+      upstream({ breaker: 'half-open' }, target({ state: 'ejected', latency_ms: 9 }), target({ target: 1 })),
+      { upstream: 'b', targets: [] },
+    ]
+    expect(mergeUpstreams([one, other])).toEqual([
+      upstream(
+        { breaker: 'half-open', in_flight: 6 },
+        target({ state: 'ejected', in_flight: 2, latency_ms: 9, ejections: 2 }),
+        target({ target: 1, state: 'unhealthy', in_flight: 2, ejections: 2 }),
+      ),
+      { upstream: 'b', targets: [] },
+    ])
+    expect(mergeUpstreams([])).toEqual([])
+  })
+
+  it('may have found a name at other addresses', () => {
+    const one = [upstream({}, target({ address: '10.0.0.1' }))]
+    const other = [upstream({}, target({ address: '10.0.0.1' }), target({ address: '10.0.0.2' }))]
+    expect(mergeUpstreams([one, other])).toEqual([
+      upstream({ in_flight: 6 }, target({ address: '10.0.0.1', in_flight: 2, ejections: 2 }), target({ address: '10.0.0.2' })),
+    ])
+  })
+
+  it.each(['', '{}', '[1, null, "x"]', 'no JSON'])('are none where the text is no list of them: %s', (text) => {
+    expect(listOf(text)).toEqual([])
+  })
+})
 
 describe('readiness of several', () => {
   it('is that of all, with the worst of the facts', () => {

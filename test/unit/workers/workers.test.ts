@@ -33,6 +33,14 @@ describe('workers', () => {
     expect(world.workers.count()).toEqual({ wanted: 3, ready: 3 })
   })
 
+  it('hear what one of them tells the others, and that one does not', async () => {
+    const world = await started(3)
+    const [first, ...others] = world.processes
+    world.workers.tellAll('news', 7, 1)
+    expect(first?.told).not.toContain('news')
+    for (const other of others) expect(other.told.filter((name) => name === 'news')).toHaveLength(1)
+  })
+
   it('cannot be started when the first cannot, for its reason', async () => {
     const world = createWorld(2)
     const starting = world.workers.start()
