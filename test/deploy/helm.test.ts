@@ -43,6 +43,8 @@ const EVERYTHING = {
   affinity: { podAntiAffinity: {} },
   serviceAccount: { create: false, name: 'existing' },
   networkPolicy: { clients: [{ namespaceSelector: { matchLabels: { name: 'ingress' } } }] },
+  prometheusRule: { enabled: true, labels: { release: 'prometheus' } },
+  dashboard: { enabled: true },
   serviceMonitor: { enabled: true, labels: { release: 'prometheus' } },
 }
 
@@ -137,6 +139,17 @@ describe('the chart', () => {
     expect(manifests.map(({ kind }) => kind)).not.toContain('HorizontalPodAutoscaler')
     expect(manifests.map(({ kind }) => kind)).not.toContain('PodDisruptionBudget')
     expect(manifests.map(({ kind }) => kind)).not.toContain('NetworkPolicy')
+  })
+
+  it('brings the alerts and the dashboard of this repository', () => {
+    const manifests = install(EVERYTHING)
+    const [rule] = ofKind(manifests, 'PrometheusRule')
+    expect(rule?.spec).toEqual(parse(readFileSync(join(ROOT, 'deploy/prometheus/rules.yaml'), 'utf8')))
+    expect(rule?.metadata.labels).toMatchObject({ release: 'prometheus' })
+    const dashboard = ofKind(manifests, 'ConfigMap').find(({ metadata }) => metadata.name === 'front-door-dashboard')
+    expect(dashboard?.metadata.labels).toMatchObject({ grafana_dashboard: '1' })
+    const shown = JSON.parse(readFileSync(join(ROOT, 'deploy/grafana/gatehouse.json'), 'utf8')) as unknown
+    expect(JSON.parse(dashboard?.data['gatehouse.json'] ?? '')).toEqual(shown)
   })
 
   it.each([

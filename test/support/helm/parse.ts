@@ -5,6 +5,7 @@ export type Expression =
   | { readonly kind: 'dot' }
   | { readonly kind: 'variable'; readonly name: string }
   | { readonly kind: 'field'; readonly of: Expression; readonly name: string }
+  | { readonly kind: 'method'; readonly of: Expression; readonly words: readonly Expression[] }
   | { readonly kind: 'call'; readonly name: string; readonly words: readonly Expression[] }
 
 export type Node =
@@ -149,6 +150,7 @@ function parseExpression(source: string, file: string): Expression {
     while (place < words.length && words[place] !== '|' && words[place]?.startsWith(')') === false) operands.push(operand())
     if (isCall) return { kind: 'call', name: first, words: [...operands, ...piped] }
     const [only, ...others] = operands
+    if (only?.kind === 'field' && others.length > 0) return { kind: 'method', of: only, words: others }
     if (only === undefined || others.length > 0 || piped.length > 0) throw new Error(`${file}: ${source} calls no function`)
     return only
   }

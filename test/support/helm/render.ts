@@ -36,6 +36,7 @@ export function renderChart(folder: string, given: Mapping, release: Release): R
     Chart: Object.fromEntries(Object.entries(chart).map(([key, value]) => [key.charAt(0).toUpperCase() + key.slice(1), value])),
     Release: { Name: release.name, Namespace: release.namespace, Service: 'Helm', IsInstall: true, IsUpgrade: false },
     Template: { BasePath: base },
+    Files: { Get: (file: string) => readFileSync(join(folder, file), 'utf8') },
   }
   const render = createRenderer(templates)
   const files = [...templates.keys()].filter((name) => /\/(?!_)[^/]+\.(?:yaml|txt)$/.test(name))
@@ -112,6 +113,11 @@ function createRenderer(templates: ReadonlyMap<string, readonly Node[]>): (name:
       return of[expression.name]
     }
     const words = expression.words.map((word) => evaluate(word, scope))
+    if (expression.kind === 'method') {
+      const method = evaluate(expression.of, scope)
+      if (typeof method !== 'function') throw new Error('what is no function is given words')
+      return method(...words) as unknown
+    }
     if (expression.name === 'include') return render(String(words[0]), words[1])
     const run = FUNCTIONS[expression.name]
     if (run === undefined) throw new Error(`there is no function ${expression.name}`)
