@@ -103,20 +103,27 @@ export function createSend(settings: HttpSettings): Send {
   }
 }
 
-async function readBounded(response: Response): Promise<string> {
-  const chunks: Uint8Array<ArrayBuffer>[] = []
-  let bytes = 0
+async function readBounded({ body }: Response): Promise<string> {
   try {
-    // Leaving the loop cancels the body.
-    for await (const chunk of response.body ?? []) {
-      bytes += chunk.byteLength
-      if (bytes > MAX_BYTES) throw new UnreachableError(undefined, { reason: 'too_large' })
-      chunks.push(chunk)
-    }
+    return body === null ? '' : await new Blob(await chunksOf(body)).text()
   } catch (cause) {
     throw cause instanceof UnreachableError ? cause : new UnreachableError(undefined, { reason: 'cut', cause })
   }
-  return new Blob(chunks).text()
+}
+
+async function chunksOf(body: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<Uint8Array<ArrayBuffer>[]> {
+  const chunks: Uint8Array<ArrayBuffer>[] = []
+  // Not every browser can iterate over a body.
+  const reader = body.getReader()
+  for (let bytes = 0; ; ) {
+    const { value, done } = await reader.read()
+    if (done) return chunks
+    bytes += value.byteLength
+    chunks.push(value)
+    if (bytes <= MAX_BYTES) continue
+    await reader.cancel()
+    throw new UnreachableError(undefined, { reason: 'too_large' })
+  }
 }
 
 /** @throws UnreachableError for what is no JSON: something between answered in place of the gateway */

@@ -63,8 +63,19 @@ export function readOptions(options: ValidatorOptions): Settings {
     issuers,
     clockSkewSeconds,
     cacheEntries,
-    onEvent: options.onEvent ?? (() => undefined),
+    onEvent: unfailing(options.onEvent),
     fetch: options.fetch ?? globalThis.fetch,
+  }
+}
+
+/** Whoever is told of something must not change what happens. */
+function unfailing(onEvent: ValidatorOptions['onEvent']): Settings['onEvent'] {
+  return (event) => {
+    try {
+      onEvent?.(event)
+    } catch {
+      // Its own to notice: a refusal stays one, and keys are fetched on.
+    }
   }
 }
 

@@ -4,7 +4,7 @@ import { createClient, type Client, type TokenPair } from '../../src/client/clie
 import { createValidator, type Validator, type ValidatorEvent, type ValidatorOptions } from '../../src/validator/validator.ts'
 import { startGateway, SERVICE_ROUTES, type TestGateway } from '../support/gateway.ts'
 import { makeKey, signJwt, startKeyServer, tokenClaims } from '../support/passports.ts'
-import { freePort, startRedis, type RedisServer } from '../support/redis.ts'
+import { freePort, startRedis, startRedisCluster, type RedisServer } from '../support/redis.ts'
 import { until } from '../support/until.ts'
 
 const ORIGIN = 'http://gateway.test'
@@ -216,6 +216,57 @@ describe('beside a gateway on Redis', () => {
     await until(async () => (await refusal(validator.verifyToken(good.accessToken))) === 'none')
     await until(() => events.some((event) => event.kind === 'revocations' && event.state === 'up'))
   })
+})
+
+it('beside a gateway on a cluster of Redis, refuses what is revoked in any of its parts', async () => {
+  const servers = await startRedisCluster()
+  const key = Buffer.alloc(32, 7).toString('base64')
+  const storage = `storage: { sessions: { cluster: ${JSON.stringify(servers.urls)} }, directory: ./data }\nmasterKey: { env: KEY }`
+  const gateway = await startGateway(`${storage}\n${TENANTS}`, { environment: { ...environment, KEY: key } })
+  try {
+    const client = createClient({ origin: gateway.url, credentials })
+    const revocations = { redis: { cluster: servers.urls } }
+    gate = createValidator({ origin: ORIGIN, reachAt: gateway.url, tokens: { revocations } })
+    const validator = gate
+    await validator.ready(15_000)
+    const users = ['a', 'b', 'c', 'd', 'e', 'f'].map((userId) => ({ userId, scope: '' }))
+    const all = await Promise.all(users.map((user) => client.createSession(user)))
+    for (const { accessToken } of all) expect(await refusal(validator.verifyToken(accessToken))).toBe('none')
+    await Promise.all(all.slice(1).map(({ refreshToken }) => client.revoke(refreshToken)))
+    for (const { accessToken } of all.slice(1)) {
+      await until(async () => (await refusal(validator.verifyToken(accessToken))) === 'token_revoked -')
+    }
+    expect(await refusal(validator.verifyToken(all[0]?.accessToken ?? ''))).toBe('none')
+  } finally {
+    await gate?.close()
+    await gateway.close()
+    await servers.stop()
+  }
+}, 60_000)
+
+it('beside a Redis that is laid out for another kind of it, refuses every token and says why', async () => {
+  const redis = await startRedis()
+  const key = makeKey()
+  const keys = await startKeyServer([key])
+  try {
+    await redis.admin.set('storage:buckets', '16')
+    const events: ValidatorEvent[] = []
+    gate = createValidator({
+      origin: keys.origin,
+      tokens: { revocations: { redis: redis.url } },
+      onEvent: (event) => {
+        events.push(event)
+        throw new Error('a listener that fails')
+      },
+    })
+    const token = signJwt(key, tokenClaims(keys.origin), { typ: 'at+jwt' })
+    expect(await refusal(gate.verifyToken(token))).toBe('revocation_unavailable stale')
+    const causes = events.flatMap((event) => (event.kind === 'revocations' && event.cause instanceof Error ? [event.cause.message] : []))
+    expect(causes).toContain('the revocations in this Redis are laid out for another kind of it, not in 1 buckets')
+  } finally {
+    await keys.close()
+    await redis.stop()
+  }
 })
 
 describe('with no Redis there', () => {
