@@ -16,6 +16,7 @@ import { readObject, readReason } from './body.ts'
 import { createAdminFront, type AdminFront } from './front.ts'
 import { createGraphqlPage } from './graphql-page.ts'
 import { createGuard } from './guard.ts'
+import { adminOpenApi } from './openapi.ts'
 import { GRAPHQL, isReading, json, pathOf, type AdminAnswer, type AdminQuestion } from './question.ts'
 import { findTenantCall } from './tenant-calls.ts'
 import type { ChangingCall, TenantCalls } from './tenant-calls.ts'
@@ -167,6 +168,7 @@ function createEndpoints(needs: AdminNeeds): ReadonlyMap<string, Endpoint> {
     ['/config', () => json(200, needs.config())],
     ['/upstreams', () => json(200, needs.upstreams())],
     ['/openapi.json', () => json(200, needs.openApi())],
+    ['/openapi-admin.json', () => json(200, adminOpenApi())],
     ['/usernames/analytics', () => json(200, needs.usernames())],
     ...graphqlPage(needs.graphql),
   ])

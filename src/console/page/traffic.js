@@ -3,6 +3,9 @@ import { h, heading, setText, table, tile } from './dom.js'
 import { count, milliseconds, rate, share } from './format.js'
 
 const ALL = ''
+const SPAN_MS = 15 * 60 * 1000
+/** Of a trend. */
+const STEPS = 30
 
 /** Requests, errors and times, of all routes or of one. */
 export function trafficView(app) {
@@ -95,10 +98,10 @@ export function trafficView(app) {
   }
 
   function update({ points, minute, figures, now }) {
-    const whole = points.filter(({ seconds }) => seconds >= 0.5)
+    const whole = points.filter(({ at, seconds }) => seconds >= 0.5 && at > now - SPAN_MS)
     requests.update(whole, now)
     times.update(whole, now)
-    routes.update(rowsOf(whole, minute))
+    routes.update(rowsOf(whole, minute, now))
     const row = route === ALL ? minute?.all : minute?.routes[route]
     const [all = 0, refused = 0, failed = 0, p50 = null, p99 = null] = row ?? []
     tiles.rate.set(rate(all / (minute?.seconds || 1)))
@@ -114,19 +117,20 @@ export function trafficView(app) {
 }
 
 /** A row for each route that had traffic, busiest first. */
-function rowsOf(points, minute) {
+function rowsOf(points, minute, now) {
   const rows = new Map()
-  points.forEach((point, index) => {
+  for (const point of points) {
+    // The present is at the right, whatever there is of the past.
+    const step = STEPS - 1 - Math.min(Math.max(Math.floor(((now - point.at) / SPAN_MS) * STEPS), 0), STEPS - 1)
     for (const [name, [all, refused, failed]] of Object.entries(point.routes)) {
-      const row = rows.get(name) ?? { name, total: 0, refused: 0, failed: 0, trend: Array.from({ length: 30 }, () => 0) }
+      const row = rows.get(name) ?? { name, total: 0, refused: 0, failed: 0, trend: Array.from({ length: STEPS }, () => 0) }
       row.total += all
       row.refused += refused
       row.failed += failed
-      // The present is at the right, whatever there is of the past.
-      row.trend[29 - Math.min(Math.floor((points.length - 1 - index) / 6), 29)] += all
+      row.trend[step] += all
       rows.set(name, row)
     }
-  })
+  }
   return [...rows.values()]
     .map((row) => ({
       ...row,
