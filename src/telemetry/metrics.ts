@@ -1,7 +1,8 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Registry } from 'prom-client'
 import { NONE, type Names } from './names.ts'
 import { createTally, few, oneOf, statusCode } from './tally.ts'
 import type { Label, Tally } from './tally.ts'
+import { createTimings, type Timings } from './timings.ts'
 
 /** Labels come from the configuration or from small fixed sets, so that the number of series is bounded. */
 export interface Metrics {
@@ -43,11 +44,6 @@ export interface Metrics {
   readonly reloads: Tally
   readonly configLoaded: Gauge
   readonly configInfo: Gauge
-}
-
-/** A histogram with at most one label. */
-export interface Timings {
-  observe(seconds: number, label?: string): void
 }
 
 export function createMetrics(names: Names): Metrics {
@@ -223,33 +219,6 @@ function usernameMetrics(registry: Registry, tenant: Label) {
   }
 }
 
-/** The child of each label value is made once: prom-client validates and hashes labels on every other way. */
-function timings(registry: Registry, texts: TimingsTexts, label?: Label): Timings {
-  const histogram = new Histogram({
-    name: texts.name,
-    help: texts.help,
-    buckets: [...(texts.buckets ?? REQUEST_BUCKETS)],
-    labelNames: label === undefined ? [] : [label.name],
-    registers: [registry],
-  })
-  if (label === undefined) {
-    const only = histogram.labels({})
-    return { observe: (seconds) => only.observe(finite(seconds)) }
-  }
-  const children = new Map<string, ReturnType<typeof histogram.labels>>()
-  return {
-    observe(seconds, value = NONE) {
-      const known = children.get(value)
-      if (known !== undefined) return known.observe(finite(seconds))
-      const bounded = label.bound(value)
-      const child = children.get(bounded) ?? histogram.labels(bounded)
-      children.set(bounded, child)
-      child.observe(finite(seconds))
-    },
-  }
-}
-
-/** prom-client throws at what is no number; a clock that went backwards is no reason to fail a request. */
-function finite(seconds: number): number {
-  return seconds > 0 && seconds < Number.POSITIVE_INFINITY ? seconds : 0
+function timings(registry: Registry, { name, help, buckets = REQUEST_BUCKETS }: TimingsTexts, label?: Label): Timings {
+  return createTimings({ name, help, buckets, label, registry })
 }

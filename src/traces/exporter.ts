@@ -51,11 +51,14 @@ export async function openExporter(config: TracesConfig, identity: Readonly<Reco
   }
 }
 
+/** Of the library's ExportResultCode. */
+const SUCCESS = 0
+
 function handOver(library: OTLPTraceExporter, spans: ReadableSpan[]): Promise<void> {
   return new Promise((resolve, reject) => {
     library.export(spans, ({ code, error }) => {
-      // ExportResultCode.SUCCESS
-      if (Number(code) === 0) resolve()
+      const outcome: number = code
+      if (outcome === SUCCESS) resolve()
       else reject(error ?? new Error('the spans were not taken'))
     })
   })
