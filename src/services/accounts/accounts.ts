@@ -33,7 +33,7 @@ import type { Account, AccountStore } from './store.ts'
 import type { Outcome } from './throttle.ts'
 
 export type { AnomalyEvent, DeviceStore, KnownDevice } from './anomalies.ts'
-export { createAnomalies, DEVICE_SECONDS, MOST_DEVICES } from './anomalies.ts'
+export { createAnomalies } from './anomalies.ts'
 export type { HashFile } from './breached.ts'
 export { openBreached } from './breached.ts'
 export type { UserDirectory } from './directory.ts'

@@ -19,15 +19,21 @@ export interface KnownDevice {
   readonly country?: string
 }
 
-/** Keeps the devices of users, {@link MOST_DEVICES} of each, for {@link DEVICE_SECONDS} after they were seen last. */
-export interface DeviceStore {
-  list(user: UserRef): Promise<readonly KnownDevice[]>
-  /** The device was seen: in one step it is there, or anew, and the one that was not seen for longest may be gone. */
-  note(user: UserRef, device: Omit<KnownDevice, 'firstSeen'>): Promise<void>
+/** How many devices of a user are kept, and for how long after they were seen last. */
+export interface DeviceLimits {
+  readonly most: number
+  readonly seconds: number
 }
 
-export const MOST_DEVICES = 32
-export const DEVICE_SECONDS = 180 * 86_400
+/** Keeps the devices of users. */
+export interface DeviceStore {
+  /** Those that were seen within the time of the limits. */
+  list(user: UserRef, limits: DeviceLimits): Promise<readonly KnownDevice[]>
+  /** The device was seen: in one step it is there, or anew, and the one that was not seen for longest may be gone. */
+  note(user: UserRef, device: Omit<KnownDevice, 'firstSeen'>, limits: DeviceLimits): Promise<void>
+}
+
+const LIMITS: DeviceLimits = { most: 32, seconds: 180 * 86_400 }
 
 export interface AnomalyEvent {
   readonly event: 'authn_new_device' | 'authn_impossible_travel'
@@ -88,13 +94,14 @@ export function createAnomalies(needs: AnomaliesNeeds): Anomalies {
     const user = { tenant: tenant.id, user: login.user }
     const name = deviceName(headerOf(admitted, 'user-agent') ?? '')
     const country = needs.countryOf(admitted)
-    const seen = await needs.devices.list(user)
+    const seen = await needs.devices.list(user, LIMITS)
     const id = login.proved ?? fingerprint(login, name)
     if (tenant.anomalies.impossibleTravel !== 'off') checkTravel(login, seen, country)
     return { device: id, done }
 
     async function done(): Promise<void> {
-      await needs.devices.note(user, { id, name, lastSeen: needs.nowSeconds(), ...(country !== undefined && { country }) })
+      const device = { id, name, lastSeen: needs.nowSeconds(), ...(country !== undefined && { country }) }
+      await needs.devices.note(user, device, LIMITS)
       // The first one of all is no news: the user has just begun, or we have.
       const isNew = seen.length > 0 && login.proved === undefined && !seen.some((one) => one.id === id)
       if (!isNew || tenant.anomalies?.newDevice !== 'record') return

@@ -1,4 +1,4 @@
-import { DEVICE_SECONDS, MOST_DEVICES, type DeviceStore } from '../../services/accounts/accounts.ts'
+import type { DeviceStore } from '../../services/accounts/accounts.ts'
 import type { Database, Row } from './database.ts'
 import { integer, optionalText, text } from './database.ts'
 
@@ -14,21 +14,21 @@ export function createDeviceStore(db: Database, needs: { nowSeconds(): number })
   )
   const trim = db.prepare(
     `DELETE FROM known_devices WHERE tenant_id = ?1 AND user_id = ?2 AND id IN (
-       SELECT id FROM known_devices WHERE tenant_id = ?1 AND user_id = ?2 ORDER BY last_seen DESC LIMIT -1 OFFSET ${MOST_DEVICES})`,
+       SELECT id FROM known_devices WHERE tenant_id = ?1 AND user_id = ?2 ORDER BY last_seen DESC LIMIT -1 OFFSET ?3)`,
   )
   const purge = db.prepare(
     `DELETE FROM known_devices WHERE (tenant_id, user_id, id) IN (
        SELECT tenant_id, user_id, id FROM known_devices WHERE last_seen <= ? ORDER BY last_seen LIMIT ${PURGE_ROWS})`,
   )
   return {
-    async list({ tenant, user }) {
-      return select.all(tenant, user, needs.nowSeconds() - DEVICE_SECONDS).map(deviceOf)
+    async list({ tenant, user }, { seconds }) {
+      return select.all(tenant, user, needs.nowSeconds() - seconds).map(deviceOf)
     },
-    async note({ tenant, user }, { id, name, lastSeen, country }) {
+    async note({ tenant, user }, { id, name, lastSeen, country }, { most, seconds }) {
       db.write(() => {
-        purge.run(needs.nowSeconds() - DEVICE_SECONDS)
+        purge.run(needs.nowSeconds() - seconds)
         upsert.run(tenant, user, id, name, lastSeen, lastSeen, country ?? null)
-        trim.run(tenant, user)
+        trim.run(tenant, user, most)
       })
     },
   }

@@ -1,4 +1,4 @@
-import { DEVICE_SECONDS, MOST_DEVICES, type DeviceStore, type KnownDevice } from '../../services/accounts/accounts.ts'
+import type { DeviceStore, KnownDevice } from '../../services/accounts/accounts.ts'
 import type { Connection } from './connection.ts'
 import type { Layout } from './layout.ts'
 import { list, text, understood } from './replies.ts'
@@ -31,14 +31,14 @@ export interface DeviceStoreNeeds {
 /** The devices of a user as one hash: first and last second, country and kind by id. */
 export function createDeviceStore({ connection, layout, nowSeconds }: DeviceStoreNeeds): DeviceStore {
   return {
-    async list(user) {
+    async list(user, { seconds }) {
       const flat = list(await connection.send('HGETALL', layout.devices(user.tenant, layout.bucketOf(user), user.user)))
-      const since = nowSeconds() - DEVICE_SECONDS
+      const since = nowSeconds() - seconds
       return understood(() => devicesOf(flat)).filter(({ lastSeen }) => lastSeen > since)
     },
-    async note(user, { id, name, lastSeen, country = '' }) {
+    async note(user, { id, name, lastSeen, country = '' }, { most, seconds }) {
       const key = layout.devices(user.tenant, layout.bucketOf(user), user.user)
-      await connection.run(NOTE, [key], [id, lastSeen, country, name, DEVICE_SECONDS, MOST_DEVICES])
+      await connection.run(NOTE, [key], [id, lastSeen, country, name, seconds, most])
     },
   }
 }
