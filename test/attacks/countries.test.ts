@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { openScene, valuesOf, type Answered, type Scene } from '../support/attack.ts'
 import { openHttp2, openTlsScene } from '../support/http2.ts'
+import { HANDSHAKE } from '../support/websocket.ts'
 
 const ROUTES = `
   - { name: north, match: { path: /north/* }, auth: public, upstream: recorder, websocket: true, countries: { allow: [NO, SE] } }
@@ -9,12 +10,6 @@ const ROUTES = `
   - { name: accounts, match: { path: /auth/* }, service: accounts }`
 const TENANTS = '  nordic: { signing: ES256, hosts: [nordic.test], countries: { allow: [NO] } }'
 const FILES = { 'countries.csv': '10.0.0.0/8,NO\n192.0.2.0/24,KP\n203.0.113.0/24,DE\n2001:db8::/32,SE\n127.0.0.0/8,DE\n' }
-const HANDSHAKE = [
-  'Connection: Upgrade',
-  'Upgrade: websocket',
-  'Sec-WebSocket-Version: 13',
-  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-]
 
 let direct: Scene
 let behind: Scene

@@ -5,16 +5,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { ask, lineOf, openScene, type Answered, type Ask, type Scene } from '../support/attack.ts'
 import { postJson } from '../support/gateway.ts'
+import { HANDSHAKE } from '../support/websocket.ts'
 
 const USER = { email: 'victim@example.com', password: 'correct horse battery staple' }
 const EVIL = 'Origin: https://evil.example'
 const OWN = 'Origin: http://gateway.test'
-const HANDSHAKE = [
-  'Connection: Upgrade',
-  'Upgrade: websocket',
-  'Sec-WebSocket-Version: 13',
-  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-]
 
 let scene: Scene
 let access = ''

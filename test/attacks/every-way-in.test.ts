@@ -4,16 +4,10 @@ import { valuesOf } from '../support/attack.ts'
 import { openHttp2, openTlsScene, sendTls, type Http2Client, type TlsScene } from '../support/http2.ts'
 import { statusOf } from '../support/raw.ts'
 import { NO_PASS, SPELLINGS_SCENE } from '../support/path-spellings.ts'
+import { HANDSHAKE } from '../support/websocket.ts'
 
 const WAYS = ['HTTP/1.1', 'upgrade', 'HTTP/2'] as const
 type Way = (typeof WAYS)[number]
-
-const UPGRADE = [
-  'Connection: Upgrade',
-  'Upgrade: websocket',
-  'Sec-WebSocket-Version: 13',
-  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-]
 
 let scene: TlsScene
 let client: Http2Client
@@ -43,7 +37,7 @@ async function statusBy(way: Way, path: string, fields: readonly (readonly [stri
   }
   const lines = [`GET ${path} HTTP/1.1`, 'Host: gateway.test', ...all.map(([name, value]) => `${name}: ${value}`)]
   return statusOf(
-    await sendTls(scene.port, `${[...lines, ...(way === 'upgrade' ? UPGRADE : ['Connection: close'])].join('\r\n')}\r\n\r\n`),
+    await sendTls(scene.port, `${[...lines, ...(way === 'upgrade' ? HANDSHAKE : ['Connection: close'])].join('\r\n')}\r\n\r\n`),
   )
 }
 

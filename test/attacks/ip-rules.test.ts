@@ -1,13 +1,8 @@
 /** Clients that claim another address, or another path, to get past the networks of a route. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { openScene, type Scene } from '../support/attack.ts'
+import { HANDSHAKE } from '../support/websocket.ts'
 
-const HANDSHAKE = [
-  'Connection: Upgrade',
-  'Upgrade: websocket',
-  'Sec-WebSocket-Version: 13',
-  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-]
 const ROUTES = `
   - { name: inside, match: { path: /inside/* }, auth: public, upstream: recorder, websocket: true, ip: { allow: [10.0.0.0/8] } }
   - { name: denied, match: { path: /denied/* }, auth: public, upstream: recorder, ip: { deny: [127.0.0.0/8, 192.0.2.66] } }

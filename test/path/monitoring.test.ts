@@ -86,6 +86,16 @@ describe('a scrape', () => {
   })
 })
 
+describe('what is due, and what is well', () => {
+  it('is told: the audit record, the bound of the revocations, the next key of each tenant', () => {
+    expect(scrape).toMatch(/^gatehouse_audit_up 1$/m)
+    expect(scrape).toMatch(/^gatehouse_revocation_max_staleness_seconds 10$/m)
+    const due = /^gatehouse_signing_key_rotation_due_timestamp_seconds\{tenant="default"\} (\S+)$/m.exec(scrape)?.[1]
+    const days = (Number(due) - Date.now() / 1000) / 86_400
+    expect(Math.round(days)).toBe(90)
+  })
+})
+
 describe('deploy/prometheus', () => {
   it('is a configuration that Prometheus takes', async () => {
     expect(await promtool(['check', 'config', 'deploy/prometheus/prometheus.yaml'])).toBe('')

@@ -1,13 +1,8 @@
 /** Routes that are open to some networks only: requests, WebSockets, services; behind a proxy and without one. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { openScene, type Answered, type Scene } from '../support/attack.ts'
+import { HANDSHAKE } from '../support/websocket.ts'
 
-const HANDSHAKE = [
-  'Connection: Upgrade',
-  'Upgrade: websocket',
-  'Sec-WebSocket-Version: 13',
-  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-]
 const ROUTES = `
   - { name: office, match: { path: /office/* }, auth: public, upstream: recorder, websocket: true, ip: { allow: [10.0.0.0/8, "2001:db8::/32"], deny: [10.9.0.0/16] } }
   - { name: here, match: { path: /here/* }, auth: public, upstream: recorder, websocket: true, ip: { allow: [127.0.0.0/8] } }

@@ -1,13 +1,8 @@
 /** A route with several upstreams: the same one for the same user, for requests and WebSockets. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openScene, recordingUpstream, valuesOf, type Recorder, type Scene } from '../support/attack.ts'
+import { HANDSHAKE } from '../support/websocket.ts'
 
-const HANDSHAKE = [
-  'Connection: Upgrade',
-  'Upgrade: websocket',
-  'Sec-WebSocket-Version: 13',
-  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-]
 const USERS = Array.from({ length: 40 }, (_, at) => `user-${at}`)
 
 let scene: Scene

@@ -149,3 +149,12 @@ describe('a handshake that fails is counted as', () => {
     expect(said).toHaveLength(7)
   })
 })
+
+it('a flood of them is counted one by one, and costs the log no line more', async () => {
+  const before = (await failures())['not_tls'] ?? 0
+  const lines = (): number => gateway.lines().filter(({ msg }) => msg === 'TLS handshakes fail').length
+  const linesBefore = lines()
+  await Promise.all(Array.from({ length: 200 }, () => raw((socket) => socket.write('GET / HTTP/1.1\r\n\r\n'))))
+  await until(async () => (await failures())['not_tls'] === before + 200, 'not all of them are counted')
+  expect(lines()).toBe(linesBefore)
+})

@@ -105,10 +105,17 @@ export interface WebSocketClient {
 
 export const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
 
+/** Fields that make a request a handshake. */
+export const HANDSHAKE: readonly string[] = [
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  `Sec-WebSocket-Key: ${KEY}`,
+]
+
 export function handshake(path: string, ...lines: readonly string[]): string {
-  const plain = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', `Sec-WebSocket-Key: ${KEY}`]
   const named = new Set(lines.map((line) => line.slice(0, line.indexOf(':')).toLowerCase()))
-  const kept = plain.filter((line) => !named.has(line.slice(0, line.indexOf(':')).toLowerCase()))
+  const kept = HANDSHAKE.filter((line) => !named.has(line.slice(0, line.indexOf(':')).toLowerCase()))
   return head(`GET ${path} HTTP/1.1`, ...kept, ...lines)
 }
 
