@@ -19,7 +19,7 @@ export interface Result {
   readonly version?: string
 }
 
-const WARM_UP_SECONDS = 2
+const WARM_UP_SECONDS = 4
 /** A second takes as many tokens as are verified in it, and each has to be signed before. */
 const COLD_SECONDS = 2
 /** More than the gateway verifies. Those that are left over in a round are of no use. */
