@@ -52,6 +52,8 @@ function expectSelected(manifests: readonly Manifest[]): void {
   for (const { spec } of ofKind(manifests, 'ServiceMonitor')) {
     const scraped = services.filter(({ metadata }) => matches(spec.selector.matchLabels, metadata.labels))
     expect(scraped).toHaveLength(1)
+    // By that name the alerts look for it.
+    expect(scraped[0]?.metadata.labels?.[spec.jobLabel]).toMatch(/gatehouse/)
     for (const endpoint of spec.endpoints) expect(scraped[0]?.spec.ports.map(({ name }) => name)).toContain(endpoint.port)
   }
   for (const { spec } of ofKind(manifests, 'HorizontalPodAutoscaler')) {

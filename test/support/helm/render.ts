@@ -159,7 +159,7 @@ const FUNCTIONS: Readonly<Record<string, (...words: unknown[]) => unknown>> = {
     return word
   },
   sha256sum: (text) => createHash('sha256').update(String(text)).digest('hex'),
-  toString: (word: unknown) => (typeof word === 'object' ? JSON.stringify(word) : String(word)),
+  toString: (word: unknown) => (typeof word === 'string' ? word : JSON.stringify(word)),
   toYaml: (word) => stringify(word, { indentSeq: false, sortMapEntries: true, lineWidth: 0 }).trimEnd(),
   trimSuffix: (suffix, text) => (String(text).endsWith(String(suffix)) ? String(text).slice(0, -String(suffix).length) : text),
   trunc: (length, text) => String(text).slice(0, Number(length)),
