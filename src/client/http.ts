@@ -115,7 +115,7 @@ async function chunksOf(body: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<
   const chunks: Uint8Array<ArrayBuffer>[] = []
   // Not every browser can iterate over a body.
   const reader = body.getReader()
-  for (let bytes = 0; ; ) {
+  for (let bytes = 0; ;) {
     const { value, done } = await reader.read()
     if (done) return chunks
     bytes += value.byteLength

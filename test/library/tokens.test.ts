@@ -261,7 +261,9 @@ it('beside a Redis that is laid out for another kind of it, refuses every token 
     })
     const token = signJwt(key, tokenClaims(keys.origin), { typ: 'at+jwt' })
     expect(await refusal(gate.verifyToken(token))).toBe('revocation_unavailable stale')
-    const causes = events.flatMap((event) => (event.kind === 'revocations' && event.cause instanceof Error ? [event.cause.message] : []))
+    const causes = events.flatMap((event) =>
+      event.kind === 'revocations' && event.cause instanceof Error ? [event.cause.message] : [],
+    )
     expect(causes).toContain('the revocations in this Redis are laid out for another kind of it, not in 1 buckets')
   } finally {
     await keys.close()
