@@ -145,6 +145,7 @@ export function adminOpenApi(): Json {
     servers: [{ url: '/' }],
     paths,
     components: {
+      examples: {},
       schemas: {
         Problem: {
           type: 'object',

@@ -184,9 +184,9 @@ function runsOf(points, of) {
   return runs
 }
 
-/** 1, 2 or 5 times a power of ten, from 1. */
+/** A round number with room above the value, whose half is round too; 1 at least. */
 function niceTop(value) {
   if (value <= 1) return 1
   const power = 10 ** Math.floor(Math.log10(value))
-  return [1, 2, 5, 10, 20].map((step) => step * power).find((step) => step >= value * 1.02)
+  return [1, 1.5, 2, 3, 4, 6, 8, 10, 15].map((step) => step * power).find((step) => step >= value * 1.02)
 }
