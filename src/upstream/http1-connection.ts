@@ -202,7 +202,6 @@ export function openHttp1Connection(
   }
 
   function keep(keepMs: number): void {
-    inbox.clear()
     dueIn(keepMs)
     on.free(self)
   }

@@ -6,8 +6,6 @@ export interface Inbox {
   current(): Buffer
   /** The octets `from` up to `to` of what was read last, to be kept. */
   take(from: number, to: number): Buffer
-  /** Nothing large is expected any more. */
-  clear(): void
 }
 
 const INBOX_BYTES = 64 * 1024
@@ -16,11 +14,14 @@ const LEAST_LENT_BYTES = 16 * 1024
 /** Connections read one after the other, and leave nothing in it. */
 const SHARED = Buffer.allocUnsafeSlow(INBOX_BYTES)
 
-/** All connections read into one buffer; one that reads large bodies gets buffers of its own, whose octets are passed on as they are. */
+/**
+ * All connections read into one buffer; one that has read a large body has its own, and what is large
+ * is passed on as it is.
+ */
 export function createInbox(): Inbox {
   let inbox = SHARED
   let isLent = false
-  return { next, current: () => inbox, take, clear }
+  return { next, current: () => inbox, take }
 
   function next(): Buffer {
     if (isLent) {
@@ -37,10 +38,5 @@ export function createInbox(): Inbox {
     const copy = Buffer.allocUnsafe(to - from)
     inbox.copy(copy, 0, from, to)
     return copy
-  }
-
-  function clear(): void {
-    inbox = SHARED
-    isLent = false
   }
 }

@@ -1,18 +1,16 @@
 /** What an octet may be part of. */
 const TOKEN = 1
 const FIELD = 2
-const TARGET = 4
 
 const KINDS = new Uint8Array(256)
 for (let octet = 0; octet < 256; octet += 1) {
   const isVisible = octet > 0x20 && octet !== 0x7f
   // RFC 9110 §5.5: HTAB, SP, VCHAR, obs-text.
   if (isVisible || octet === 0x20 || octet === 0x09) KINDS[octet] = FIELD
-  if (isVisible) KINDS[octet] = FIELD | TARGET
 }
 // RFC 9110 §5.6.2.
 for (const char of "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") {
-  KINDS[char.charCodeAt(0)] = FIELD | TARGET | TOKEN
+  KINDS[char.charCodeAt(0)] = FIELD | TOKEN
 }
 
 /** @param octet what is above 255, or none at all, is never part of one */
@@ -25,22 +23,21 @@ export function isFieldOctet(octet: number): boolean {
   return octet < 256 && ((KINDS[octet] ?? 0) & FIELD) !== 0
 }
 
+// Whole texts are left to the engine of regular expressions: it takes a third of the time of a loop over characters.
+const NOT_IN_TOKEN = /[^!#$%&'*+\-.^_`|~0-9A-Za-z]/
+const NOT_IN_FIELD = /[^\t\x20-\x7e\x80-\xff]/
+const NOT_IN_TARGET = /[^\x21-\x7e\x80-\xff]/
+
 export function isToken(text: string): boolean {
-  for (let index = 0; index < text.length; index += 1) if (!isTokenOctet(text.charCodeAt(index))) return false
-  return text.length > 0
+  return text.length > 0 && !NOT_IN_TOKEN.test(text)
 }
 
 /** A character above U+00FF would be cut to one octet, which may be any. */
 export function isFieldText(text: string): boolean {
-  for (let index = 0; index < text.length; index += 1) if (!isFieldOctet(text.charCodeAt(index))) return false
-  return true
+  return !NOT_IN_FIELD.test(text)
 }
 
 /** Whether it ends no request line: octets without spaces and controls. */
 export function isTargetText(text: string): boolean {
-  for (let index = 0; index < text.length; index += 1) {
-    const octet = text.charCodeAt(index)
-    if (octet > 255 || ((KINDS[octet] ?? 0) & TARGET) === 0) return false
-  }
-  return text.length > 0
+  return text.length > 0 && !NOT_IN_TARGET.test(text)
 }
