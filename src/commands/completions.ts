@@ -30,7 +30,7 @@ interface Choice {
 /** What may follow: nothing said yet, the first word of a group, or a whole command. */
 function places(): readonly (readonly [said: string, choices: readonly Choice[]])[] {
   const first = [
-    ...[...GROUPS].map((group) => ({ word: group, what: `${inGroup(group).map(secondOf).join(', ')}` })),
+    ...[...GROUPS].map((group) => ({ word: group, what: inGroup(group).map(secondOf).join(', ') })),
     ...CATALOGUE.filter(({ name }) => !name.includes(' ')).map(({ name, what }) => ({ word: name, what })),
   ]
   const groups = [...GROUPS].map(

@@ -139,7 +139,7 @@ function greeting(config: Config, addresses: Addresses): string {
   const url = `${config.listeners.public.tls === undefined ? 'http' : 'https'}://localhost:${addresses.public.port}`
   const admin = `http://${addresses.admin.host}:${addresses.admin.port}`
   return `
-  gatehouse is ready at ${url} (metrics and health at ${admin})
+  gatehouse is ready at ${url} (console, metrics and health at ${admin})
 ${hasDemo(config) ? firstRequest(url) : ''}
 `
 }

@@ -142,7 +142,7 @@ export async function startRig(count: number): Promise<Rig> {
 
 /** What was sent to a gateway is answered by then. */
 const SETTLE_MS = 300
-const GREETING = /ready at http:\/\/localhost:(\d+) \(metrics and health at (http:[^)]+)\)/
+const GREETING = /ready at http:\/\/localhost:(\d+) \(console, metrics and health at (http:[^)]+)\)/
 
 export function memberAt(rig: Rig, number: number): Member {
   const member = rig.members[number % rig.members.length]

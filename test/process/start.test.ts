@@ -9,7 +9,7 @@ it('answers, says where, and shows a first request to paste', async () => {
   await before.end()
   const gateway = await startGatewayProcess(routes, { folder: before.folder })
   expect((await fetch(`${gateway.url}/health`)).status).toBe(200)
-  expect(gateway.stderr()).toContain(`ready at ${gateway.url} (metrics and health at ${gateway.adminUrl})`)
+  expect(gateway.stderr()).toContain(`ready at ${gateway.url} (console, metrics and health at ${gateway.adminUrl})`)
   expect(gateway.stderr()).toContain(`curl -s ${gateway.url}/auth/register`)
   expect(await gateway.end()).toEqual({ code: 0, signal: null })
 })

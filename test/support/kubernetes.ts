@@ -114,6 +114,7 @@ const KINDS = z.discriminatedUnion('kind', [
     kind: z.literal('ServiceMonitor'),
     metadata,
     spec: z.strictObject({
+      jobLabel: z.string(),
       selector,
       endpoints: z.array(
         z.strictObject({
