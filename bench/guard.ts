@@ -7,7 +7,7 @@
  * By hand and before releases: a machine that others use says nothing. A ratio that looks worse is measured once more.
  */
 import { compare, machine, subjectsOf } from './requests.ts'
-import { gradeRatios, type Grade } from './rig/grade.ts'
+import { gradeRatios, regraded, type Grade } from './rig/grade.ts'
 import type { Ratio } from './rig/figures.ts'
 import type { Turns } from './rig/rounds.ts'
 import { readResults, saveResults } from './support/results.ts'
@@ -44,7 +44,7 @@ export async function benchGuard(turns: Turns, { save }: { readonly save: boolea
   const grades = gradeRatios(before.ratios, now)
   const suspects = GUARDED.filter(([of, to]) => grades.some((one) => one.verdict === 'slower' && one.of === of && one.to === to))
   const again = suspects.length === 0 ? [] : gradeRatios(before.ratios, await measure(suspects, turns))
-  const judged = grades.map((grade) => again.find(({ of, to }) => of === grade.of && to === grade.to) ?? grade)
+  const judged = regraded(grades, again)
   console.table(Object.fromEntries(judged.map(({ of, to, ...grade }) => [`${of} / ${to}`, grade])))
   const slower = judged.filter(({ verdict }) => verdict === 'slower')
   for (const grade of slower) console.error(sentenceOf(grade))

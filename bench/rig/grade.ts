@@ -27,3 +27,9 @@ export function gradeRatios(baseline: readonly Ratio[], now: readonly Ratio[]): 
   const added = now.filter((one) => found(baseline, one) === undefined)
   return [...known, ...added.map(({ of, to, ratio }): Grade => ({ of, to, now: ratio, verdict: 'new' }))]
 }
+
+/** What was measured a second time counts in place of the first. */
+export function regraded(grades: readonly Grade[], again: readonly Grade[]): readonly Grade[] {
+  const measured = again.filter(({ verdict }) => verdict !== 'not measured')
+  return grades.map((grade) => measured.find(({ of, to }) => of === grade.of && to === grade.to) ?? grade)
+}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ratiosOf, rowOf } from '../../../bench/rig/figures.ts'
-import { gradeRatios } from '../../../bench/rig/grade.ts'
+import { gradeRatios, regraded } from '../../../bench/rig/grade.ts'
 import { rotated } from '../../../bench/rig/rounds.ts'
 
 const round = (perSecond: number, cpuMicros = 10) => {
@@ -70,6 +70,19 @@ describe('a comparison with the base line', () => {
       { of: 'jwt-warm', to: 'haproxy', before: 2, verdict: 'not measured' },
       { of: 'jwt-cold', to: 'haproxy', now: 1, verdict: 'new' },
     ])
+  })
+})
+
+describe('a second measurement', () => {
+  it('counts for what it measured, and for nothing else', () => {
+    const baseline = [ratio(2), ratio(2, 'jwt-cold')]
+    const first = gradeRatios(baseline, [ratio(1), ratio(2, 'jwt-cold')])
+    const second = gradeRatios(baseline, [ratio(1.95)])
+    expect(regraded(first, second).map(({ of, verdict }) => [of, verdict])).toEqual([
+      ['jwt-warm', 'fine'],
+      ['jwt-cold', 'fine'],
+    ])
+    expect(regraded(first, [])).toEqual(first)
   })
 })
 
