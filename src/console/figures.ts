@@ -8,7 +8,7 @@ export interface Metric {
 }
 
 interface Sample {
-  readonly labels: ReadonlyMap<string, string>
+  readonly labels: object
   readonly value: number
   /** Of a histogram: what of it. */
   readonly name: string
@@ -23,15 +23,15 @@ export function trafficOf(metrics: readonly Metric[]): Traffic {
   const durations = new Map<string, Map<number, number>>()
   for (const { labels, value, name } of samplesOf(metrics, DURATIONS)) {
     if (name !== `${DURATIONS}_bucket`) continue
-    const route = labels.get('route') ?? ''
+    const route = labelOf(labels, 'route')
     const known = durations.get(route)
     if (known === undefined) durations.set(route, new Map([[boundOf(labels), value]]))
     else known.set(boundOf(labels), value)
   }
   const traffic = new Map<string, Counts>()
   for (const { labels, value } of samplesOf(metrics, REQUESTS)) {
-    const route = labels.get('route') ?? ''
-    const code = Number(labels.get('code'))
+    const route = labelOf(labels, 'route')
+    const code = Number(labelOf(labels, 'code'))
     const { requests, refused, failed } = traffic.get(route) ?? NO_COUNTS
     traffic.set(route, {
       requests: requests + value,
@@ -95,7 +95,7 @@ function worst(
 ): readonly { readonly name: string; readonly value: number }[] {
   const highest = new Map<string, number>()
   for (const { labels, value } of samplesOf(metrics, name)) {
-    const key = labels.get(label) ?? ''
+    const key = labelOf(labels, label)
     highest.set(key, Math.max(value, highest.get(key) ?? value))
   }
   return [...highest].map(([key, value]) => ({ name: key, value })).toSorted((one, other) => (one.name < other.name ? -1 : 1))
@@ -113,11 +113,17 @@ function sampleOf(value: unknown): readonly Sample[] {
   if (typeof value !== 'object' || value === null || !('value' in value) || typeof value.value !== 'number') return []
   const labels = 'labels' in value && typeof value.labels === 'object' && value.labels !== null ? value.labels : {}
   const name = 'metricName' in value && typeof value.metricName === 'string' ? value.metricName : ''
-  return [{ labels: new Map(Object.entries(labels).map(([key, text]) => [key, String(text)])), value: value.value, name }]
+  return [{ labels, value: value.value, name }]
+}
+
+/** Empty where there is none. */
+function labelOf(labels: object, name: string): string {
+  const value: unknown = Reflect.get(labels, name)
+  return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : ''
 }
 
 /** `+Inf` and numbers, which JSON may have made texts. */
 function boundOf(labels: Sample['labels']): number {
-  const le = labels.get('le') ?? '+Inf'
-  return le === '+Inf' ? Number.POSITIVE_INFINITY : Number(le)
+  const le = labelOf(labels, 'le')
+  return le === '+Inf' || le === '' ? Number.POSITIVE_INFINITY : Number(le)
 }

@@ -56,7 +56,11 @@ export function createHistory(startedMs: number): History {
 
   function take(life: number, traffic: Traffic): void {
     const before = last.get(life)
-    for (const [route, counts] of traffic) add(heard, route, difference(counts, before?.get(route) ?? NO_COUNTS))
+    for (const [route, counts] of traffic) {
+      const known = before?.get(route) ?? NO_COUNTS
+      // Of many routes few have had a request since.
+      if (counts.requests !== known.requests) add(heard, route, difference(counts, known))
+    }
     last.set(life, traffic)
   }
 
