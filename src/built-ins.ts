@@ -10,8 +10,21 @@ import type { Admitted, Identified } from './exchange/exchange.ts'
 import type { Geography } from './geography/geography.ts'
 import type { Quota } from './quota/quota.ts'
 import type { RevocationRoom } from './revocation/revocation.ts'
-import { createAccounts, createAnomalies, createPasswordRules, createProfiles, createUserDirectory } from './services/accounts/accounts.ts'
-import type { AccountEvent, AnomalyEvent, BreachedPasswords, LoginThrottle, Passwords, UserDirectory } from './services/accounts/accounts.ts'
+import {
+  createAccounts,
+  createAnomalies,
+  createPasswordRules,
+  createProfiles,
+  createUserDirectory,
+} from './services/accounts/accounts.ts'
+import type {
+  AccountEvent,
+  AnomalyEvent,
+  BreachedPasswords,
+  LoginThrottle,
+  Passwords,
+  UserDirectory,
+} from './services/accounts/accounts.ts'
 import { createClients, type Failures } from './services/clients/clients.ts'
 import { createDiscovery } from './services/discovery/discovery.ts'
 import { createEcho } from './services/echo/echo.ts'

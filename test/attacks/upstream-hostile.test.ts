@@ -123,6 +123,19 @@ const ATTACKS: Readonly<
     attack: (socket) => void socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nabc'),
     outcomes: [502],
   },
+  'says a length and a coding': {
+    attack: (socket) => void socket.write('HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n'),
+    outcomes: [502],
+  },
+  'says a length before its answer': {
+    attack: (socket) =>
+      void socket.write('HTTP/1.1 103 Hints\r\ncontent-length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'),
+    outcomes: [502],
+  },
+  'ends its lines with LF alone': {
+    attack: (socket) => void socket.write('HTTP/1.1 200 OK\ncontent-length: 0\n\n'),
+    outcomes: [502],
+  },
   'says a length below 0': {
     attack: (socket) => void socket.write('HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n'),
     outcomes: [502],

@@ -36,7 +36,7 @@ it.each([
     'issuers: { i: { issuer: i, tenant: default, audiences: any, algorithms: [RS256], jwks: { uri: https://i.example.com/k } } }',
   ],
   ['upstreams', 'upstreams: { u: { targets: ["http://127.0.0.1:1"] } }'],
-  ['limits and timeouts', 'listeners: { public: { limits: { headers: 50 }, timeouts: { drain: 1s } } }'],
+  ['limits and timeouts', 'listeners: { public: { limits: { headers: 50 }, timeouts: { drain: 1s, drainDelay: 1s } } }'],
   ['trusted proxies and the origin', 'listeners: { public: { origin: "https://a.example.com", trustedProxies: [10.0.0.0/8] } }'],
   ['what is remembered', 'tokenCache: { entries: 10 }\nusernames: { cache: 10s }'],
   ['how files are watched', 'reload: { watch: false }'],

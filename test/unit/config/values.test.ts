@@ -26,6 +26,8 @@ const TABLE: readonly [string, string, string][] = [
   ['revocation.maxStaleness', '[10s]', DURATION],
   ['revocation.maxStaleness', '2d', 'must be between 1ms and 1d'],
   ['revocation.maxStaleness', '', 'is empty: write a value, or remove the key'],
+  ['listeners.public.timeouts.drainDelay', '6m', 'must be between 0s and 5m'],
+  ['listeners.public.timeouts.drainDelay', '5', DURATION],
   ['tenants.default.accessToken.lifetime', '900', SECONDS],
   ['tenants.default.accessToken.lifetime', '59s', 'must be between 60s and 12h'],
   ['tenants.default.accessToken.lifetime', '13h', 'must be between 60s and 12h'],
