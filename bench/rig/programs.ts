@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { delimiter, join } from 'node:path'
-import { cpuSeconds, ended } from '../support/processes.ts'
+import { cpuSeconds, ended, owned } from '../support/processes.ts'
 
 export interface Program {
   readonly core: number | string
@@ -15,12 +15,6 @@ export interface Program {
   readonly errors?: number
 }
 
-const running = new Set<ChildProcess>()
-process.on('exit', () => {
-  for (const child of running) child.kill('SIGTERM')
-})
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
-
 /** The path of a program, also of one that only root has in its `PATH`. */
 export function findProgram(name: string): string | undefined {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin', '/usr/local/sbin']
@@ -29,13 +23,12 @@ export function findProgram(name: string): string | undefined {
 
 /** `taskset` runs the program in place of itself, so the pid is the program's. */
 export function startProgram({ core, command, environment = {}, output, errors }: Program): ChildProcess {
-  const child = spawn('taskset', ['-c', String(core), ...command], {
-    stdio: ['ignore', output ?? 'ignore', errors ?? 'inherit'],
-    env: { ...process.env, ...environment },
-  })
-  running.add(child)
-  child.on('exit', () => running.delete(child))
-  return child
+  return owned(
+    spawn('taskset', ['-c', String(core), ...command], {
+      stdio: ['ignore', output ?? 'ignore', errors ?? 'inherit'],
+      env: { ...process.env, ...environment },
+    }),
+  )
 }
 
 /** Ends it, and where it does not by itself, kills it. */

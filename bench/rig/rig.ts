@@ -36,6 +36,8 @@ export const NGINX_USER = process.getuid?.() === 0 ? 'root' : undefined
 
 export async function startRig(): Promise<Rig> {
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-bench-'))
+  const removeFolder = (): void => rmSync(folder, { recursive: true, force: true })
+  process.on('exit', removeFolder)
   const stops: (() => Promise<void>)[] = []
   let folders = 0
   const newFolder = (name: string): string => {
@@ -46,7 +48,8 @@ export async function startRig(): Promise<Rig> {
   }
   const stop = async (): Promise<void> => {
     for (const one of stops.splice(0).toReversed()) await one()
-    rmSync(folder, { recursive: true, force: true })
+    removeFolder()
+    process.off('exit', removeFolder)
   }
   try {
     const issuer = createIssuer(folder)

@@ -17,10 +17,30 @@ export function pinned(
   [script = '', ...args]: readonly string[],
   environment: Readonly<Record<string, string>> = {},
 ): ChildProcess {
-  return spawn('taskset', ['-c', String(cores), process.execPath, join(import.meta.dirname, script), ...args], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, ...environment },
-  })
+  const command = [process.execPath, join(import.meta.dirname, script), ...args]
+  return owned(
+    spawn('taskset', ['-c', String(cores), ...command], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, ...environment },
+    }),
+  )
+}
+
+const running = new Set<ChildProcess>()
+
+/** Ends it with this process at the latest, whatever ends that. */
+export function owned(child: ChildProcess): ChildProcess {
+  if (process.listenerCount('exit', endAll) === 0) {
+    process.on('exit', endAll)
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+  }
+  running.add(child)
+  child.on('exit', () => running.delete(child))
+  return child
+}
+
+function endAll(): void {
+  for (const child of running) child.kill('SIGTERM')
 }
 
 /**

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
-import { ended, freePort } from './processes.ts'
+import { ended, freePort, owned } from './processes.ts'
 
 export interface BenchRedis {
   readonly url: string
@@ -19,7 +19,7 @@ export async function startRedis(): Promise<BenchRedis> {
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-bench-redis-'))
   const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder]
   const keeping = ['--save', '', '--appendonly', 'yes', '--appendfsync', 'everysec', '--maxmemory-policy', 'noeviction']
-  const child = spawn('taskset', ['-c', '1', 'redis-server', ...place, ...keeping], { stdio: 'ignore' })
+  const child = owned(spawn('taskset', ['-c', '1', 'redis-server', ...place, ...keeping], { stdio: 'ignore' }))
   // Commands wait until the server is there.
   const admin = new Redis({ port, host: '127.0.0.1', protocol: 2, retryStrategy: () => 50, maxRetriesPerRequest: 100 })
   admin.on('error', () => undefined)
