@@ -161,7 +161,17 @@ const RULES: Readonly<Record<string, Rule>> = {
     node: ['crypto', 'fs', 'fs/promises', 'net', 'os', 'timers/promises', 'tls'],
   },
   'foundation.ts': {
-    rooms: [...ANY_ROOM, 'audited.ts', 'legacy-service.ts', 'neighbours.ts', 'notes.ts', 'stores.ts', 'upkeep.ts', 'what-lasts.ts', 'world.ts'],
+    rooms: [
+      ...ANY_ROOM,
+      'audited.ts',
+      'legacy-service.ts',
+      'neighbours.ts',
+      'notes.ts',
+      'stores.ts',
+      'upkeep.ts',
+      'what-lasts.ts',
+      'world.ts',
+    ],
     types: ['member.ts'],
     packages: [],
     node: ['crypto', 'fs/promises', 'os'],
