@@ -1,4 +1,5 @@
 import { networkOf } from '../exchange/exchange.ts'
+import { createRecent } from './recent.ts'
 
 /** How many signatures that do not hold a network may have verified. `who`: whom the token names, as it says itself. */
 export interface ForgeryBudget {
@@ -30,12 +31,12 @@ const OF_USER = { burst: 10, perMinute: 10 } as const
  * besides, for when that is empty: their next token is as new as a forged one, and must not wait for a flood to end.
  */
 export function createForgeryBudget(clock: { monotonicMs(): number }, perMinute: () => number): ForgeryBudget {
-  const networks = new Map<string, Bucket>()
-  const users = new Map<string, Bucket>()
+  const networks = createRecent<Bucket>(ENTRIES)
+  const users = createRecent<Bucket>(ENTRIES)
   return { waitMs, failed, held }
 
   function waitMs(client: string, who: string): number {
-    if (networks.size === 0) return 0
+    if (networks.isEmpty()) return 0
     const network = networkOf(client)
     const bucket = networks.get(network)
     if (bucket === undefined) return 0
@@ -56,13 +57,13 @@ export function createForgeryBudget(clock: { monotonicMs(): number }, perMinute:
     }
     // Signatures that were being verified in other threads may end when nothing is left.
     bucket.level = Math.max(0, bucket.level - 1)
-    keep(networks, network, bucket)
+    networks.keep(network, bucket)
   }
 
   function held(client: string, who: string): void {
     if (who.length > LONGEST_WHO) return
     const key = `${networkOf(client)} ${who}`
-    keep(users, key, users.get(key) ?? { level: OF_USER.burst, filledMs: clock.monotonicMs() })
+    if (users.get(key) === undefined) users.keep(key, { level: OF_USER.burst, filledMs: clock.monotonicMs() })
   }
 
   /** The bucket of a user who was seen there, where something is left in it. */
@@ -82,11 +83,4 @@ export function createForgeryBudget(clock: { monotonicMs(): number }, perMinute:
   function burst(): number {
     return Math.max(LEAST_BURST, perMinute() * BURST_SHARE)
   }
-}
-
-/** Makes it the latest; the oldest goes when there are too many. */
-function keep(buckets: Map<string, Bucket>, key: string, bucket: Bucket): void {
-  buckets.delete(key)
-  buckets.set(key, bucket)
-  if (buckets.size > ENTRIES) for (const oldest of buckets.keys().take(1)) buckets.delete(oldest)
 }
