@@ -127,21 +127,16 @@ export function createWalk(steps: Steps): Walk {
     if (res !== undefined) cors.announce(routed, res)
     overload.enter(place, routed)
     const entered = networks.admit(routed)
-    const pacing = quota.arrive(entered, res)
-    const paced = pacing instanceof Promise ? await pacing : pacing
-    const authenticating = authenticator.authenticate(paced)
-    const authenticated = authenticating instanceof Promise ? await authenticating : authenticating
+    const paced = await quota.arrive(entered, res)
+    const authenticated = await authenticator.authenticate(paced)
     record.exchange = authenticated
     overload.claim(place, authenticated)
-    const checking = revocation.check(authenticated)
-    const unrevoked = checking instanceof Promise ? await checking : checking
+    const unrevoked = await revocation.check(authenticated)
     record.exchange = unrevoked
     const permitted = policy.admit(unrevoked)
     record.exchange = permitted
-    const counting = quota.spend(permitted, res)
-    const counted = counting instanceof Promise ? await counting : counting
-    const spending = replay.spend(counted)
-    const admitted = spending instanceof Promise ? await spending : spending
+    const counted = await quota.spend(permitted, res)
+    const admitted = await replay.spend(counted)
     record.exchange = admitted
     return admitted
   }

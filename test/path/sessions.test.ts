@@ -133,6 +133,7 @@ describe.each(['embedded', 'redis', 'cluster'] as const)('with %s storage', (sto
           id: tokens.session_id,
           current: true,
           device: expect.any(String),
+          device_name: expect.any(String),
           ip: '127.0.0.1',
           created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
           last_used_at: expect.stringMatching(/Z$/),
