@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { z } from 'zod'
 import { parseConfig } from '../../src/config/config.ts'
 import { findRouteFaultsOf } from '../../src/gateway.ts'
 import { codeIn, readPage, readPages, ROOT, rowsOf } from './documents.ts'
@@ -55,6 +57,22 @@ describe('a configuration in a document', () => {
   it.each(whole)('has no fault: $name', ({ text }) => {
     const needs = { environment: {}, readFile: () => '', inspect: findRouteFaultsOf }
     expect(parseConfig(text, 'gateway.yaml', needs).routes.length).toBeGreaterThan(0)
+  })
+
+  const record = z.record(z.string(), z.any())
+  const written = record.parse(JSON.parse(readFileSync(join(ROOT, 'config/gateway.schema.json'), 'utf8')))
+  const sections = Object.keys(record.parse(written['properties']))
+  const schema = z.fromJSONSchema(written)
+  const parts = blocks.filter(({ info }) => info === 'yaml')
+
+  it.each(parts)('has keys that exist and values that are taken, where it is a part of one: $name', ({ text }) => {
+    for (const document of text.split(/^---$/m)) {
+      const part = record.parse(parse(document))
+      // What is no section is a part of a route.
+      const isSections = Object.keys(part).every((key) => sections.includes(key))
+      const whole = isSections ? part : { routes: [{ match: { path: '/' }, ...part }] }
+      expect(schema.safeParse(whole).error?.issues ?? []).toEqual([])
+    }
   })
 })
 
