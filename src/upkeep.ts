@@ -109,12 +109,25 @@ export function createTenantCalls(needs: TenantCallNeeds, inForce: () => Pick<Co
 
   async function endSession(tenant: string, user: string, id: string, act: Act): Promise<boolean> {
     known(tenant)
-    return needs.sessions.endSession({ tenant, user, id }, act.reason, byOf(act))
+    if (await needs.sessions.endSession({ tenant, user, id }, act.reason, byOf(act))) return true
+    const other = await accountCalled(tenant, user)
+    return other !== undefined && needs.sessions.endSession({ tenant, user: other, id }, act.reason, byOf(act))
   }
 
   async function endAll(tenant: string, user: string, act: Act): Promise<number> {
     known(tenant)
-    return needs.sessions.endAll({ tenant, user }, act.reason, byOf(act))
+    const count = await needs.sessions.endAll({ tenant, user }, act.reason, byOf(act))
+    const other = count > 0 ? undefined : await accountCalled(tenant, user)
+    return other === undefined ? count : needs.sessions.endAll({ tenant, user: other }, act.reason, byOf(act))
+  }
+
+  /**
+   * The id of the account that is called so and has another id. Asked only where nobody of that id had a session: to end those of
+   * nobody must not look like success, and to end those of an id must not need the database of accounts.
+   */
+  async function accountCalled(tenant: string, user: string): Promise<string | undefined> {
+    const account = await needs.users.find(tenant, user)
+    return account === undefined || account.id === user ? undefined : account.id
   }
 
   function known(tenant: string): void {
