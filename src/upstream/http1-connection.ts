@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { errors } from 'undici'
 import type { ReceivedFields } from './dispatch.ts'
-import { failExchange, type Carrier, type Http1Exchange } from './http1-exchange.ts'
+import { failExchange, releaseOnce, type Carrier, type Http1Exchange } from './http1-exchange.ts'
 import { closes, declaredLength, requestHead } from './http1-head.ts'
 import { createInbox } from './http1-inbox.ts'
 import { createAnswerReader } from './http1-response.ts'
@@ -27,6 +27,8 @@ export interface Http1ConnectionEvents {
   opened(connection: Http1Connection): void
   /** It takes another one. */
   free(connection: Http1Connection): void
+  /** The other side may have closed it before the exchange came: it is to be sent once more, on a connection that is new. */
+  missed(exchange: Http1Exchange): void
   /** It is gone; with an error where it never was. Told once. */
   closed(connection: Http1Connection, error?: Error): void
   /** It wants {@link Http1Connection.look} then. */
@@ -65,6 +67,9 @@ export function openHttp1Connection(
   let isClosed = false
   let isPaused = false
   let isAnswered = false
+  /** Whether it has carried another exchange before. */
+  let isReused = false
+  let hasHeard = false
   let nowMs = needs.monotonicMs()
   let due = Infinity
   const socket = connect({
@@ -112,6 +117,7 @@ export function openHttp1Connection(
     running = exchange
     exchange.carrier = carrier
     isAnswered = false
+    hasHeard = false
     reader.expect(request.method === 'HEAD')
     nowMs = needs.monotonicMs()
     if (body === null) {
@@ -156,6 +162,7 @@ export function openHttp1Connection(
       destroy()
       return true
     }
+    hasHeard = true
     nowMs = needs.monotonicMs()
     try {
       reader.read(inbox.current(), length)
@@ -202,6 +209,7 @@ export function openHttp1Connection(
   }
 
   function keep(keepMs: number): void {
+    isReused = true
     dueIn(keepMs)
     on.free(self)
   }
@@ -222,18 +230,28 @@ export function openHttp1Connection(
   }
 
   function onEnd(): void {
-    if (running !== undefined && !reader.end()) fail(new errors.SocketError('other side closed'))
+    if (running !== undefined && !reader.end()) lose(new errors.SocketError('other side closed'))
     else destroy()
   }
 
   function onError(error: Error): void {
-    if (isOpen) fail(error)
+    if (isOpen) lose(error)
     else close(error)
   }
 
   function onClose(): void {
-    if (isOpen) fail(new errors.SocketError('closed'))
+    if (isOpen) lose(new errors.SocketError('closed'))
     else close(new errors.SocketError('closed'))
+  }
+
+  /** The other side ended it. */
+  function lose(error: Error): void {
+    const exchange = running
+    if (exchange !== undefined && isReused && !hasHeard && releaseOnce(exchange)) {
+      running = undefined
+      on.missed(exchange)
+    }
+    fail(error)
   }
 
   function fail(error: Error): void {

@@ -1,4 +1,5 @@
 import type { AnswerHandler, DispatchController, DispatchRequest } from './dispatch.ts'
+import { isRepeatable } from './retries.ts'
 
 /** What carries an exchange at present. */
 export interface Carrier {
@@ -15,6 +16,8 @@ export interface Http1Exchange {
   /** Absent while it waits for a connection. */
   carrier: Carrier | undefined
   isStarted: boolean
+  /** It was sent on a connection that the other side had closed. */
+  wasMissed: boolean
   isOver: boolean
 }
 
@@ -26,6 +29,7 @@ export function createExchange(request: DispatchRequest, handler: AnswerHandler)
     controller,
     carrier: undefined,
     isStarted: false,
+    wasMissed: false,
     isOver: false,
   }
   return exchange
@@ -42,6 +46,18 @@ export function createExchange(request: DispatchRequest, handler: AnswerHandler)
   function resume(): void {
     exchange.carrier?.resume()
   }
+}
+
+/**
+ * Takes it from its carrier, so that another may have it: once, and only what may be sent twice. A client may do so by itself when a
+ * connection that was kept is closed before anything of an answer came (RFC 9112 §9.3.1).
+ */
+export function releaseOnce(exchange: Http1Exchange): boolean {
+  const { request } = exchange
+  if (exchange.wasMissed || !isRepeatable(request.method, request.body === null ? 0 : undefined)) return false
+  exchange.wasMissed = true
+  exchange.carrier = undefined
+  return true
 }
 
 /** Tells whoever waits, once. */

@@ -2,7 +2,7 @@ import { errors } from 'undici'
 import type { AnswerHandler, DispatchPool, DispatchRequest } from './dispatch.ts'
 import { openHttp1Connection, type Http1Connection, type Http1ConnectionConfig } from './http1-connection.ts'
 import { createExchange, failExchange, type Http1Exchange } from './http1-exchange.ts'
-import { createQueue } from './queue.ts'
+import { createQueue, type Queue } from './queue.ts'
 
 export interface Http1PoolNeeds {
   monotonicMs(): number
@@ -26,6 +26,7 @@ const AFTER_STALL_MS = 50
  *
  * Requests are handed to connections at the end of a turn of the event loop, and a connection rests for a turn behind an answer:
  * by then one that was closed, or has something to say that nobody asked for, was heard, and is no more (GHSA-35p6-xmwp-9g52).
+ * A request that meets with the close of a kept connection all the same is sent once more, on a new one, where that is harmless.
  */
 export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig): DispatchPool {
   const connections = new Set<Http1Connection>()
@@ -34,13 +35,15 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
   let resting: Http1Connection[] = []
   let rested: Http1Connection[] = []
   const waiting = createQueue<Http1Exchange>()
+  /** Those that want a connection that nobody has used: before all others. */
+  const again = createQueue<Http1Exchange>()
   let connecting = 0
   let state: 'open' | 'closing' | 'destroyed' = 'open'
   let isPlanned = false
   let lookMs = Infinity
   let cancelLook: (() => void) | undefined
   let settle: (() => void) | undefined
-  const on = { opened, free, closed, due }
+  const on = { opened, free, missed, closed, due }
   return { dispatch, close, destroy }
 
   function dispatch(request: DispatchRequest, handler: AnswerHandler): void {
@@ -72,7 +75,7 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
     while (waiting.size() > 0) {
       const connection = idle.pop()
       if (connection === undefined) break
-      const exchange = next()
+      const exchange = next(waiting)
       if (exchange === undefined || !connection.run(exchange)) idle.push(connection)
     }
     connectMore()
@@ -80,16 +83,21 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
   }
 
   /** Of those that wait, the next one that is still wanted. */
-  function next(): Http1Exchange | undefined {
-    let exchange = waiting.take()
-    while (exchange?.isOver === true) exchange = waiting.take()
+  function next(queue: Queue<Http1Exchange>): Http1Exchange | undefined {
+    let exchange = queue.take()
+    while (exchange?.isOver === true) exchange = queue.take()
     return exchange
+  }
+
+  function nextOfAll(): Http1Exchange | undefined {
+    return next(again) ?? next(waiting)
   }
 
   function connectMore(): void {
     // Those that rest take one each in the next turn.
     const expected = resting.length + rested.length
-    while (connecting + expected < waiting.size() && connections.size < config.connections) {
+    const wanted = again.size() + Math.max(0, waiting.size() - expected)
+    while (connecting < wanted && connections.size < config.connections) {
       connecting += 1
       connections.add(openHttp1Connection(needs, config, on))
     }
@@ -97,13 +105,18 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
 
   function opened(connection: Http1Connection): void {
     connecting -= 1
-    const exchange = next()
+    const exchange = nextOfAll()
     if (exchange === undefined || !connection.run(exchange)) free(connection)
   }
 
   function free(connection: Http1Connection): void {
     resting.push(connection)
     plan()
+  }
+
+  function missed(exchange: Http1Exchange): void {
+    if (state === 'destroyed') failExchange(exchange, new errors.ClientDestroyedError())
+    else again.add(exchange)
   }
 
   function closed(connection: Http1Connection, error?: Error): void {
@@ -118,10 +131,10 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
   /** Fails one that waited for it. When there is no other connection, nobody has one to wait for. */
   function notConnected(error: Error): void {
     connecting -= 1
-    let exchange = waiting.size() > connecting ? next() : undefined
+    let exchange = again.size() + waiting.size() > connecting ? nextOfAll() : undefined
     while (exchange !== undefined) {
       failExchange(exchange, error)
-      exchange = connections.size === 0 ? next() : undefined
+      exchange = connections.size === 0 ? nextOfAll() : undefined
     }
   }
 
@@ -150,7 +163,7 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
   }
 
   function closeWhenDone(): void {
-    if (state === 'open' || waiting.size() > 0) return
+    if (state === 'open' || again.size() + waiting.size() > 0) return
     for (const connection of idle.splice(0)) connection.destroy()
     if (connections.size > 0) return
     cancelLook?.()
@@ -164,7 +177,7 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
 
   function destroy(): Promise<void> {
     state = 'destroyed'
-    for (let exchange = next(); exchange !== undefined; exchange = next()) {
+    for (let exchange = nextOfAll(); exchange !== undefined; exchange = nextOfAll()) {
       failExchange(exchange, new errors.ClientDestroyedError())
     }
     for (const connection of connections) connection.destroy()

@@ -241,6 +241,76 @@ describe('a kept connection on which something happened before the next request'
     expect(upstream.sockets.length).toBe(3)
   })
 
+  describe('one that is closed when it gets its second request', () => {
+    /** Answers the first request of each connection, and ends the connection at the second. */
+    const oncePerConnection = (end: (socket: Socket) => void, said = '') =>
+      upstreamOf((socket, received) => {
+        if (received.split('\r\n\r\n').length === 2) socket.write(ANSWER, 'latin1')
+        else if (said === '') end(socket)
+        else socket.write(said, 'latin1', () => end(socket))
+      })
+
+    test.each([
+      ['ended', (socket: Socket) => socket.end()],
+      ['reset', (socket: Socket) => socket.resetAndDestroy()],
+    ])('and %s, costs none that may be sent twice: it goes out again on a new one', async (_, end) => {
+      const upstream = await oncePerConnection(end)
+      const pool = poolTo(upstream.port, { connections: 1 })
+      for (const method of ['GET', 'GET', 'DELETE', 'HEAD']) {
+        const { status, error } = await ask(pool, { method })
+        expect({ method, status, error }).toEqual({ method, status: 200, error: undefined })
+      }
+      expect(upstream.sockets.length).toBe(4)
+      expect(upstream.received.map((octets) => octets.match(/^[A-Z]+ \//gm))).toEqual([
+        ['GET /', 'GET /'],
+        ['GET /', 'DELETE /'],
+        ['DELETE /', 'HEAD /'],
+        ['HEAD /'],
+      ])
+    })
+
+    test('goes before those that wait', async () => {
+      const upstream = await oncePerConnection((socket) => socket.end())
+      const pool = poolTo(upstream.port, { connections: 1 })
+      await ask(pool, { path: '/first' })
+      const outcomes = await Promise.all(['/second', '/third'].map((path) => ask(pool, { path })))
+      expect(outcomes.map(({ status }) => status)).toEqual([200, 200])
+      expect(upstream.received.map((octets) => octets.match(/\/[a-z]+/g))).toEqual([
+        ['/first', '/second'],
+        ['/second', '/third'],
+        ['/third'],
+      ])
+    })
+
+    test('costs one that changes something, or has a body, or was heard of', async () => {
+      const upstream = await oncePerConnection((socket) => socket.end())
+      const pool = poolTo(upstream.port)
+      await ask(pool)
+      expect((await ask(pool, { method: 'POST' })).error).toMatchObject({ message: 'other side closed' })
+      await ask(pool)
+      const body = Readable.from([Buffer.from('hi')])
+      expect((await ask(pool, { method: 'PUT', body, headers: ['content-length', '2'] })).error).toBeInstanceOf(Error)
+      const half = await oncePerConnection((socket) => socket.end(), 'HTTP/1.1 200 OK\r\n')
+      const other = poolTo(half.port)
+      await ask(other)
+      expect((await ask(other)).error).toMatchObject({ message: 'other side closed' })
+      expect([upstream.sockets.length, half.sockets.length]).toEqual([2, 1])
+    })
+
+    test('costs one whose second connection is closed as well, and ends with the pool', async () => {
+      let asked = 0
+      const upstream = await upstreamOf((socket) => {
+        asked += 1
+        if (asked === 1) socket.write(ANSWER, 'latin1')
+        else socket.end()
+      })
+      const pool = poolTo(upstream.port)
+      await ask(pool)
+      expect((await ask(pool)).error).toMatchObject({ message: 'other side closed' })
+      expect(asked).toBe(3)
+    })
+  })
+
   test('one that is closed right behind its answer costs none either', async () => {
     const upstream = await upstreamOf((socket) => void socket.end(ANSWER))
     const pool = poolTo(upstream.port)
