@@ -2,13 +2,15 @@
  * People who look for a username: reads a UsernameLoad from standard input and writes a UsernameLoadResult to standard output.
  *
  * With a rate, checks are due at evenly spaced moments whatever becomes of those before, and latency counts from then; without
- * one, each connection asks again as soon as it is answered. Bare sockets, and a loop that sleeps a moment at a time, so that Redis and the database on the same core get theirs.
+ * one, each connection asks again as soon as it is answered. Bare sockets that read into one buffer, requests that are made before
+ * the first is sent, and a loop that sleeps a moment at a time, so that Redis and the database on the same core get theirs.
  */
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { bucketOf, BUCKETS } from './username-latencies.ts'
-import { createRandom, createWishes, type Expected } from './username-names.ts'
+import { createRandom, type Expected } from './username-names.ts'
+import { createRequests } from './username-requests.ts'
 
 export interface UsernameLoad {
   readonly origin: string
@@ -43,8 +45,10 @@ export interface UsernameLoadResult {
   /** A taken name that was called free, or the other way round. */
   readonly wrong: number
   readonly opened: number
-  /** How late checks were sent, by counts: because the clients had no time, or no connection was free. */
+  /** How late checks were sent because the clients had no time, by counts. It is in the latency too. */
   readonly late: readonly number[]
+  /** How long checks waited for a connection, all of which waited for the gateway, by counts. */
+  readonly waited: readonly number[]
   /** CPU time of the clients for each check. */
   readonly microsEach: number
   /** Why a connection could not be opened, or was lost. */
@@ -64,16 +68,24 @@ interface Line {
 const OPENING_AT_ONCE = 200
 /** What is not answered by then is an error. */
 const PATIENCE_MS = 15_000
+/** More than are ever asked for in a second without a rate. */
+const MOST_PER_SECOND = 40_000
+const ANSWER_BYTES = 64 * 1024
 const load = JSON.parse(readFileSync(0, 'utf8')) as UsernameLoad
 const { hostname, port, host } = new URL(load.origin)
-const wish = createWishes(createRandom(load.seed))
+const all = Math.ceil((load.perSecond ?? MOST_PER_SECOND) * (load.warmUpSeconds + load.seconds)) + 1
+const requests = createRequests(createRandom(load.seed), host, all)
+/** Of whichever connection reads: what it reads is done with before another one does. */
+const answer = Buffer.allocUnsafeSlow(ANSWER_BYTES)
 const pause = new Int32Array(new SharedArrayBuffer(4))
 const lines: Line[] = []
 const free: Line[] = []
-const counts = { all: emptyCounts(), taken: emptyCounts(), free: emptyCounts(), late: emptyCounts() }
+const counts = { all: emptyCounts(), taken: emptyCounts(), free: emptyCounts(), late: emptyCounts(), waited: emptyCounts() }
 const bySecond = Array.from({ length: Math.ceil(load.seconds) }, emptyCounts)
 let failure: string | undefined
-let [sent, served, errors, wrong, flying, turn] = [0, 0, 0, 0, 0, 0]
+let [sent, asked, served, errors, wrong, flying, turn] = [0, 0, 0, 0, 0, 0, 0]
+/** When the last connection came free after none had been. */
+let freedMs = 0
 await openAll()
 const opened = lines.length
 if (load.startAtMs !== undefined) await sleep(Math.max(0, load.startAtMs - Date.now()))
@@ -129,7 +141,11 @@ function sendWhatIsDue(now: number, perSecond: number): boolean {
     const line = load.pick === 'free' ? free.pop() : inTurn()
     if (line === undefined) return false
     sent += 1
-    if (dueMs >= measuredFromMs) add(counts.late, bucketOf(now - dueMs))
+    if (dueMs >= measuredFromMs) {
+      const couldMs = Math.max(dueMs, Math.min(now, freedMs))
+      add(counts.late, bucketOf(now - couldMs))
+      add(counts.waited, bucketOf(couldMs - dueMs))
+    }
     if (line.state === 'free') send(line, dueMs)
     else errors += 1
   }
@@ -142,12 +158,12 @@ function inTurn(): Line | undefined {
 
 function send(line: Line, dueMs: number): void {
   if (line.state === 'lost') return
-  const { name, expected } = wish()
+  const index = asked++
   line.state = 'busy'
   line.dueMs = dueMs
-  line.expected = expected
+  line.expected = requests.expected(index)
   flying += 1
-  line.socket.write(`GET /usernames/${name}/availability HTTP/1.1\r\nhost: ${host}\r\naccept: application/json\r\n\r\n`, 'latin1')
+  line.socket.write(requests.octets(index))
 }
 
 async function openAll(): Promise<void> {
@@ -161,14 +177,14 @@ async function openAll(): Promise<void> {
 function open(index: number): Promise<void> {
   return new Promise((resolve) => {
     const localAddress = load.sources[index % load.sources.length] ?? '127.0.0.1'
-    const socket = connect({ host: hostname, port: Number(port), localAddress, noDelay: true })
+    const onread = { buffer: answer, callback: (bytes: number) => take(line, bytes) }
+    const socket = connect({ host: hostname, port: Number(port), localAddress, noDelay: true, onread })
     const line: Line = { socket, expected: 'unknown', dueMs: 0, left: undefined, text: '', state: 'free' }
     socket.once('connect', () => {
       lines.push(line)
       free.push(line)
       resolve()
     })
-    socket.on('data', (chunk: Buffer) => take(line, chunk))
     socket.on('error', (error: NodeJS.ErrnoException) => {
       failure ??= error.code ?? error.message
     })
@@ -184,15 +200,17 @@ function open(index: number): Promise<void> {
   })
 }
 
-function take(line: Line, chunk: Buffer): void {
-  line.text += chunk.toString('latin1')
+/** Returns that there may be more to read. */
+function take(line: Line, bytes: number): true {
+  line.text += answer.latin1Slice(0, bytes)
   if (line.left === undefined) {
     const end = line.text.indexOf('\r\n\r\n')
-    if (end === -1) return
-    const at = line.text.toLowerCase().indexOf('\r\ncontent-length: ')
+    if (end === -1) return true
+    const at = line.text.indexOf('\r\ncontent-length: ')
     line.left = end + 4 + Number.parseInt(line.text.slice(at + 18, at + 28), 10)
   }
   if (line.text.length >= line.left) settle(line)
+  return true
 }
 
 function settle(line: Line): void {
@@ -207,6 +225,7 @@ function settle(line: Line): void {
   line.text = ''
   line.state = 'free'
   if (load.perSecond === undefined && now < endMs) return send(line, now)
+  if (free.length === 0) freedMs = now
   free.push(line)
   if (load.perSecond !== undefined && load.pick === 'free' && free.length === 1 && now < endMs) sendWhatIsDue(now, load.perSecond)
 }
