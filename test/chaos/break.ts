@@ -1,9 +1,10 @@
 /** One fault from begin to end: a rig, a steady load, the fault, its end, and what is left afterwards. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect } from 'vitest'
-import { judge, p99Of, type Scope, type Times } from './judge.ts'
+import { judge, type Scope, type Times } from './judge.ts'
 import { seeded, startLoad, type Load, type Subject } from './load.ts'
 import type { MatrixRow } from './matrix.ts'
+import { IS_MEASURED, p99Of, startProbe, type Probe, type Sample } from './probe.ts'
 import { createSession, memberAt, metric, peakMiB, startRig, WAYS, type Member, type Rig, type Way } from './rig.ts'
 
 export interface Fault {
@@ -34,12 +35,16 @@ export interface Fault {
 }
 
 const GATEWAYS = 3
-const WARM_UP_MS = 2_000
-const CALM_MS = 3_500
-const LASTS_MS = 6_000
-const AFTER_MS = 1_500
+const WARM_UP_MS = IS_MEASURED ? 5_000 : 2_000
+const CALM_MS = IS_MEASURED ? 6_000 : 3_500
+const LASTS_MS = IS_MEASURED ? 8_000 : 6_000
+const AFTER_MS = IS_MEASURED ? 6_000 : 1_000
+/** To all gateways together, beside the load. */
+const PROBES_A_SECOND = IS_MEASURED ? 1_200 : 300
 /** Far more than it takes: a machine may be busy. */
 const RECOVERY_MS = 30_000
+/** What had to wait for the end of the fault is done by then. */
+const SETTLE_MS = 500
 /** How old the copy of a gateway is at most that follows. */
 const FRESH_SECONDS = 1
 const MOST_MIB = 300
@@ -59,9 +64,16 @@ export async function suffer(fault: Fault): Promise<MatrixRow> {
 
 async function sufferOn(rig: Rig, fault: Fault): Promise<MatrixRow> {
   await fault.prepare?.(rig)
-  const load = await startLoad(rig, seeded(1))
+  const load = await startLoad(rig, seeded(1), { hasLogins: !IS_MEASURED })
   const affected = affectedBy(fault, rig)
+  const probe = startProbe(PROBES_A_SECOND)
+  rig.changed = () => ask(probe, rig, load)
+  rig.changed()
   const times = await goThrough(rig, load, fault, affected)
+  const samples = await probe.end()
+  rig.changed = () => undefined
+  if (process.env['DBG']) debugSamples(samples, times)
+  if (process.env['DBG']) { const GCDBG = rig.programs().map((p) => `${p.pid} ` + (p.stdout() + p.stderr()).split('\n').filter((l) => /ms: (Mark|Scav)/.test(l)).join('\n')).join('\n====\n'); (await import('node:fs')).writeFileSync('/tmp/h/gc.txt', GCDBG) }
   const scope: Scope = {
     affected: new Set(fault.gateways === undefined ? [...affected, ...rig.members] : affected),
     isTotal: fault.isTotal === true,
@@ -70,7 +82,11 @@ async function sufferOn(rig: Rig, fault: Fault): Promise<MatrixRow> {
     forgetsMs: fault.forgetsMs ?? 0,
   }
   const verdict = judge(load, times, scope)
-  const [healthyMs, faultMs] = [p99Of(load.uses, times.calmMs, times.beginsMs), p99Of(load.uses, times.begunMs, times.endsMs)]
+  const healthyMs = p99Of(samples, [
+    { fromMs: times.calmMs, toMs: times.beginsMs },
+    { fromMs: times.recoveredMs + SETTLE_MS, toMs: times.overMs },
+  ])
+  const faultMs = p99Of(samples, [{ fromMs: times.beginsMs, toMs: times.endsMs }])
   tellDetails(fault.name, load, times)
   expect(some(faultsLogged(rig))).toEqual([])
   expect(some(verdict.writesBroken)).toEqual([])
@@ -111,9 +127,38 @@ async function goThrough(rig: Rig, load: Load, fault: Fault, affected: readonly 
   await fault.end(rig, affected)
   await Promise.all(rig.members.map((member, number) => works(member, load, number)))
   const recoveredMs = performance.now()
-  await pause(AFTER_MS)
+  await pause(SETTLE_MS + AFTER_MS)
+  const overMs = performance.now()
   await load.stop()
-  return { calmMs, beginsMs, lostMs: lostMs ?? begunMs, begunMs, endsMs, recoveredMs }
+  return { calmMs, beginsMs, lostMs: lostMs ?? begunMs, begunMs, endsMs, recoveredMs, overMs }
+}
+
+/** Good tokens, on ways that let them in whatever Redis does. */
+function ask(probe: Probe, { members }: Rig, { good }: Load): void {
+  const tokens = good.map(({ pair }) => pair.access_token)
+  const ways = WAYS.filter(({ method, whenStale }) => method === 'GET' && whenStale === 'pass')
+  probe.ask(members.flatMap(({ caller: { port } }) => ways.map(({ path }) => ({ group: port, port, path, tokens }))))
+}
+
+function debugSamples(samples: readonly Sample[], t: Times): void {
+  console.log(JSON.stringify(t))
+  const from = samples[0]?.sentMs ?? 0
+  let last = 0
+  for (const x of samples.filter((x) => x.tookMs > 3 && x.sentMs > t.calmMs).toSorted((a, b) => a.sentMs - b.sentMs)) {
+    if (x.sentMs - last > 30) console.log('--')
+    last = x.sentMs
+    console.log(`slow ${((x.sentMs - from) / 1000).toFixed(4)} ${x.group} ${x.tookMs.toFixed(2)}`)
+  }
+  for (let s = 0; s < 60; s += 1) {
+    const w = samples.filter(({ sentMs: at }) => at >= from + s * 1000 && at < from + s * 1000 + 1000)
+    if (w.length === 0) continue
+    const l = w.map((x) => x.tookMs).toSorted((a, b) => a - b)
+    const q = (f: number) => (l[Math.floor(l.length * f)] ?? 0).toFixed(2)
+    const at = from + s * 1000
+    const phase = at < t.calmMs ? 'warm' : at < t.beginsMs ? 'calm' : at < t.endsMs ? 'FAULT' : at < t.recoveredMs ? 'recov' : 'after'
+    const bad = w.filter((x) => x.status !== 200).length
+    console.log(`${s} ${phase} n=${w.length} bad=${bad} p50=${q(0.5)} p90=${q(0.9)} p99=${q(0.99)} p99.5=${q(0.995)} max=${q(0.99999)}`)
+  }
 }
 
 function told(member: Member, value: 0 | 1): Promise<void> {

@@ -14,6 +14,7 @@ export interface Answer {
 }
 
 export interface Caller {
+  readonly port: number
   get(path: string, token: string, method?: 'GET' | 'POST'): Promise<Answer>
   post(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>
   close(): void
@@ -25,6 +26,7 @@ const PATIENCE_MS = 15_000
 export function createCaller(port: number): Caller {
   const agent = new Agent({ keepAlive: true, maxSockets: 256 })
   return {
+    port,
     get: (path, token, method = 'GET') => call(method, path, { authorization: `Bearer ${token}` }, undefined),
     post: (path, body, headers = {}) =>
       call('POST', path, { ...headers, 'content-type': 'application/json' }, JSON.stringify(body)),

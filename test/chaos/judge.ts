@@ -15,6 +15,8 @@ export interface Times {
   readonly endsMs: number
   /** Everything works again. */
   readonly recoveredMs: number
+  /** The load ends. */
+  readonly overMs: number
 }
 
 export interface Scope {
@@ -49,16 +51,6 @@ export function judge(load: Load, times: Times, scope: Scope): Verdict {
     goodFailed: load.uses.flatMap((use) => tell(use, goodFailed(use, times, scope), times)),
     writesBroken: load.writes.flatMap((write) => writeBroken(write, times, scope)),
   }
-}
-
-/** The slowest percent of good requests that were let in without asking Redis, sent within the time. */
-export function p99Of(uses: readonly Use[], fromMs: number, toMs: number): number {
-  const taken = uses
-    .filter(({ answer, way, subject }) => answer.status === 200 && way.whenStale !== 'ask' && subject.askedMs === undefined)
-    .filter(({ answer }) => answer.sentMs >= fromMs && answer.sentMs < toMs)
-    .map(({ answer }) => answer.doneMs - answer.sentMs)
-    .toSorted((one, other) => one - other)
-  return taken[Math.floor(taken.length * 0.99)] ?? Number.NaN
 }
 
 type Refusals = ReadonlyMap<Member, ReadonlyMap<string, number>>

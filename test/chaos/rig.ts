@@ -83,6 +83,8 @@ export interface Rig {
   restart(number: number, meanwhile?: () => Promise<void>): Promise<void>
   /** Every gateway process that there was. */
   programs(): readonly Program[]
+  /** Told when a gateway came or is about to go. */
+  changed(): void
   /** Further servers that the rig stops in the end. */
   readonly servers: Set<RedisServer>
   close(): Promise<void>
@@ -98,17 +100,20 @@ export async function startRig(count: number): Promise<Rig> {
     redis,
     servers: new Set([redis]),
     programs: () => programs,
+    changed: () => undefined,
     async add() {
       const proxy = await startFaultProxy(rig.redis.port)
       const folder = temporaryFolder()
       const member = await start(proxy, folder)
       folders.set(member, folder)
       rig.members.push(member)
+      rig.changed()
       return member
     },
     async restart(number, meanwhile = async () => undefined) {
       const old = memberAt(rig, number)
       rig.members.splice(number, 1)
+      rig.changed()
       await pause(SETTLE_MS)
       await old.program.end('SIGKILL')
       old.caller.close()
@@ -117,6 +122,7 @@ export async function startRig(count: number): Promise<Rig> {
       const member = await start(old.proxy, folder)
       folders.set(member, folder)
       rig.members.push(member)
+      rig.changed()
     },
     async close() {
       for (const member of rig.members) member.caller.close()
@@ -132,7 +138,7 @@ export async function startRig(count: number): Promise<Rig> {
     const file = join(folder, 'gateway.yaml')
     mkdirSync(folder, { recursive: true })
     writeFileSync(file, yamlOf(proxy.port))
-    const program = startProgram(process.execPath, [MAIN, 'start', '--config', file], { environment: ENVIRONMENT })
+    const program = startProgram(process.execPath, ['--trace-gc', MAIN, 'start', '--config', file], { environment: ENVIRONMENT })
     programs.push(program)
     await waitFor(() => GREETING.test(program.stderr()), program)
     const [, port = '', adminUrl = ''] = GREETING.exec(program.stderr()) ?? []
