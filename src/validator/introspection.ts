@@ -23,7 +23,7 @@ export function createIntrospection(
   const answers = new WeakMap<Identified, Answer>()
   const asking = new WeakMap<Identified, Promise<Answer>>()
   const url = `${settings.reachAt}${config.path}/introspect`
-  const authorization = `Basic ${Buffer.from(`${formEncoded(config.clientId)}:${formEncoded(config.clientSecret)}`).toString('base64')}`
+  const authorization = basicOf(config)
   return async function check(principal, token) {
     const known = answers.get(principal)
     const answer = known !== undefined && surroundings.monotonicMs() < known.untilMs ? known : await askOnce(principal, token)
@@ -75,7 +75,11 @@ function isActive(answer: unknown): boolean {
   return active
 }
 
-/** RFC 6749 §2.3.1. */
+/** How a client proves itself (RFC 6749 §2.3.1). */
+export function basicOf({ clientId, clientSecret }: { readonly clientId: string; readonly clientSecret: string }): string {
+  return `Basic ${Buffer.from(`${formEncoded(clientId)}:${formEncoded(clientSecret)}`).toString('base64')}`
+}
+
 function formEncoded(text: string): string {
   return new URLSearchParams([['', text]]).toString().slice(1)
 }

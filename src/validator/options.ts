@@ -37,21 +37,40 @@ export interface TokenOptions {
   /**
    * Where revocations are learnt. `unchecked`: not at all, so that a token is good until it expires; has to be said.
    */
-  readonly revocations: RedisRevocations | IntrospectedRevocations | 'unchecked'
+  readonly revocations: FedRevocations | RedisRevocations | IntrospectedRevocations | 'unchecked'
 }
 
-/** Follows the feed of the gateways: every check is local, and a revocation counts some milliseconds after it was made. */
-export interface RedisRevocations {
+/** Bounds of what is known in this process. */
+export interface FreshnessOptions {
+  /** Older knowledge than this says nothing about a token that is not known to be revoked. Milliseconds; default: 10,000. */
+  readonly maxStalenessMs?: number
+  /** What becomes of such a token. Default: `deny`, 503. */
+  readonly whenStale?: 'deny' | 'allow'
+}
+
+/**
+ * Follows what the gateway tells over HTTP: every check is local, and a revocation counts some milliseconds after it was made. Works
+ * with any storage of the gateway. Needs a client with the scope `revocations:read` for each tenant whose tokens are taken.
+ */
+export interface FedRevocations extends FreshnessOptions {
+  readonly feed: FeedClient | readonly FeedClient[]
+}
+
+export interface FeedClient {
+  readonly clientId: string
+  readonly clientSecret: string
+  /** Where the service `revocations` is mounted. Default: `/revocations`. */
+  readonly path?: string
+}
+
+/** Follows the feed of the gateways in their Redis itself. */
+export interface RedisRevocations extends FreshnessOptions {
   /** The Redis of `storage.sessions`: the URL of one, or a cluster, or sentinels. A user who may only read is enough. */
   readonly redis:
     | string
     | { readonly cluster: readonly string[]; readonly ca?: string }
     | { readonly sentinels: readonly string[]; readonly name: string; readonly ca?: string }
     | { readonly url: string; readonly ca?: string }
-  /** Older knowledge than this says nothing about a token that is not known to be revoked. Milliseconds; default: 10,000. */
-  readonly maxStalenessMs?: number
-  /** What becomes of such a token. Default: `deny`, 503. */
-  readonly whenStale?: 'deny' | 'allow'
 }
 
 /** Asks the gateway about each token (RFC 7662), for gateways without Redis. Needs a client with the scope `tokens:introspect`. */

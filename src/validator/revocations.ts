@@ -1,10 +1,9 @@
 import { RevocationUnavailableError, TokenRevokedError } from '../errors/errors.ts'
 import type { Identified } from '../exchange/exchange.ts'
-import { createRevocation, type RevocationRoom } from '../revocation/revocation.ts'
-import type { RevocationFeed } from '../storage/redis/redis.ts'
+import { createRevocation, type RevocationLog, type RevocationRoom } from '../revocation/revocation.ts'
 import { createIntrospection } from './introspection.ts'
 import type { RevocationState, Surroundings } from './options.ts'
-import type { Settings, TokenSettings } from './settings.ts'
+import type { FeedSource, Settings, TokenSettings } from './settings.ts'
 
 /** Says whether a token that was verified has been revoked since. */
 export interface Revocations {
@@ -18,11 +17,23 @@ export interface Revocations {
 
 export interface RevocationsNeeds {
   readonly surroundings: Surroundings
-  /** Reads the feed of the gateways. */
-  openFeed(config: FeedSettings['redis'], unfit: (cause: unknown) => void): Promise<RevocationFeed>
+  /** Opens a log of revocations. `unfit` is told of one that never will be what is needed. */
+  openFeed(source: FeedSource, bounds: FeedBounds, unfit: (cause: unknown) => void): Promise<Feed>
 }
 
-export type FeedSettings = Extract<TokenSettings, { readonly kind: 'feed' }>
+export interface FeedBounds {
+  readonly maxStalenessMs: number
+}
+
+/** Revocations in their order. */
+export interface Feed {
+  readonly log: RevocationLog
+  /** Whether it has those of a tenant; undefined while that is not known. */
+  covers(tenant: string): boolean | undefined
+  close(): void
+}
+
+type FeedSettings = Extract<TokenSettings, { readonly kind: 'feed' }>
 
 /** The first requests of a process wait so long for the revocations to be loaded. */
 const PATIENCE_MS = 2_000
@@ -41,33 +52,35 @@ const UNCHECKED: Revocations = Object.freeze({
   state: () => undefined,
 })
 
-function createFeedCheck({ surroundings, openFeed }: RevocationsNeeds, tokens: FeedSettings, settings: Settings): Revocations {
-  let opened: { readonly feed: RevocationFeed; readonly room: RevocationRoom } | undefined
-  let isStopped = false
+function createFeedCheck(needs: RevocationsNeeds, tokens: FeedSettings, settings: Settings): Revocations {
+  const followers = tokens.sources.map((source) => createFollower(needs, { source, tokens, settings }))
   let patience: Promise<void> | undefined
   return {
     check,
     start,
-    stop,
+    stop: async () => void (await Promise.all(followers.map((one) => one.stop()))),
     state: () => ({
-      entries: opened?.room.entries() ?? 0,
-      stalenessMs: opened?.room.stalenessMs() ?? Number.POSITIVE_INFINITY,
+      entries: followers.reduce((sum, one) => sum + one.entries(), 0),
+      stalenessMs: Math.max(...followers.map((one) => one.stalenessMs())),
     }),
   }
 
   async function check(principal: Identified): Promise<void> {
-    if (opened?.room.isReady() !== true) await patience
-    if (opened?.room.lists(principal) === true) throw new TokenRevokedError()
+    if (!followers.every((one) => one.isReady())) await patience
+    const concerned = followers.filter((one) => one.covers(principal.tenant) !== false)
+    if (concerned.some((one) => one.lists(principal))) throw new TokenRevokedError()
+    // Nobody tells of this tenant's revocations, and waiting would not change that.
+    if (concerned.length === 0) throw new RevocationUnavailableError(undefined, { reason: 'tenant_not_covered' })
     if (tokens.whenStale === 'allow') return
-    const stalenessMs = opened?.room.stalenessMs() ?? Number.POSITIVE_INFINITY
-    if (stalenessMs <= tokens.maxStalenessMs) return
+    const known = concerned.filter((one) => one.covers(principal.tenant) === true)
+    if (known.some((one) => one.stalenessMs() <= tokens.maxStalenessMs)) return
     throw new RevocationUnavailableError(undefined, { reason: 'stale', retryAfterSeconds: 1 })
   }
 
   function start(): Promise<void> {
-    const loading = load()
+    const loading = Promise.all(followers.map((one) => one.load())).then(() => undefined)
     patience = new Promise((resolve) => {
-      const cancel = surroundings.schedule(PATIENCE_MS, resolve)
+      const cancel = needs.surroundings.schedule(PATIENCE_MS, resolve)
       void loading.finally(() => {
         cancel()
         resolve()
@@ -75,15 +88,42 @@ function createFeedCheck({ surroundings, openFeed }: RevocationsNeeds, tokens: F
     })
     return loading
   }
+}
 
+interface Follower extends Pick<RevocationRoom, 'lists' | 'isReady' | 'entries' | 'stalenessMs'> {
+  covers: Feed['covers']
   /** Never rejects: what cannot be read is stale. */
+  load(): Promise<void>
+  stop(): Promise<void>
+}
+
+interface Followed {
+  readonly source: FeedSource
+  readonly tokens: FeedSettings
+  readonly settings: Settings
+}
+
+function createFollower({ surroundings, openFeed }: RevocationsNeeds, { source, tokens, settings }: Followed): Follower {
+  const { maxStalenessMs } = tokens
+  let opened: { readonly feed: Feed; readonly room: RevocationRoom } | undefined
+  let isStopped = false
+  return {
+    covers: (tenant) => opened?.feed.covers(tenant),
+    lists: (token) => opened?.room.lists(token) === true,
+    isReady: () => opened?.room.isReady() === true,
+    entries: () => opened?.room.entries() ?? 0,
+    stalenessMs: () => opened?.room.stalenessMs() ?? Number.POSITIVE_INFINITY,
+    load,
+    stop,
+  }
+
   async function load(): Promise<void> {
     try {
-      const feed = await openFeed(tokens.redis, (cause) => note('down', cause))
+      const feed = await openFeed(source, { maxStalenessMs }, (cause) => note('down', cause))
       if (isStopped) return feed.close()
       const room = createRevocation(
-        { ...surroundings, log: feed, lookup: feed, events: { ...SILENT, feed: note } },
-        { maxStalenessMs: tokens.maxStalenessMs, whenStale: 'deny', breaker: UNUSED },
+        { ...surroundings, log: feed.log, lookup: NO_LOOKUP, events: { ...SILENT, feed: note } },
+        { maxStalenessMs, whenStale: 'deny', breaker: UNUSED },
       )
       opened = { feed, room }
       await room.start()
@@ -104,6 +144,7 @@ function createFeedCheck({ surroundings, openFeed }: RevocationsNeeds, tokens: F
 }
 
 /** The store is never asked about one token here. */
+const NO_LOOKUP = Object.freeze({ isRevoked: () => Promise.reject(new Error('no store is asked here')) })
 const UNUSED = Object.freeze({ timeoutMs: 1_000, errorThreshold: 1, resetAfterMs: 1_000 })
 
 const SILENT = Object.freeze({

@@ -1,5 +1,7 @@
 import type { RedisConfig } from '../storage/redis/redis.ts'
 import type {
+  FeedClient,
+  FreshnessOptions,
   IntrospectedRevocations,
   RedisRevocations,
   TenantOptions,
@@ -26,15 +28,16 @@ export interface Settings {
 
 export type TokenSettings =
   | { readonly kind: 'unchecked' }
-  | {
-      readonly kind: 'feed'
-      readonly redis: RedisConfig
-      readonly maxStalenessMs: number
-      readonly whenStale: 'deny' | 'allow'
-    }
+  | ({ readonly kind: 'feed'; readonly sources: readonly FeedSource[] } & Required<FreshnessOptions>)
   | ({ readonly kind: 'introspection' } & Required<IntrospectedRevocations['introspection']>)
 
+/** Where revocations are followed: the Redis of the gateways, or a gateway, which tells of one tenant. */
+export type FeedSource =
+  | { readonly kind: 'redis'; readonly redis: RedisConfig }
+  | ({ readonly kind: 'gateway' } & Required<FeedClient>)
+
 const HEADER_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/
+const PATH = /^\/[^?#]*$/
 const LOOPBACK: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]'])
 
 /** @throws TypeError that names the option, and repeats no value: some are secrets */
@@ -98,20 +101,36 @@ function tenantOf(tenant: string | TenantOptions, origin: string): Required<Tena
 
 function tokensOf({ revocations }: TokenOptions): TokenSettings {
   if (revocations === 'unchecked') return { kind: 'unchecked' }
+  if (typeof revocations === 'object' && 'feed' in revocations) {
+    const { feed } = revocations
+    const clients = 'clientId' in feed ? [feed] : feed
+    refuseUnless(clients.length > 0, 'tokens.revocations.feed must name one client at least')
+    return { kind: 'feed', sources: clients.map(clientOf), ...freshnessOf(revocations) }
+  }
   if (typeof revocations === 'object' && 'redis' in revocations) {
-    const { redis, maxStalenessMs = 10_000, whenStale = 'deny' } = revocations
-    refuseUnless(maxStalenessMs > 0, 'tokens.revocations.maxStalenessMs must be above 0')
-    refuseUnless(whenStale === 'deny' || whenStale === 'allow', 'tokens.revocations.whenStale must be deny or allow')
-    return { kind: 'feed', redis: redisOf(redis), maxStalenessMs, whenStale }
+    const sources = [{ kind: 'redis', redis: redisOf(revocations.redis) }] as const
+    return { kind: 'feed', sources, ...freshnessOf(revocations) }
   }
   if (typeof revocations === 'object' && 'introspection' in revocations) {
     const { clientId, clientSecret, path = '/oauth', rememberMs = 5_000, timeoutMs = 2_000 } = revocations.introspection
     refuseUnless(clientId !== '' && clientSecret !== '', 'tokens.revocations.introspection needs clientId and clientSecret')
-    refuseUnless(/^\/[^?#]*$/.test(path), 'tokens.revocations.introspection.path must begin with /')
+    refuseUnless(PATH.test(path), 'tokens.revocations.introspection.path must begin with /')
     refuseUnless(rememberMs >= 0 && timeoutMs > 0, 'tokens.revocations.introspection has a time that is negative')
     return { kind: 'introspection', clientId, clientSecret, path: path.replace(/\/$/, ''), rememberMs, timeoutMs }
   }
-  throw new TypeError("gatehouse/validator: tokens.revocations must be { redis }, { introspection } or 'unchecked'")
+  throw new TypeError("gatehouse/validator: tokens.revocations must be { feed }, { redis }, { introspection } or 'unchecked'")
+}
+
+function freshnessOf({ maxStalenessMs = 10_000, whenStale = 'deny' }: FreshnessOptions): Required<FreshnessOptions> {
+  refuseUnless(maxStalenessMs > 0, 'tokens.revocations.maxStalenessMs must be above 0')
+  refuseUnless(whenStale === 'deny' || whenStale === 'allow', 'tokens.revocations.whenStale must be deny or allow')
+  return { maxStalenessMs, whenStale }
+}
+
+function clientOf({ clientId, clientSecret, path = '/revocations' }: FeedClient): FeedSource {
+  refuseUnless(clientId !== '' && clientSecret !== '', 'tokens.revocations.feed needs clientId and clientSecret')
+  refuseUnless(PATH.test(path), 'tokens.revocations.feed.path must begin with /')
+  return { kind: 'gateway', clientId, clientSecret, path }
 }
 
 function redisOf(redis: RedisRevocations['redis']): RedisConfig {

@@ -27,12 +27,13 @@ import {
 } from '../errors/errors.ts'
 import { monotonicMs, WORLD } from '../world.ts'
 import { bearerIn, passportIn, type Credentialed } from './credentials.ts'
+import { createGatewayFeed } from './gateway-feed.ts'
 import { identityFrom, type Identity } from './identity.ts'
 import { createMiddleware, type Middleware, type Requirements } from './middleware.ts'
 import type { RevocationState, Surroundings, ValidatorOptions } from './options.ts'
 import { passportPlace, tokenPlaces } from './places.ts'
 import { createRevocations, type RevocationsNeeds } from './revocations.ts'
-import { readOptions } from './settings.ts'
+import { readOptions, type Settings } from './settings.ts'
 import { createVerifier } from './verifier.ts'
 
 export * from '../errors/errors.ts'
@@ -50,6 +51,9 @@ export type {
   Requirements,
 } from './middleware.ts'
 export type {
+  FedRevocations,
+  FeedClient,
+  FreshnessOptions,
   IntrospectedRevocations,
   RedisRevocations,
   RevocationState,
@@ -94,6 +98,8 @@ export interface ValidatorState {
 }
 
 const LOOK_MS = 20
+/** Of one question for news: an answer says that there were none. */
+const LONGEST_WAIT_MS = 2_500
 
 /**
  * Begins to fetch keys at once, in the background.
@@ -108,7 +114,11 @@ export function createValidator(options: ValidatorOptions, surroundings: Surroun
       ? undefined
       : createVerifier(surroundings, [passportPlace(settings, settings.service)], settings)
   const tokens = settings.tokens === undefined ? undefined : createVerifier(surroundings, tokenPlaces(settings), settings)
-  const revocations = createRevocations(revocationNeeds(surroundings), settings.tokens ?? { kind: 'unchecked' }, settings)
+  const revocations = createRevocations(
+    revocationNeeds(surroundings, settings),
+    settings.tokens ?? { kind: 'unchecked' },
+    settings,
+  )
   const verifiers = [passports, tokens].filter((one) => one !== undefined)
   for (const verifier of verifiers) void verifier.start()
   void revocations.start()
@@ -204,15 +214,26 @@ export function createValidator(options: ValidatorOptions, surroundings: Surroun
   }
 }
 
-function revocationNeeds(surroundings: Surroundings): RevocationsNeeds {
+function revocationNeeds(surroundings: Surroundings, settings: Settings): RevocationsNeeds {
   return {
     surroundings,
-    async openFeed(config, unfit) {
+    async openFeed(source, { maxStalenessMs }, unfit) {
+      if (source.kind === 'gateway') {
+        const waitMs = Math.floor(Math.min(maxStalenessMs / 4, LONGEST_WAIT_MS))
+        const feed = createGatewayFeed(surroundings, { source, settings, waitMs })
+        return {
+          log: feed,
+          covers: (tenant) => (feed.tenant() === undefined ? undefined : feed.tenant() === tenant),
+          close: feed.close,
+        }
+      }
       // Read when it is asked for: who takes passports only needs no client of Redis.
       const { openRevocationFeed } = await import('../storage/redis/redis.ts')
       const nowSeconds = (): number => Math.floor(surroundings.nowMs() / 1000)
       const { random, schedule } = surroundings
-      return openRevocationFeed({ nowMs: surroundings.monotonicMs, random, schedule, nowSeconds, unfit }, config)
+      const needs = { nowMs: surroundings.monotonicMs, random, schedule, nowSeconds, unfit }
+      const feed = await openRevocationFeed(needs, source.redis)
+      return { log: feed, covers: () => true, close: feed.close }
     },
   }
 }

@@ -1,0 +1,155 @@
+import { Problem } from '../problem/problem.ts'
+import type { LogSlice, Revocation, RevocationLog } from '../revocation/revocation.ts'
+import { factOf, headingOf, linesIn, type Heading } from './feed-lines.ts'
+import { basicOf } from './introspection.ts'
+import type { Surroundings } from './options.ts'
+import type { FeedSource, Settings } from './settings.ts'
+
+/** What a gateway tells of the revocations of one tenant, as a log. */
+export interface GatewayFeed extends RevocationLog {
+  /** Whose revocations they are, as the gateway has said last; undefined before it has said anything. */
+  tenant(): string | undefined
+  close(): void
+}
+
+export interface GatewayFeedConfig {
+  readonly source: Extract<FeedSource, { readonly kind: 'gateway' }>
+  readonly settings: Pick<Settings, 'fetch' | 'reachAt'>
+  /** How long the gateway is asked to wait for news, milliseconds: between two answers nothing is confirmed. */
+  readonly waitMs: number
+}
+
+/** Facts of one page. */
+const PAGE = 2_000
+/** A gateway that says nothing for so long, beyond what it was asked to wait, is away. */
+const SILENCE_MS = 4_000
+/** News do not come more often, so that a storm of them comes by the batch. */
+const BETWEEN_MS = 25
+/** Answers without news and without a wait would go round and round. */
+const IDLE_MS = 250
+
+export function createGatewayFeed(
+  { monotonicMs, schedule }: Pick<Surroundings, 'monotonicMs' | 'schedule'>,
+  { source, settings, waitMs }: GatewayFeedConfig,
+): GatewayFeed {
+  const url = `${settings.reachAt}${source.path}`
+  const headers = { authorization: basicOf(source), accept: 'application/x-ndjson' }
+  const underWay = new Set<AbortController>()
+  let tenant: string | undefined
+  let wake: (() => void) | undefined
+  let cancelWake: (() => void) | undefined
+  return {
+    snapshot,
+    readAfter,
+    // A gateway has what it told.
+    restore: () => Promise.resolve(0),
+    onAppend(told) {
+      wake = told
+      return () => {
+        wake = undefined
+        cancelWake?.()
+      }
+    },
+    tenant: () => tenant,
+    close() {
+      wake = undefined
+      cancelWake?.()
+      for (const controller of underWay) controller.abort()
+    },
+  }
+
+  async function* snapshot(): AsyncGenerator<LogSlice> {
+    let heading: Heading | undefined
+    for await (const page of pagesOf(url, 0)) {
+      heading ??= page.heading
+      if (heading.kind !== 'whole') throw new Error('the gateway did not answer with all revocations')
+      const { position, lagMs } = heading
+      yield { position, revocations: page.revocations, complete: page.isLast, lagMs }
+    }
+    goOnIn(0)
+  }
+
+  async function readAfter(position: string): Promise<LogSlice> {
+    const startedMs = monotonicMs()
+    const revocations: Revocation[] = []
+    let heading: Heading | undefined
+    for await (const page of pagesOf(`${url}?after=${encodeURIComponent(position)}&wait_ms=${waitMs}`, waitMs)) {
+      heading = page.heading
+      revocations.push(...page.revocations)
+    }
+    if (heading === undefined || heading.kind === 'whole') throw new Error('the gateway did not answer what it was asked')
+    if (heading.kind === 'restart') return { position, revocations: [], complete: false, isRestart: true }
+    const isIdle = revocations.length === 0 && monotonicMs() - startedMs < IDLE_MS
+    goOnIn(isIdle ? IDLE_MS : BETWEEN_MS)
+    return { position: heading.position, revocations, complete: heading.complete, lagMs: heading.lagMs }
+  }
+
+  /** Asks again soon: the gateway is who waits for news. */
+  function goOnIn(delayMs: number): void {
+    cancelWake?.()
+    cancelWake = schedule(delayMs, () => wake?.())
+  }
+
+  async function* pagesOf(from: string, patienceMs: number): AsyncGenerator<FeedPage> {
+    const controller = new AbortController()
+    underWay.add(controller)
+    let cancel: (() => void) | undefined
+    const hear = (longestMs: number): void => {
+      cancel?.()
+      cancel = schedule(longestMs, () => controller.abort(new Error('the gateway says nothing')))
+    }
+    try {
+      hear(patienceMs + SILENCE_MS)
+      const response = await ask(from, controller.signal)
+      yield* pagesIn(linesIn(response, () => hear(SILENCE_MS)))
+    } finally {
+      cancel?.()
+      underWay.delete(controller)
+      // A reader that stops early lets go of the connection.
+      controller.abort()
+    }
+  }
+
+  async function ask(from: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+    let response: Response
+    try {
+      response = await settings.fetch(from, { headers, redirect: 'error', signal })
+    } catch (cause) {
+      throw new Problem('storage_unavailable', { cause })
+    }
+    if (response.status === 200 && response.body !== null) return response.body
+    await response.body?.cancel()
+    throw new Problem('storage_unavailable', { cause: new Error(`the gateway answered with ${response.status}`) })
+  }
+
+  async function* pagesIn(lines: AsyncIterable<unknown>): AsyncGenerator<FeedPage> {
+    let heading: Heading | undefined
+    let revocations: Revocation[] = []
+    let count = 0
+    for await (const line of lines) {
+      if (heading === undefined) {
+        heading = headingOf(line)
+        tenant = heading.tenant
+        continue
+      }
+      const fact = factOf(line, heading.tenant)
+      if (typeof fact === 'number') {
+        if (fact !== count) throw new Error('the answer of the gateway lacks revocations')
+        yield { heading, revocations, isLast: true }
+        return
+      }
+      count += 1
+      revocations.push(fact)
+      if (revocations.length < PAGE) continue
+      yield { heading, revocations, isLast: false }
+      revocations = []
+    }
+    throw new Error('the answer of the gateway has no end')
+  }
+}
+
+interface FeedPage {
+  readonly heading: Heading
+  readonly revocations: readonly Revocation[]
+  readonly isLast: boolean
+}
