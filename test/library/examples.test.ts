@@ -12,7 +12,8 @@ import { freePort, startProgram, temporaryFolder, waitFor, type Program } from '
 import { vectorsOfP256 } from './p256-vectors.ts'
 
 const PASSWORD = 'correct horse battery staple'
-const HAS_JAVA = spawnSync('java', ['-version']).status === 0
+/** Other languages, as far as they are on this machine. */
+const OTHERS = ['python', ...isThere('java', '-version'), ...isThere('go', 'version')]
 const COMMANDS = new Map(
   rowsOf(readPage('examples/README.md')).map(([name = '', , command = '']) => [
     name.replace(/^\[(.*?)\].*$/, '$1'),
@@ -20,14 +21,27 @@ const COMMANDS = new Map(
   ]),
 )
 
+function isThere(name: string, ask: string): readonly string[] {
+  return spawnSync(name, [ask]).status === 0 ? [name] : []
+}
+
+/** `go run` leaves the program to itself when it is ended: the test ends what it would build. */
+function builtOf([, ...sources]: readonly string[]): string {
+  const program = join(temporaryFolder(), 'orders')
+  const built = spawnSync('go', ['build', '-o', program, ...sources], { cwd: ROOT, encoding: 'utf8' })
+  if (built.status !== 0) throw new Error(built.stderr)
+  return program
+}
+
 /** Starts an example by the command of its row; `node` is the one that runs the tests. */
 async function startExample(
   name: string,
   environment: Readonly<Record<string, string>>,
 ): Promise<Program & { readonly url: string }> {
-  const [file = '', ...args] = COMMANDS.get(name) ?? []
+  const [file = '', ...rest] = COMMANDS.get(name) ?? []
   const port = await freePort()
-  const program = startProgram(file === 'node' ? process.execPath : file, args, {
+  const [start, args] = file === 'go' ? [builtOf(rest), []] : [file === 'node' ? process.execPath : file, rest]
+  const program = startProgram(start, args, {
     cwd: ROOT,
     environment: { PORT: String(port), PYTHONDONTWRITEBYTECODE: '1', ...environment },
   })
@@ -44,7 +58,7 @@ describe('behind their gateway', () => {
   beforeAll(async () => {
     const port = await freePort()
     origin = `http://localhost:${port}`
-    const names = ['orders', 'browser-app', 'python', ...(HAS_JAVA ? ['java'] : [])]
+    const names = ['orders', 'browser-app', ...OTHERS]
     const started = await Promise.all(names.map((name) => startExample(name, { GATEWAY_ORIGIN: origin })))
     for (const [index, name] of names.entries()) services[name] = started[index]?.url ?? ''
     const gateway = startProgram(process.execPath, ['src/main.ts', 'start', '--config', 'examples/gateway.yaml'], {
@@ -55,8 +69,7 @@ describe('behind their gateway', () => {
         DATA: temporaryFolder(),
         ORDERS: services['orders'] ?? '',
         BROWSER_APP: services['browser-app'] ?? '',
-        ORDERS_PYTHON: services['python'] ?? '',
-        ...(HAS_JAVA ? { ORDERS_JAVA: services['java'] ?? '' } : {}),
+        ...Object.fromEntries(OTHERS.map((name) => [`ORDERS_${name.toUpperCase()}`, services[name] ?? ''])),
       },
     })
     await waitFor(() => gateway.stderr().includes('gatehouse is ready at'), gateway, 60_000)
@@ -80,7 +93,7 @@ describe('behind their gateway', () => {
     expect([past.status, await past.json()]).toEqual([401, expect.objectContaining({ error: 'unauthorized' })])
   })
 
-  it.each(HAS_JAVA ? ['python', 'java'] : ['python'])('%s answers with the user whom the passport names', async (name) => {
+  it.each(OTHERS)('%s answers with the user whom the passport names', async (name) => {
     const answer = await fetch(`${origin}/${name}/orders`, { headers: bearer(token) })
     expect([answer.status, await answer.json()]).toEqual([200, { orders: [], of: { tenant: 'default', user } }])
     expect((await fetch(`${origin}/${name}/orders`)).status).toBe(401)
@@ -131,7 +144,7 @@ describe('behind their gateway', () => {
   })
 })
 
-describe.each(HAS_JAVA ? ['orders', 'python', 'java'] : ['orders', 'python'])('what is no passport for %s', (name) => {
+describe.each(['orders', ...OTHERS])('what is no passport for %s', (name) => {
   const key = makeKey()
   const audience = name === 'orders' ? 'orders' : `orders-${name}`
   let keys: KeyServer

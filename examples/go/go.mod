@@ -1,0 +1,3 @@
+module gatehouse.example/orders
+
+go 1.19
