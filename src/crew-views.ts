@@ -64,7 +64,7 @@ function merged(said: readonly Facts[]): Facts {
 /** From well to ill: of what several say, the worst is shown. */
 const STATES = ['none', 'closed', 'half-open', 'open', 'in', 'drained', 'ejected', 'unhealthy']
 /** Measured, not counted. */
-const MEASURED: ReadonlySet<string> = new Set(['latency_ms', 'failures_in_a_row', 'target', 'weight'])
+const MEASURED: ReadonlySet<string> = new Set(['latency_ms', 'failures_in_a_row', 'state_seconds', 'target', 'weight'])
 
 /** Upstreams as all together see them: what is under way is added up, of states and measurements the worst is shown. */
 export function mergeUpstreams(lists: readonly (readonly Facts[])[]): readonly Facts[] {
@@ -96,8 +96,9 @@ function targetsOf({ targets }: Facts): readonly Facts[] {
 }
 
 function worse(one: Facts, other: Facts): Facts {
-  const pairs = Object.entries(one).map(([name, value]): [string, unknown] => {
+  const pairs = Object.entries({ ...other, ...one }).map(([name, value]): [string, unknown] => {
     const second = other[name]
+    if (!(name in one)) return [name, value]
     if (typeof value === 'number' && typeof second === 'number')
       return [name, MEASURED.has(name) ? Math.max(value, second) : value + second]
     return [name, STATES.indexOf(String(second)) > STATES.indexOf(String(value)) ? second : value]

@@ -10,6 +10,7 @@ import { createConsole, type Console } from './console/console.ts'
 import type { Foundation } from './foundation.ts'
 import { SDL } from './services/graphql/graphql.ts'
 import { openApiDocument } from './services/openapi/openapi.ts'
+import { deviceName } from './services/sessions/sessions.ts'
 import { createTenantCalls } from './upkeep.ts'
 import { schedule } from './world.ts'
 
@@ -49,7 +50,7 @@ function openTenantCalls({ tenants, sessions: store, record, world }: Foundation
       users: { setStatus: (...change) => users().setStatus(...change), find: (...whom) => users().find(...whom) },
       store,
       sessions: {
-        list: (user) => sessions().list(user),
+        list: async (user) => (await sessions().list(user)).map((one) => ({ ...one, deviceName: deviceName(one.device) })),
         endSession: (...ending) => sessions().endSession(...ending),
         endAll: (...ending) => sessions().endAll(...ending),
       },

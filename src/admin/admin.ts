@@ -175,7 +175,7 @@ function createEndpoints(needs: AdminNeeds): ReadonlyMap<string, Endpoint> {
 }
 
 /** The first `Accept`; Prometheus sends one. */
-function acceptOf(rawHeaders: readonly string[]): string {
+export function acceptOf(rawHeaders: readonly string[]): string {
   const at = rawHeaders.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'accept')
   return at === -1 ? '' : (rawHeaders[at + 1] ?? '')
 }

@@ -36,7 +36,11 @@ export interface ShownSession {
   readonly id: string
   /** User agent; whatever a client sent. */
   readonly device: string
+  /** What kind of device that is: `Firefox on Linux`. */
+  readonly deviceName: string
   readonly ip: string
+  /** Where that is, ISO 3166-1; absent where it is not known. */
+  readonly country?: string
   readonly clientId: string
   readonly scope: string
   readonly createdAt: number
@@ -163,7 +167,9 @@ function shownSessions(tenant: string, { user, account, sessions }: UserSessions
     sessions: sessions.map((one) => ({
       id: one.id,
       device: one.device,
+      device_name: one.deviceName,
       ip: one.ip,
+      ...(one.country !== undefined && { country: one.country }),
       client_id: one.clientId,
       scope: one.scope,
       created_at: one.createdAt,

@@ -24,6 +24,7 @@ const PARTS: readonly (readonly [name: string, type: keyof typeof TYPES])[] = [
   ['sessions', 'js'],
   ['tenants', 'js'],
   ['traffic', 'js'],
+  ['troubles', 'js'],
   ['upstreams', 'js'],
 ]
 

@@ -13,6 +13,8 @@ export class Refused extends Error {
     const wait = retryAfter === null ? '' : ` Try again in ${retryAfter} s.`
     super((problem.error_description ?? `The admin listener answered ${status}.`) + wait)
     this.status = status
+    /** Every fault of a configuration that was not taken. */
+    this.reasons = problem.reasons ?? []
   }
 }
 

@@ -155,16 +155,23 @@ export function chart({ title, series, format }) {
   }
 }
 
-/** A line without axes, for a row of a table; `values` of the last 15 minutes, oldest first. */
-export function sparkline(values) {
-  const top = Math.max(...values, 1e-9)
-  const spots = values.map(
-    (value, index) => `${((index / Math.max(values.length - 1, 1)) * 96 + 2).toFixed(1)} ${(22 - (value / top) * 20).toFixed(1)}`,
-  )
+/** A line without axes, for a row of a table; `values` of the last 15 minutes, oldest first, null where there is none. */
+export function sparkline(values, tone = 'accent') {
+  const top = Math.max(...values.map((value) => value ?? 0), 1e-9)
+  let path = ''
+  let isDrawn = false
+  values.forEach((value, index) => {
+    if (value !== null) {
+      const x = ((index / Math.max(values.length - 1, 1)) * 96 + 2).toFixed(1)
+      // One that stands alone is a dot.
+      path += `${isDrawn ? 'L' : 'M'}${x} ${(22 - (value / top) * 20).toFixed(1)}${isDrawn ? '' : 'h.01'}`
+    }
+    isDrawn = value !== null
+  })
   return s(
     'svg',
     { class: 'spark', viewBox: '0 0 100 24', 'aria-hidden': 'true' },
-    s('path', { class: 'line accent', d: `M${spots.join('L')}` }),
+    s('path', { class: `line ${tone}`, d: path === '' ? 'M0 0' : path }),
   )
 }
 

@@ -14,6 +14,7 @@ import { routesView } from './routes.js'
 import { sessionsView } from './sessions.js'
 import { tenantsView } from './tenants.js'
 import { trafficView } from './traffic.js'
+import { troubles } from './troubles.js'
 import { upstreamsView } from './upstreams.js'
 
 const VIEWS = [
@@ -40,12 +41,19 @@ const NOTICE_MS = 8000
 
 const at = (id) => document.getElementById(id)
 const main = at('main')
-const app = { state: { points: [], refusals: [], now: Date.now() }, notify, failed }
+const app = { state: { points: [], refusals: [], now: Date.now() }, notify, failed, go }
 let current
+/** What one view asks the next to show. */
+let asked
 let version
 let following
 
-at('views').append(...VIEWS.map(({ id, title }) => h('li', {}, h('a', { href: `#${id}`, id: `view-${id}` }, title))))
+at('views').append(
+  ...VIEWS.map(({ id, title }) => {
+    const link = h('a', { href: `#${id}`, id: `view-${id}`, 'aria-describedby': `mark-${id}` }, title)
+    return h('li', {}, link, h('span', { class: 'mark', id: `mark-${id}`, hidden: true }))
+  }),
+)
 at('sign-out').addEventListener('click', leave)
 addEventListener('hashchange', () => open(true))
 open(false)
@@ -88,6 +96,7 @@ function hear(name, { points, refusals, ...rest }) {
   const readiness = state.overview?.readiness
   stand(...(STANDINGS[readiness?.status] ?? ['Not answering', 'bad']))
   setText(at('facts'), readiness === undefined ? '' : factsOf(readiness))
+  for (const [id, trouble] of Object.entries(troubles(state))) mark(id, trouble)
   if (readiness !== undefined && readiness.config_version !== version) void reconfigure(readiness.config_version)
   current?.view.update(state)
 }
@@ -96,6 +105,22 @@ function factsOf({ uptime_seconds: uptime, config_version: config, workers }) {
   const facts = [`up ${duration(uptime)}`, `configuration ${String(config).slice(0, 8)}`]
   if (workers !== undefined) facts.unshift(`${workers.ready} of ${workers.wanted} workers`)
   return facts.join(' · ')
+}
+
+/** Says beside the link of a view that something there asks for a look. */
+function mark(id, trouble) {
+  const badge = at(`mark-${id}`)
+  badge.hidden = trouble === undefined
+  if (trouble === undefined) return
+  setText(badge, trouble.text)
+  badge.title = trouble.text
+  badge.className = `mark ${trouble.tone}`
+}
+
+/** What one view asks of another: `asked` is for that view to read. */
+function go(view, given) {
+  asked = given
+  location.hash = view
 }
 
 /** What changes with the configuration alone. */
@@ -128,18 +153,21 @@ function open(isMove) {
   }
   document.title = `${title} · Gatehouse`
   if (current?.name === 'login') return
-  current = { name, view: make(app) }
+  current = { name, view: make(app, asked) }
+  asked = undefined
   main.replaceChildren(current.view.element)
   current.view.update(app.state)
   if (!isMove) return
   main.focus({ preventScroll: true })
   scrollTo(0, 0)
+  current.view.focus?.()
 }
 
 /** Asks for the token; nothing else can be seen before. */
 function ask() {
   stand('Signed out', 'plain')
   setText(at('facts'), '')
+  for (const { id } of VIEWS) mark(id, undefined)
   at('sign-out').hidden = true
   app.state = { points: [], refusals: [], now: Date.now() }
   version = undefined

@@ -3,11 +3,13 @@ import { field, h } from './dom.js'
 /**
  * Asks before something is changed, and why. Resolves when it is done, or was called off.
  *
- * @param ask `{ title, text, action, tone?, run(reason) }`; what `run` rejects with is shown, and can be tried again
+ * @param ask `{ title, text, action, tone?, typed?, run(reason) }`; what `run` rejects with is shown, and can be tried again.
+ * `typed`: what has to be typed first, where much is lost by one careless press
  */
-export function confirm({ title, text, action, tone = 'danger', run }) {
+export function confirm({ title, text, action, tone = 'danger', typed, run }) {
   const { promise, resolve } = Promise.withResolvers()
   const reason = h('input', { id: 'reason', required: true, maxlength: 256, autocomplete: 'off', spellcheck: 'true' })
+  const proof = h('input', { id: 'proof', required: true, autocomplete: 'off', spellcheck: 'false', input: check })
   const fault = h('p', { class: 'fault', role: 'alert' })
   const go = h('button', { class: tone, type: 'submit' }, action)
   const stop = h('button', { type: 'button', click: () => dialog.close() }, 'Cancel')
@@ -17,6 +19,7 @@ export function confirm({ title, text, action, tone = 'danger', run }) {
     h('h2', { id: 'dialog-title' }, title),
     h('p', { id: 'dialog-text' }, text),
     field('Reason', reason, 'Stands in the audit record.'),
+    typed === undefined ? undefined : field(`Type ${typed} to confirm`, proof),
     fault,
     h('div', { class: 'buttons' }, stop, go),
   )
@@ -25,6 +28,10 @@ export function confirm({ title, text, action, tone = 'danger', run }) {
   dialog.showModal()
   reason.focus()
   return promise
+
+  function check() {
+    proof.setCustomValidity(proof.value.trim() === typed ? '' : `That is not ${typed}.`)
+  }
 
   async function send(event) {
     event.preventDefault()

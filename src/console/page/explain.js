@@ -4,7 +4,7 @@ import { badge, field, h, heading } from './dom.js'
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
 /** What would become of a request, and why. Nothing is sent and nothing is spent. */
-export function explainView(app) {
+export function explainView(app, asked) {
   const method = h(
     'select',
     { id: 'explain-method' },
@@ -25,7 +25,13 @@ export function explainView(app) {
     'form',
     { class: 'card explain', submit: ask },
     h('div', { class: 'line' }, field('Method', method), field('URL or path', url)),
-    field('Token', token, 'Without “Bearer”. It is not repeated in the answer.'),
+    field(
+      'Token',
+      token,
+      asked === undefined
+        ? 'It is not repeated in the answer.'
+        : 'Tokens of refused requests are not kept: paste it, or explain without.',
+    ),
     h('div', { class: 'line' }, field('Headers', headers, 'One a line.'), field('Client address', ip)),
     h('div', { class: 'buttons' }, go),
   )
@@ -39,7 +45,14 @@ export function explainView(app) {
     fault,
     result,
   )
-  return { element, update: () => undefined }
+  if (asked !== undefined) {
+    // A method that is not offered is one that somebody made up.
+    if (!METHODS.includes(asked.method)) method.append(h('option', {}, asked.method))
+    Object.assign(method, { value: asked.method })
+    Object.assign(url, { value: asked.url })
+    Object.assign(ip, { value: asked.ip })
+  }
+  return { element, update: () => undefined, ...(asked !== undefined && { focus: () => token.focus() }) }
 
   async function ask(event) {
     event.preventDefault()

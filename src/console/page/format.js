@@ -50,7 +50,18 @@ const UNITS = [
 export function duration(seconds) {
   const length = Math.max(0, Math.round(seconds))
   const [size, unit] = UNITS.find(([size]) => length >= size * 2) ?? [1, 's']
-  return `${Math.floor(length / size)} ${unit}`
+  return `${Math.round(length / size)} ${unit}`
+}
+
+const COUNTRIES = new Intl.DisplayNames('en', { type: 'region', fallback: 'code' })
+
+/** The name of a country of ISO 3166-1; a code that is none is shown as it is. */
+export function country(code) {
+  try {
+    return COUNTRIES.of(code)
+  } catch {
+    return code
+  }
 }
 
 /** Relative to now: `3 h ago`, `in 12 d`. */

@@ -19,6 +19,7 @@ export function refusalsView(app) {
       { label: 'Tenant', of: (one) => `${one.tenant} ${one.user}`, show: whoOf },
       { label: 'Client', class: 'address', of: (one) => one.client, show: (one) => h('code', {}, one.client) },
       { label: 'Request id', class: 'id', of: (one) => one.request_id, show: (one) => h('code', {}, one.request_id) },
+      { label: 'Action', class: 'action', of: (one) => one.id, show: explainButton },
     ],
   })
   const element = h(
@@ -46,6 +47,21 @@ export function refusalsView(app) {
     list.update(found.toReversed())
   }
 
+  function whoOf({ tenant, user }) {
+    if (tenant === undefined) return '–'
+    if (user === undefined) return tenant
+    const show = () => app.go('sessions', { tenant, user })
+    return [
+      h('span', {}, tenant),
+      h('button', { class: 'link detail', type: 'button', title: 'Sessions of this user', click: show }, user),
+    ]
+  }
+
+  function explainButton(one) {
+    const explain = () => app.go('explain', { method: one.method, url: urlOf(one, app.state.config), ip: one.client })
+    return h('button', { type: 'button', 'aria-label': `Explain request ${one.request_id}`, click: explain }, 'Explain')
+  }
+
   function offerKinds(all) {
     const known = new Set([...kind.options].map(({ value }) => value))
     for (const { problem } of all) {
@@ -57,24 +73,26 @@ export function refusalsView(app) {
 }
 
 function reasonOf(one) {
-  const detail = one.detail === undefined ? undefined : h('span', { class: 'detail' }, one.detail)
+  const detail = one.detail === undefined ? '' : h('code', { class: 'detail' }, one.detail)
   return [
     badge(String(one.status), one.status >= 500 ? 'bad' : 'warn'),
     ' ',
     h('span', { class: 'reason' }, one.problem),
+    h('span', { class: 'detail' }, one.description),
     detail,
-  ].filter(Boolean)
+  ]
 }
 
 function requestOf({ method, path, route }) {
   return [h('code', {}, `${method} ${path}`), h('span', { class: 'detail' }, route === 'none' ? 'no route' : `route ${route}`)]
 }
 
-function whoOf({ tenant, user }) {
-  if (tenant === undefined) return '–'
-  return user === undefined ? tenant : [h('span', {}, tenant), h('span', { class: 'detail' }, user)]
+/** As the client asked for it, but for its query. */
+function urlOf({ host, path }, config) {
+  if (host === '' || !path.startsWith('/')) return path
+  return `${String(config?.listeners?.public?.origin).startsWith('https:') ? 'https' : 'http'}://${host}${path}`
 }
 
-function textOf({ path, route, tenant = '', user = '', client, request_id: id, problem, detail = '' }) {
-  return [path, route, tenant, user, client, id, problem, detail].join(' ').toLowerCase()
+function textOf({ path, route, tenant = '', user = '', client, request_id: id, problem, description, detail = '' }) {
+  return [path, route, tenant, user, client, id, problem, description, detail].join(' ').toLowerCase()
 }

@@ -1,5 +1,6 @@
 import { badge, h, heading, table, tile } from './dom.js'
 import { count, duration, milliseconds } from './format.js'
+import { isStale } from './troubles.js'
 
 const STATES = [
   ['Closed', 'ok'],
@@ -72,9 +73,8 @@ export function revocationView() {
     if (figures === undefined) return
     const { staleness_seconds: age, entries, lag } = figures.revocation
     const bound = config?.revocation?.maxStalenessMs
-    const isStale = age === null || (bound !== undefined && age * 1000 > bound)
     tiles.staleness.set(age === null ? 'not loaded' : milliseconds(age * 1000), {
-      tone: isStale ? 'bad' : 'ok',
+      tone: isStale(figures.revocation, config) ? 'bad' : 'ok',
       below: bound === undefined ? '' : `bound ${milliseconds(bound)}`,
     })
     tiles.entries.set(count(entries))
@@ -84,7 +84,7 @@ export function revocationView() {
       storeOf('Sessions and revocations', figures.redis_up, 'Redis'),
       storeOf('Accounts', figures.database_up, 'Database'),
     ])
-    breakers.update(figures.breakers)
+    breakers.update(figures.breakers.filter(({ name }) => figures.redis_up !== null || name !== 'usernames_redis'))
     issuers.update(figures.issuers)
   }
 }

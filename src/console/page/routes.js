@@ -1,5 +1,9 @@
+import { post } from './api.js'
 import { badge, field, h, heading, setText, table } from './dom.js'
 import { duration } from './format.js'
+
+const STALE =
+  'The configuration file has a fault since it was changed. What was in force before still is. Read the file again to see every fault.'
 
 /** Every route as it is enforced, who may use it, and where it leads. */
 export function routesView(app) {
@@ -23,17 +27,36 @@ export function routesView(app) {
     ],
   })
   const only = h('div', { class: 'check' }, openOnly, h('label', { for: 'route-open' }, 'Public only'))
+  const again = h('button', { type: 'button', click: readAgain }, 'Read the file again')
+  const stale = h('p', { class: 'warning', hidden: true }, STALE)
+  const fault = h('p', { class: 'fault', role: 'alert' })
   const element = h(
     'div',
     {},
     heading('Routes', 'As they are enforced. What is public is open to everyone.'),
-    h('div', { class: 'filters' }, field('Search', search), only),
+    stale,
+    fault,
+    h('div', { class: 'filters' }, field('Search', search), only, again),
     h('section', { class: 'card' }, number, list.element),
   )
   return { element, update: show }
 
+  async function readAgain() {
+    fault.textContent = ''
+    again.disabled = true
+    try {
+      const { version } = await post('/reload', {})
+      app.notify(`The file was read again. Configuration ${version.slice(0, 8)} is in force.`)
+    } catch (error) {
+      app.failed(error, fault)
+      if (error.reasons?.length > 0) fault.replaceChildren(...error.reasons.map((reason) => h('span', { class: 'each' }, reason)))
+    }
+    again.disabled = false
+  }
+
   function show() {
-    const { routes = [] } = app.state
+    const { routes = [], figures } = app.state
+    stale.hidden = figures?.config_read !== 0
     const text = search.value.trim().toLowerCase()
     const found = routes.filter(
       (route) => (!openOnly.checked || isPublic(route)) && JSON.stringify(route).toLowerCase().includes(text),

@@ -1,10 +1,10 @@
 import { get, pathOf, post } from './api.js'
 import { confirm } from './dialog.js'
-import { field, h, heading, setText, table } from './dom.js'
-import { ago, moment } from './format.js'
+import { badge, field, h, heading, setText, table } from './dom.js'
+import { ago, country, moment } from './format.js'
 
 /** The live sessions of a user, and their end. */
-export function sessionsView(app) {
+export function sessionsView(app, asked) {
   let found
   const tenant = h('select', { id: 'session-tenant' })
   const user = h('input', {
@@ -26,6 +26,9 @@ export function sessionsView(app) {
   const who = h('h2', {})
   const account = h('p', { class: 'about' })
   const number = h('p', { class: 'about', role: 'status' })
+  const standing = h('span', {})
+  const disable = h('button', { class: 'danger', type: 'button', click: () => askStatus('disable') }, 'Disable user')
+  const enable = h('button', { type: 'button', click: () => askStatus('enable') }, 'Enable user')
   const all = h('button', { class: 'danger', type: 'button', click: askAll }, 'Revoke all')
   const list = table({
     caption: 'Live sessions',
@@ -34,6 +37,12 @@ export function sessionsView(app) {
     columns: [
       { label: 'Device', class: 'device', of: (session) => session.id, show: deviceOf },
       { label: 'Address', class: 'address', of: (session) => session.ip, show: (session) => h('code', {}, session.ip) },
+      {
+        label: 'Country',
+        of: (session) => session.country,
+        show: (session) =>
+          session.country === undefined ? '–' : h('span', { title: session.country }, country(session.country)),
+      },
       { label: 'Made by', text: (session) => session.client_id },
       {
         label: 'Begun',
@@ -47,21 +56,34 @@ export function sessionsView(app) {
         of: (session) => ago(session.last_used_at),
         show: (session) => timeOf(session.last_used_at),
       },
-      { label: 'Ends', class: 'number', of: (session) => ago(session.expires_at), show: (session) => timeOf(session.expires_at) },
+      { label: 'Ends', class: 'number', of: (session) => ago(endOf(session)), show: (session) => timeOf(endOf(session)) },
       { label: 'Action', class: 'action', of: (session) => session.id, show: buttonOf },
     ],
   })
   const result = h(
     'section',
     { class: 'card', hidden: true },
-    h('div', { class: 'cardhead' }, who, all),
+    h(
+      'div',
+      { class: 'cardhead' },
+      h('div', { class: 'named' }, who, standing),
+      h('div', { class: 'buttons' }, enable, disable, all),
+    ),
     account,
     number,
     list.element,
   )
   const element = h('div', {}, heading('Sessions', 'Find a user, see where they are logged in, and end it.'), form, fault, result)
-  void offerTenants()
-  return { element, update: () => undefined }
+  void begin()
+  return { element, update: () => found !== undefined && list.update(found.sessions) }
+
+  async function begin() {
+    await offerTenants()
+    if (asked === undefined) return
+    tenant.value = asked.tenant
+    user.value = asked.user
+    await load(asked.tenant, asked.user)
+  }
 
   async function offerTenants() {
     try {
@@ -94,8 +116,13 @@ export function sessionsView(app) {
     const { sessions, account: known } = found
     result.hidden = false
     setText(who, known?.email ?? found.user)
-    const facts = [found.user, known?.username, known?.status === 'disabled' ? 'disabled' : undefined, `tenant ${found.tenant}`]
+    const facts = [found.user, known?.username, `tenant ${found.tenant}`, known === undefined ? 'no account here' : undefined]
     setText(account, facts.filter((fact) => fact !== undefined).join(' · '))
+    const isDisabled = known?.status === 'disabled'
+    standing.replaceChildren(known === undefined ? '' : isDisabled ? badge('Disabled', 'bad') : badge('Active', 'ok'))
+    // Whoever logs in elsewhere is to be kept out there.
+    disable.hidden = known === undefined || isDisabled
+    enable.hidden = !isDisabled
     setText(number, `${sessions.length} live ${sessions.length === 1 ? 'session' : 'sessions'}`)
     list.update(sessions)
   }
@@ -114,6 +141,26 @@ export function sessionsView(app) {
     })
   }
 
+  async function askStatus(verb) {
+    const { tenant: ofTenant, user: ofUser, account: known } = found
+    const isOut = verb === 'disable'
+    await confirm({
+      title: `${isOut ? 'Disable' : 'Enable'} ${known.email}?`,
+      text: isOut
+        ? 'Every session of this user ends, every token is refused, and the user cannot log in until enabled again.'
+        : 'The user can log in again. Sessions that ended stay ended.',
+      action: isOut ? 'Disable user' : 'Enable user',
+      tone: isOut ? 'danger' : 'primary',
+      async run(reason) {
+        await post(`${pathOf('tenants', ofTenant, 'users', ofUser)}/${verb}`, { reason })
+        app.notify(`${known.email} is ${isOut ? 'disabled' : 'enabled'}.`)
+        await load(ofTenant, ofUser)
+      },
+    })
+    // The button that was focused is hidden now.
+    if (document.activeElement === document.body) (isOut ? enable : disable).focus()
+  }
+
   function buttonOf(session) {
     const label = `Revoke session ${session.id}`
     return h('button', { class: 'danger', type: 'button', 'aria-label': label, click: () => askOne(session) }, 'Revoke')
@@ -123,7 +170,7 @@ export function sessionsView(app) {
     const { tenant: ofTenant, user: ofUser } = found
     await confirm({
       title: 'Revoke this session?',
-      text: `${session.device || 'Unknown device'} at ${session.ip}, last used ${ago(session.last_used_at)}. Its tokens are refused from now on.`,
+      text: `${session.device_name} at ${session.ip}, last used ${ago(session.last_used_at)}. Its tokens are refused from now on.`,
       action: 'Revoke session',
       async run(reason) {
         await post(`${pathOf('tenants', ofTenant, 'users', ofUser, 'sessions', session.id)}/revoke`, { reason })
@@ -136,8 +183,15 @@ export function sessionsView(app) {
   }
 }
 
-function deviceOf({ device, id }) {
-  return [h('span', {}, device || 'unknown'), h('code', { class: 'detail' }, id)]
+/** What it says it is stands below what we make of it: it may say anything. */
+function deviceOf({ device, device_name: name, id }) {
+  const known = device === '' || device === name ? '' : h('span', { class: 'detail agent' }, device)
+  return [h('span', {}, name), known, h('code', { class: 'detail' }, id)]
+}
+
+/** When it ends unless it is used. */
+function endOf({ expires_at: end, idle_expires_at: unused }) {
+  return Math.min(end, unused)
 }
 
 function timeOf(seconds) {

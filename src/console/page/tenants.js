@@ -28,7 +28,7 @@ export function tenantsView(app) {
   }
 
   function made(id) {
-    const card = tenantCard(id, () => ask(id))
+    const card = tenantCard(id, { rotate: () => ask(id), revokeKey: (key) => askKey(id, key), revokeAll: () => askAll(id) })
     cards.set(id, card)
     list.append(card.element)
     return card
@@ -48,9 +48,46 @@ export function tenantsView(app) {
       },
     })
   }
+
+  async function askKey(id, { kid, state }) {
+    await confirm({
+      title: `Revoke the ${state} key of ${id}?`,
+      text: `${LOSSES[state]} For a key that others may have: to replace one in time, rotate it. Sessions go on: clients refresh. Key ${kid}.`,
+      action: 'Revoke key',
+      async run(reason) {
+        const done = await post(`${pathOf('tenants', id, 'keys', kid)}/revoke`, { reason })
+        app.notify(`${id}: key ${kid.slice(0, 8)} is revoked. ${done.current.slice(0, 8)} signs.`)
+        await load()
+      },
+    })
+    // What was focused is gone with the state of the key.
+    if (document.activeElement === document.body) cards.get(id)?.element.querySelector('button')?.focus()
+  }
+
+  function askAll(id) {
+    return confirm({
+      title: `Log out everyone of ${id}?`,
+      text: `Every token of tenant ${id} that was issued up to now is refused, whoever issued it, and every session is over. All of its users have to log in again.`,
+      action: 'Log out everyone',
+      typed: id,
+      async run(reason) {
+        await post(`${pathOf('tenants', id)}/revoke`, { reason })
+        app.notify(`${id}: every token that was issued up to now is refused.`)
+      },
+    })
+  }
 }
 
-function tenantCard(id, rotate) {
+/** Keys of which tokens may live. */
+const LIVE = new Set(['next', 'current', 'previous'])
+/** What becomes of them when their key is revoked. */
+const LOSSES = {
+  current: 'Every access token that it signed is refused at once, and another key signs from now on.',
+  previous: 'Every access token that it signed is refused at once.',
+  next: 'It has signed nothing yet, and never will.',
+}
+
+function tenantCard(id, { rotate, revokeKey, revokeAll }) {
   const facts = h('dl', { class: 'pairs' })
   const keys = table({
     caption: `Keys of ${id}`,
@@ -58,7 +95,7 @@ function tenantCard(id, rotate) {
     empty: 'No keys.',
     columns: [
       { label: 'Key', class: 'id', of: (key) => key.kid, show: (key) => h('code', {}, key.kid) },
-      { label: 'State', of: (key) => key.state, show: (key) => badge(key.state, TONES[key.state]) },
+      { label: 'State', of: (key) => `${key.state} ${key.reason}`, show: stateOf },
       { label: 'Algorithm', text: (key) => key.alg },
       { label: 'Made', class: 'number', of: (key) => ago(key.created_at), show: (key) => timeOf(key.created_at) },
       { label: 'In this state', class: 'number', of: (key) => ago(key.since), show: (key) => timeOf(key.since) },
@@ -68,10 +105,17 @@ function tenantCard(id, rotate) {
         of: (key) => (key.until === undefined ? '–' : ago(key.until)),
         show: (key) => (key.until === undefined ? '–' : timeOf(key.until)),
       },
+      { label: 'Action', class: 'action', of: (key) => key.state, show: actionOf },
     ],
   })
+  const all = h(
+    'button',
+    { class: 'danger', type: 'button', click: revokeAll, 'aria-label': `Log out everyone of ${id}` },
+    'Log out everyone',
+  )
   const button = h('button', { type: 'button', click: rotate, 'aria-label': `Rotate the key of ${id}` }, 'Rotate key')
-  const element = h('section', { class: 'card' }, h('div', { class: 'cardhead' }, h('h2', {}, id), button), facts, keys.element)
+  const buttons = h('div', { class: 'buttons' }, button, all)
+  const element = h('section', { class: 'card' }, h('div', { class: 'cardhead' }, h('h2', {}, id), buttons), facts, keys.element)
   return {
     element,
     update(tenant) {
@@ -87,6 +131,16 @@ function tenantCard(id, rotate) {
       keys.update(tenant.keys)
     },
   }
+
+  function actionOf(key) {
+    if (!LIVE.has(key.state)) return ''
+    const label = `Revoke key ${key.kid}`
+    return h('button', { class: 'danger', type: 'button', 'aria-label': label, click: () => revokeKey(key) }, 'Revoke')
+  }
+}
+
+function stateOf({ state, reason }) {
+  return [badge(state, TONES[state]), state === 'revoked' && reason !== undefined ? h('span', { class: 'detail' }, reason) : '']
 }
 
 function timeOf(seconds) {

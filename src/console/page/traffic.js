@@ -15,7 +15,7 @@ export function trafficView(app) {
   const tiles = {
     rate: tile('Requests / s', 'Over the last minute'),
     failed: tile('Server errors', 'Answers 5xx, over the last minute'),
-    refused: tile('Refused', 'Answers 4xx, over the last minute'),
+    refused: tile('Client errors', 'Answers 4xx, of the gateway and of services, over the last minute'),
     p50: tile('Median time', 'Over the last minute'),
     p99: tile('99th percentile', 'Over the last minute'),
     flight: tile('In flight', 'Requests that are under way, and connections of clients'),
@@ -55,7 +55,7 @@ export function trafficView(app) {
             row.name === 'none' ? 'no route' : row.name,
           ),
       },
-      { label: 'Trend', class: 'trend', of: (row) => row.trend.join(), show: (row) => sparkline(row.trend) },
+      { label: 'Requests, trend', class: 'trend', of: (row) => row.trend.join(), show: (row) => sparkline(row.trend) },
       { label: 'per second', class: 'number', text: (row) => rate(row.rate) },
       { label: '15 min', class: 'number', text: (row) => count(row.total) },
       { label: '4xx', class: 'number', text: (row) => count(row.refused) },
@@ -67,6 +67,7 @@ export function trafficView(app) {
       },
       { label: 'p50', class: 'number', text: (row) => milliseconds(row.minute?.[3]) },
       { label: 'p99', class: 'number', text: (row) => milliseconds(row.minute?.[4]) },
+      { label: 'p99, trend', class: 'trend', of: (row) => row.slow.join(), show: (row) => sparkline(row.slow, 'second') },
     ],
   })
   const element = h(
@@ -84,7 +85,11 @@ export function trafficView(app) {
       'section',
       { class: 'card' },
       h('h2', {}, 'By route'),
-      h('p', { class: 'about' }, 'Per second, p50 and p99 are of the last minute.'),
+      h(
+        'p',
+        { class: 'about' },
+        'Numbers per second, p50 and p99 are of the last minute, trends of the last 15. Choose a route to see it alone above.',
+      ),
       routes.element,
     ),
   )
@@ -116,18 +121,25 @@ export function trafficView(app) {
   }
 }
 
+/** `slow`: the longest p99 of each step, null where there was no request. */
+function emptyRow(name) {
+  const steps = (value) => Array.from({ length: STEPS }, () => value)
+  return { name, total: 0, refused: 0, failed: 0, trend: steps(0), slow: steps(null) }
+}
+
 /** A row for each route that had traffic, busiest first. */
 function rowsOf(points, minute, now) {
   const rows = new Map()
   for (const point of points) {
     // The present is at the right, whatever there is of the past.
     const step = STEPS - 1 - Math.min(Math.max(Math.floor(((now - point.at) / SPAN_MS) * STEPS), 0), STEPS - 1)
-    for (const [name, [all, refused, failed]] of Object.entries(point.routes)) {
-      const row = rows.get(name) ?? { name, total: 0, refused: 0, failed: 0, trend: Array.from({ length: STEPS }, () => 0) }
+    for (const [name, [all, refused, failed, , p99]] of Object.entries(point.routes)) {
+      const row = rows.get(name) ?? emptyRow(name)
       row.total += all
       row.refused += refused
       row.failed += failed
       row.trend[step] += all
+      if (p99 !== null) row.slow[step] = Math.max(row.slow[step] ?? 0, p99)
       rows.set(name, row)
     }
   }

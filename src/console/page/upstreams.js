@@ -1,5 +1,6 @@
 import { badge, h, heading, setText, table } from './dom.js'
-import { count, milliseconds } from './format.js'
+import { count, duration, milliseconds } from './format.js'
+import { takersOf, wellOf } from './troubles.js'
 
 const STATES = {
   in: ['Takes requests', 'ok'],
@@ -18,7 +19,7 @@ export function upstreamsView() {
   const element = h('div', {}, heading('Upstreams', 'Where requests go, and how the servers there are.'), list, none)
   return { element, update }
 
-  function update({ overview }) {
+  function update({ overview, config }) {
     const upstreams = overview?.upstreams ?? []
     none.hidden = upstreams.length > 0
     for (const [name, card] of cards) {
@@ -28,7 +29,7 @@ export function upstreamsView() {
     }
     for (const one of upstreams) {
       const card = cards.get(one.upstream) ?? made(one.upstream)
-      card.update(one)
+      card.update(one, config?.upstreams?.[one.upstream])
     }
   }
 
@@ -43,6 +44,7 @@ export function upstreamsView() {
 function upstreamCard(name) {
   const badges = h('p', { class: 'badges' })
   const facts = h('p', { class: 'about' })
+  const none = h('p', { class: 'bad' })
   let seen
   const targets = table({
     caption: `Targets of ${name}`,
@@ -50,12 +52,13 @@ function upstreamCard(name) {
     empty: 'No target.',
     columns: [
       { label: 'Target', of: (one) => `${one.url} ${one.address}`, show: addressOf },
-      { label: 'State', of: (one) => one.state, show: (one) => badge(...(STATES[one.state] ?? [one.state])) },
+      { label: 'State', of: (one) => `${one.state} ${sayingOf(one)}`, show: stateOf },
+      { label: 'For', class: 'number', text: (one) => duration(one.state_seconds) },
       { label: 'Weight', class: 'number', text: (one) => one.weight },
       { label: 'In flight', class: 'number', text: (one) => count(one.in_flight) },
       { label: 'Latency', class: 'number', text: (one) => (one.latency_ms === 0 ? '–' : milliseconds(one.latency_ms)) },
       { label: 'Failures in a row', class: 'number', text: (one) => count(one.failures_in_a_row) },
-      { label: 'Ejections', class: 'number', text: (one) => count(one.ejections) },
+      { label: 'Times left out', class: 'number', text: (one) => count(one.ejections) },
     ],
   })
   const element = h(
@@ -63,13 +66,14 @@ function upstreamCard(name) {
     { class: 'card' },
     h('div', { class: 'cardhead' }, h('h2', {}, name), badges),
     facts,
+    none,
     targets.element,
   )
   return {
     element,
-    update(one) {
-      const well = one.targets.filter(({ state }) => state === 'in').length
-      const wanted = one.targets.filter(({ state }) => state !== 'drained').length
+    update(one, configured) {
+      const well = wellOf(one)
+      const wanted = takersOf(one)
       const state = JSON.stringify([well, wanted, one.breaker])
       if (seen !== state) {
         seen = state
@@ -83,9 +87,21 @@ function upstreamCard(name) {
         facts,
         `Balanced ${BALANCES[one.balance] ?? one.balance} · ${count(one.in_flight)} in flight · ${count(one.pending)} waiting for a connection`,
       )
-      targets.update(one.targets)
+      setText(none, well === 0 && wanted > 0 ? 'No server is well. All of them are tried all the same.' : '')
+      const isUnwatched = configured !== undefined && configured.health === undefined && configured.outliers === undefined
+      targets.update(isUnwatched ? one.targets.map((target) => ({ ...target, isUnwatched })) : one.targets)
     },
   }
+}
+
+/** Why a target is out, or why nothing is known of it. */
+function sayingOf({ state, why = '', isUnwatched = false }) {
+  return state === 'in' && isUnwatched ? 'not checked: no health, no outliers' : why
+}
+
+function stateOf(one) {
+  const saying = sayingOf(one)
+  return [badge(...(STATES[one.state] ?? [one.state])), saying === '' ? '' : h('span', { class: 'detail' }, saying)]
 }
 
 function addressOf({ url, address }) {

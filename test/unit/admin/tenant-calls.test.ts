@@ -63,6 +63,8 @@ const ADA = { email: 'ada@example.com', username: 'Ada', status: 'active' } as c
 const SESSION = {
   id: 's1',
   device: '<b>curl</b>',
+  deviceName: 'curl',
+  country: 'PT',
   ip: '10.0.0.1',
   clientId: 'gatehouse',
   scope: 'a b',
@@ -314,6 +316,8 @@ describe('the sessions of a user', () => {
           {
             id: 's1',
             device: '<b>curl</b>',
+            device_name: 'curl',
+            country: 'PT',
             ip: '10.0.0.1',
             client_id: 'gatehouse',
             scope: 'a b',
