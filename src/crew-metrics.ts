@@ -8,7 +8,7 @@ import type { Answered } from './workers/workers.ts'
 
 export interface CrewMetrics {
   /** Of all processes that there are, and the counts of those that were. */
-  scrape(): Promise<{ readonly contentType: string; readonly body: string }>
+  scrape(accept?: string): Promise<{ readonly contentType: string; readonly body: string }>
   /** Takes what a worker says of itself. */
   note(life: number, body: unknown): void
   /** It is gone, and whoever takes its place begins at zero. */
@@ -31,13 +31,13 @@ export function createCrewMetrics(
   let scraping: Promise<unknown> = Promise.resolve()
   return { scrape, note, left }
 
-  function scrape(): Promise<{ contentType: string; body: string }> {
-    const next = scraping.then(collect)
+  function scrape(accept?: string): Promise<{ contentType: string; body: string }> {
+    const next = scraping.then(() => collect(accept))
     scraping = next.catch(() => undefined)
     return next
   }
 
-  async function collect(): Promise<{ contentType: string; body: string }> {
+  async function collect(accept: string | undefined): Promise<{ contentType: string; body: string }> {
     const [primary, answers] = await Promise.all([own(), askAll(SCRAPE_MS)])
     for (const { life, body } of answers) note(life, body)
     if (gone.length > 1) {
@@ -46,7 +46,7 @@ export function createCrewMetrics(
       // Another one may have left meanwhile.
       gone = [sum, ...gone.slice(folded.length)]
     }
-    return mergeSnapshots([primary, ...gone, ...latest.values()])
+    return mergeSnapshots([primary, ...gone, ...latest.values()], accept)
   }
 
   function note(life: number, body: unknown): void {

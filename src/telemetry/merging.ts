@@ -1,4 +1,6 @@
 import { AggregatorRegistry } from 'prom-client'
+import { OPEN_METRICS_TYPE, openMetrics, wantsOpenMetrics } from './open-metrics.ts'
+import { exemplarsIn } from './snapshot-exemplars.ts'
 
 /** The metrics of one process at one moment, as JSON can carry them. */
 export type Snapshot = readonly Metric[]
@@ -9,6 +11,8 @@ interface Metric {
   readonly type: string
   readonly values: readonly unknown[]
   readonly aggregator?: string
+  /** Of the buckets of the one metric that has them. */
+  readonly exemplars?: readonly unknown[]
 }
 
 type How = 'sum' | 'min' | 'max' | 'first'
@@ -58,12 +62,19 @@ export function asSnapshot(value: unknown): Snapshot | undefined {
   return Array.isArray(value) && value.every(isMetric) ? value : undefined
 }
 
-/** One text of all of them. Of none, an empty one. */
+/**
+ * One text of all of them. Of none, an empty one.
+ *
+ * @param accept the field of that name: OpenMetrics, with exemplars, where that is asked for
+ */
 export async function mergeSnapshots(
   snapshots: readonly Snapshot[],
+  accept = '',
 ): Promise<{ readonly contentType: string; readonly body: string }> {
   const merged = AggregatorRegistry.aggregate(snapshots.map(prepared))
-  return { contentType: merged.contentType, body: await merged.metrics() }
+  const body = await merged.metrics()
+  if (!wantsOpenMetrics(accept)) return { contentType: merged.contentType, body }
+  return { contentType: OPEN_METRICS_TYPE, body: openMetrics(body, exemplarsIn(snapshots)) }
 }
 
 /** What stays of processes that have ended: what they counted, so that no sum falls. What they measured is over. */
@@ -82,5 +93,6 @@ function prepared(snapshot: Snapshot): Metric[] {
 function isMetric(value: unknown): value is Metric {
   if (typeof value !== 'object' || value === null || !('name' in value) || !('help' in value)) return false
   if (typeof value.name !== 'string' || typeof value.help !== 'string') return false
+  if ('exemplars' in value && !Array.isArray(value.exemplars)) return false
   return 'type' in value && typeof value.type === 'string' && 'values' in value && Array.isArray(value.values)
 }

@@ -1,4 +1,6 @@
 import { tenantOf } from './access-line.ts'
+import { PROBLEMS } from '../problem/problem.ts'
+import type { ProblemKind } from '../problem/problem.ts'
 import { NONE } from './names.ts'
 import type { RequestRecord } from './record.ts'
 import { redact } from './redact.ts'
@@ -25,6 +27,8 @@ export interface Refusal {
   readonly error: string
   /** Row of the table of problems. */
   readonly problem: string
+  /** What the client was told; at most 256 characters. */
+  readonly description: string
   /** Why, as in the log; at most 256 characters. */
   readonly detail?: string
 }
@@ -53,7 +57,8 @@ interface Slot {
   client: string
   status: number
   error: string
-  problem: string
+  problem: ProblemKind
+  description: string | undefined
   detail: string | undefined
 }
 
@@ -82,6 +87,7 @@ export function createRefusals(): Refusals {
     slot.status = status
     slot.error = record.problem.error
     slot.problem = record.problem.kind
+    slot.description = record.problem.facts.description
     // Not the problem itself: its cause may hold a whole connection.
     slot.detail = record.problem.facts.detail
   }
@@ -111,17 +117,19 @@ function emptySlot(): Slot {
     client: '',
     status: 0,
     error: '',
-    problem: '',
+    problem: 'internal_error',
+    description: undefined,
     detail: undefined,
   }
 }
 
-function shown({ requestId, detail, tenant, user, path, host, ...rest }: Slot): Refusal {
+function shown({ requestId, description, detail, tenant, user, path, host, ...rest }: Slot): Refusal {
   return {
     ...rest,
     request_id: requestId,
     host: short(host),
     path: short(withoutQuery(path)),
+    description: short(description ?? PROBLEMS[rest.problem].description),
     ...(tenant !== undefined && { tenant }),
     ...(user !== undefined && { user: short(user) }),
     ...(detail !== undefined && { detail: short(detail) }),

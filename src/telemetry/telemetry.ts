@@ -30,6 +30,7 @@ import { readPulse, type Pulse } from './pulse.ts'
 import type { RequestRecord } from './record.ts'
 import { createRefusals } from './refusals.ts'
 import { createSelection } from './selection.ts'
+import { withExemplars } from './snapshot-exemplars.ts'
 import { createStamp } from './stamp.ts'
 
 export type { Events } from './events.ts'
@@ -124,7 +125,7 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
     reloaded,
     use,
     scrape: (accept = '') => (wantsOpenMetrics(accept) ? scrapeOpen(metrics, exemplars) : scrape(metrics)),
-    snapshot: () => snapshot(metrics),
+    snapshot: () => snapshot(metrics, exemplars),
     pulse: () => readPulse(metrics, refusals),
     flush: () => lines.flush(),
     stop,
@@ -175,7 +176,7 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
     const route = 'route' in exchange ? exchange.route.name : NONE
     metrics.requests.add(route, tenantOf(exchange) ?? NONE, status)
     metrics.requestSeconds.observe(durationMs / 1000, route)
-    if (exchange.trace?.recording !== undefined) noteExemplar(route, durationMs / 1000, exchange.trace.id)
+    if (exchange.trace?.recording?.isKept() === true) noteExemplar(route, durationMs / 1000, exchange.trace.id)
     if (record.problem !== undefined) refusals.add(record, status, needs.nowMs())
     if (record.problem?.kind === 'overloaded' && !sheds.admits(needs.monotonicMs())) return
     if (selection.isLogged(route, status)) lines.add(selection.trim(accessLine(record, status, durationMs)))
@@ -214,9 +215,9 @@ async function scrapeOpen(metrics: Metrics, exemplars: Exemplars): Promise<{ con
   return { contentType: OPEN_METRICS_TYPE, body: openMetrics(body, exemplars) }
 }
 
-async function snapshot(metrics: Metrics): Promise<Snapshot> {
+async function snapshot(metrics: Metrics, exemplars: Exemplars): Promise<Snapshot> {
   const [ours, process] = await Promise.all([metrics.registry.getMetricsAsJSON(), processMetrics().getMetricsAsJSON()])
-  return asSnapshot([...ours, ...process]) ?? []
+  return withExemplars(asSnapshot([...ours, ...process]) ?? [], exemplars)
 }
 
 function createLagMeter(): { readSeconds(): number; stop(): void } {

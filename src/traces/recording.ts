@@ -1,5 +1,5 @@
 import type { Arrived, Recording, TracedAttempt, TraceTarget } from '../exchange/exchange.ts'
-import type { TracesConfig } from '../config/config.ts'
+import type { KeepConfig, TracesConfig } from '../config/config.ts'
 import { attributesOf, nameOf, type Ended } from './attributes.ts'
 import type { RemoteContext } from './context.ts'
 import type { Attributes, Span, SpanEvent } from './span.ts'
@@ -23,13 +23,19 @@ export interface Recorded {
   /** `1.1`, `2.0`. */
   readonly httpVersion: string
   readonly include: TracesConfig['include']
+  /** Absent: the request is of the share that is kept whatever becomes of it. */
+  readonly keep?: KeepConfig
 }
 
 /** A request that is being recorded. */
 export interface OpenRecording extends Recording {
-  /** The spans of the whole request; what is told later is lost. */
+  /** The spans of the whole request, none where it is not kept; what is told later is lost. */
   finish(ended: Ended): readonly Span[]
 }
+
+/** What became of a request whose client went away: no fault of anybody else. */
+const ABORTED = 'aborted'
+const SWITCHED = 101
 
 export function createRecording(needs: RecordingNeeds, recorded: Recorded): OpenRecording {
   const { traceId, spanId, remote, arrived } = recorded
@@ -40,7 +46,9 @@ export function createRecording(needs: RecordingNeeds, recorded: Recorded): Open
   const open = new Set<TracedAttempt>()
   let resends = 0
   let isOver = false
-  return { event, step, attempt, finish }
+  let isKept = recorded.keep === undefined
+  let hasFailed = false
+  return { isKept: () => isKept, event, step, attempt, finish }
 
   function event(name: string): void {
     events.push({ name, atMs: offsetMs + needs.monotonicMs() })
@@ -58,7 +66,7 @@ export function createRecording(needs: RecordingNeeds, recorded: Recorded): Open
     const facts = attemptFacts(to, arrived.method, resends, needs.redact)
     let status: number | undefined
     resends += 1
-    const one: TracedAttempt = { parent: traceparent(traceId, id, true), answered, ended }
+    const one: TracedAttempt = { parent: traceparent(traceId, id, recorded.keep === undefined), answered, ended }
     open.add(one)
     return one
 
@@ -68,6 +76,7 @@ export function createRecording(needs: RecordingNeeds, recorded: Recorded): Open
 
     function ended(failure?: string): void {
       if (isOver || !open.delete(one)) return
+      if (failure !== undefined && failure !== ABORTED) hasFailed = true
       const isFailed = failure !== undefined || (status !== undefined && status >= 400)
       const attributes = {
         ...facts,
@@ -87,6 +96,12 @@ export function createRecording(needs: RecordingNeeds, recorded: Recorded): Open
     }
   }
 
+  function deserves({ status }: Ended, { errors, slowerThanMs }: KeepConfig): boolean {
+    if (errors && (hasFailed || status >= 500)) return true
+    // A WebSocket takes as long as its ends have something to say.
+    return status !== SWITCHED && needs.monotonicMs() - arrived.startedMs >= slowerThanMs
+  }
+
   function child(given: Pick<Span, 'name' | 'kind' | 'spanId' | 'startedMs' | 'attributes' | 'isFailed'>): Span {
     return {
       ...given,
@@ -104,8 +119,10 @@ export function createRecording(needs: RecordingNeeds, recorded: Recorded): Open
   }
 
   function finish(ended: Ended): readonly Span[] {
-    for (const one of open) one.ended(ended.aborted ? 'aborted' : undefined)
+    for (const one of open) one.ended(ended.aborted ? ABORTED : undefined)
     isOver = true
+    if (recorded.keep !== undefined) isKept = deserves(ended, recorded.keep)
+    if (!isKept) return []
     return [
       ...spans,
       {

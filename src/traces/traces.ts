@@ -3,8 +3,8 @@
  *
  * What a client says of a trace counts only from a trusted proxy; from others a trace begins here. Spans wait in a bounded queue
  * and are dropped, and counted, when nobody takes them: this room delays no request, fails none, and never holds a token, a query
- * or, unless an operator asks for it, a person. It decides at the beginning whether a request is recorded, so it cannot keep just
- * those that fail.
+ * or, unless an operator asks for it, a person. A share of the traces is recorded from the beginning, which other services are told;
+ * beside it, requests may be kept by how they end, and of these the gateway's own part alone.
  *
  * @module
  */
@@ -55,14 +55,16 @@ export async function openTraces(needs: TracesNeeds, config: TracesConfig): Prom
     const remote = arrived.trusted ? readContext(arrived.rawHeaders) : undefined
     const id = remote?.traceId ?? ids.traceOf(arrived.id)
     const state = remote?.state === undefined ? undefined : { state: remote.state }
-    if (!(remote?.isSampled ?? isSampled(id, config.sample))) {
+    const isOfShare = remote?.isSampled ?? isSampled(id, config.sample)
+    const { include, keep } = config
+    if (!isOfShare && keep === undefined) {
       // Without a span of ours the one before us stays the parent.
       return { id, parent: traceparent(id, remote?.spanId ?? ids.span(), false), ...state }
     }
     const spanId = ids.span()
-    const { include } = config
-    const recording = createRecording(own, { traceId: id, spanId, remote, arrived, httpVersion, include })
-    const trace: Trace = { id, parent: traceparent(id, spanId, true), ...state, recording }
+    const facts = { traceId: id, spanId, remote, arrived, httpVersion, include }
+    const recording = createRecording(own, isOfShare || keep === undefined ? facts : { ...facts, keep })
+    const trace: Trace = { id, parent: traceparent(id, spanId, isOfShare), ...state, recording }
     recordings.set(trace, recording)
     return trace
   }
@@ -70,7 +72,8 @@ export async function openTraces(needs: TracesNeeds, config: TracesConfig): Prom
   function end(ended: Ended): void {
     const { trace } = ended.exchange
     const recording = trace === undefined ? undefined : recordings.get(trace)
-    if (recording !== undefined) queue.add(recording.finish(ended))
+    const spans = recording?.finish(ended)
+    if (spans !== undefined && spans.length > 0) queue.add(spans)
   }
 
   async function close(): Promise<void> {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { Problem } from '../../../src/problem/problem.ts'
+import { Problem, PROBLEMS } from '../../../src/problem/problem.ts'
 import { createRefusals } from '../../../src/telemetry/refusals.ts'
 import type { RequestRecord } from '../../../src/telemetry/record.ts'
 
@@ -58,6 +58,7 @@ it('says of a refused request what is known of it, and nothing of its query or i
       status: 401,
       error: 'unauthorized',
       problem: 'unauthorized',
+      description: 'Send an access token: Authorization: Bearer <token>.',
       detail: 'no_token',
     },
     {
@@ -74,6 +75,7 @@ it('says of a refused request what is known of it, and nothing of its query or i
       status: 403,
       error: 'insufficient_scope',
       problem: 'insufficient_scope',
+      description: PROBLEMS.insufficient_scope.description,
     },
   ])
 })
