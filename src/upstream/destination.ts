@@ -65,6 +65,10 @@ export interface Standing {
   ejections: number
   /** When it was last let in again. */
   returnedMs: number
+  /** Why it was left out last, for operators; empty: it never was. */
+  why: string
+  /** When that changed last, monotonic milliseconds. */
+  sinceMs: number
 }
 
 /** What a whole upstream has to do at present. */
@@ -109,7 +113,15 @@ export function openDestination({ url, weight }: TargetConfig, target: number, s
     target,
     weight,
     load,
-    standing: { isHealthy: true, isEjected: false, failures: 0, ejections: 0, returnedMs: 0 },
+    standing: {
+      isHealthy: true,
+      isEjected: false,
+      failures: 0,
+      ejections: 0,
+      returnedMs: 0,
+      why: '',
+      sinceMs: needs.monotonicMs(),
+    },
     ...(upstream.protocol === 'http2' ? {} : { uploads: createUploads(needs, load, upstream.connections) }),
   }
 }

@@ -180,6 +180,8 @@ export function createServers(needs: ServersNeeds, config: UpstreamConfig): Serv
   function changed(to: Destination, why?: string): void {
     if (!members.includes(to)) return
     const { standing, target } = to
+    standing.sinceMs = needs.monotonicMs()
+    if (!isIn(to)) standing.why = why ?? `${standing.failures} failures in a row`
     needs.events.target(name, target, standing.isHealthy ? (standing.isEjected ? 'ejected' : 'in') : 'unhealthy', why)
     refresh()
   }
@@ -201,7 +203,7 @@ export function createServers(needs: ServersNeeds, config: UpstreamConfig): Serv
       in_flight: counts.active,
       pending: pendingOf(counts.active),
       breaker: circuit?.state() ?? 'none',
-      targets: members.map(stateOf),
+      targets: members.map((one) => stateOf(one, needs.monotonicMs())),
     }
   }
 

@@ -30,6 +30,10 @@ export interface TargetState {
   readonly state: 'in' | 'unhealthy' | 'ejected' | 'drained'
   readonly in_flight: number
   readonly latency_ms: number
+  /** Why it is left out; absent: it is not. */
+  readonly why?: string
+  /** For how long it has been as it is. */
+  readonly state_seconds: number
   readonly failures_in_a_row: number
   readonly ejections: number
 }
@@ -39,8 +43,8 @@ export function isIn({ standing }: Destination): boolean {
   return standing.isHealthy && !standing.isEjected
 }
 
-/** A destination as operators see it. */
-export function stateOf(one: Destination): TargetState {
+/** A destination as operators see it. @param nowMs monotonic */
+export function stateOf(one: Destination, nowMs: number): TargetState {
   const { standing, load } = one
   return {
     target: one.target,
@@ -50,6 +54,8 @@ export function stateOf(one: Destination): TargetState {
     state: one.weight === 0 ? 'drained' : isIn(one) ? 'in' : standing.isHealthy ? 'ejected' : 'unhealthy',
     in_flight: load.inFlight,
     latency_ms: Math.round(load.latencyMs * 100) / 100,
+    ...(isIn(one) || one.weight === 0 ? {} : { why: standing.why }),
+    state_seconds: Math.round((nowMs - standing.sinceMs) / 1000),
     failures_in_a_row: standing.failures,
     ejections: standing.ejections,
   }

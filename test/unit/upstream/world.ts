@@ -59,7 +59,7 @@ export function testDestination(port: number, weight = 1): Destination {
     target: port,
     weight,
     load: { inFlight: 0, waiting: 0, carried: 0, latencyMs: 0, costMs: 0, costAtMs: 0 },
-    standing: { isHealthy: true, isEjected: false, failures: 0, ejections: 0, returnedMs: 0 },
+    standing: { isHealthy: true, isEjected: false, failures: 0, ejections: 0, returnedMs: 0, why: '', sinceMs: 0 },
     counts: { active: 0 },
     judge: undefined,
   }
