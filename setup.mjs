@@ -24,6 +24,7 @@ const TEST_PROGRAMS = {
   mariadbd: 'mariadb-server',
   chromium: 'chromium',
   promtool: 'prometheus',
+  go: 'golang-go',
 }
 /** The load, and what is measured beside the gateway. Apache's module is known by its file. */
 const BENCH_PROGRAMS = {

@@ -31,6 +31,7 @@ import { createEcho } from './services/echo/echo.ts'
 import { createGraphql, type Graphql } from './services/graphql/graphql.ts'
 import { createHealth } from './services/health/health.ts'
 import { createOAuth } from './services/oauth/oauth.ts'
+import { createRevocationFeed } from './services/revocations/revocations.ts'
 import { createServices, type Services } from './services/services.ts'
 import { createSessionEndpoints, createSessions, type Sessions, type SessionsNeeds } from './services/sessions/sessions.ts'
 import type { Usernames } from './services/usernames/usernames.ts'
@@ -40,7 +41,7 @@ import type { Tenants } from './tenants/tenants.ts'
 import { monotonicMs, type World } from './world.ts'
 
 export interface BuiltInNeeds {
-  readonly stores: Pick<Stores, 'sessions' | 'accounts' | 'used' | 'devices' | 'redis' | 'database' | 'unconfirmed'>
+  readonly stores: Pick<Stores, 'sessions' | 'accounts' | 'used' | 'devices' | 'log' | 'redis' | 'database' | 'unconfirmed'>
   readonly tenants: Tenants
   readonly authenticator: Pick<Authenticator, 'verify' | 'tokenOf' | 'checkOrigin'>
   readonly revocation: RevocationRoom
@@ -139,6 +140,12 @@ export function openBuiltIns(needs: BuiltInNeeds, config: Config): BuiltIns {
       ),
       createSessionEndpoints({ sessions, clients, ...tokens, checkOrigin: needs.authenticator.checkOrigin }, config),
       createOAuth({ sessions, clients, tokens: tenants, ...tokens, nowSeconds, nowMs: monotonicMs, random, randomBytes }, config),
+      createRevocationFeed({
+        clients,
+        source: { ...revocation, readAfter: stores.log.readAfter },
+        nowMs: monotonicMs,
+        schedule: needs.world.schedule,
+      }),
       needs.usernames.service,
       graphql.service,
       createDiscovery({ jwks: tenants.jwks, passportJwks: tenants.passport.jwks }, config),

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { askToReload, createAdminFront, isReading, json, pathOf, RELOAD } from './admin/admin.ts'
+import { acceptOf, askToReload, createAdminFront, isReading, json, pathOf, RELOAD } from './admin/admin.ts'
 import type { AdminAnswer, AdminQuestion, ReloadReport } from './admin/admin.ts'
 import type { Config } from './config/config.ts'
 import { openCrewConsole } from './crew-console.ts'
@@ -170,7 +170,7 @@ export function openCrew(first: Config, needs: CrewNeeds): Crew {
     if (!isReading(question)) return passOn(question)
     const path = pathOf(question.target)
     if (path === '/healthz') return json(200, { status: 'ok' })
-    if (path === '/metrics') return { status: 200, ...(await metrics.scrape()) }
+    if (path === '/metrics') return { status: 200, ...(await metrics.scrape(acceptOf(question.rawHeaders))) }
     if (path === '/readyz') return ready(question)
     if (path === '/upstreams') return json(200, mergeUpstreams(await askLists(question, ADMIN_MS)))
     if (path === '/usernames/analytics') return json(200, mergeAnalytics(await askAll(question, ADMIN_MS)))

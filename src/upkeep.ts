@@ -7,7 +7,7 @@ import type { Act, TenantCalls, UserSessions } from './admin/admin.ts'
 import { LONGEST_ACCESS_TOKEN_SECONDS, type Config } from './config/config.ts'
 import { Problem } from './problem/problem.ts'
 import type { UserDirectory } from './services/accounts/accounts.ts'
-import type { Sessions, SessionStore } from './services/sessions/sessions.ts'
+import type { Sessions, SessionStore, UserRef } from './services/sessions/sessions.ts'
 import { openAudit, readAudit, verifyAudit } from './storage/audit/audit.ts'
 import type { AuditEvent, AuditRows, Verdict } from './storage/audit/audit.ts'
 import { openMasterKey } from './storage/embedded/embedded.ts'
@@ -70,7 +70,7 @@ export interface TenantCallNeeds {
   readonly tenants: Pick<Tenants, 'keys'>
   readonly users: Pick<UserDirectory, 'setStatus' | 'find'>
   readonly store: Pick<SessionStore, 'revoke'>
-  readonly sessions: Pick<Sessions, 'list' | 'endSession' | 'endAll'>
+  readonly sessions: Pick<Sessions, 'endSession' | 'endAll'> & { list(user: UserRef): Promise<UserSessions['sessions']> }
   record(event: AuditEvent): void
   readonly world?: Pick<World, 'nowSeconds'>
 }

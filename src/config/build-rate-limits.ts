@@ -12,7 +12,7 @@ const MOST_LIMITS = 8
 const LONGEST_SECONDS = 366 * 86_400
 
 /** Services that read no token. Clients prove themselves to one of them. */
-const WITHOUT_TOKENS: ReadonlySet<string> = new Set(['discovery', 'health', 'oauth'])
+const WITHOUT_TOKENS: ReadonlySet<string> = new Set(['discovery', 'health', 'oauth', 'revocations'])
 
 /** How rate limits are counted. */
 export interface RateLimitsConfig {
@@ -79,9 +79,10 @@ function refuseNoEffect(path: Path, limit: RateLimit, { draft, before, build }: 
   const { by } = limit
   const { auth, replay, service } = draft
   const isOfToken = by === 'user' || by === 'token' || by === 'client'
-  const hasClients = service === 'oauth' && by === 'client'
+  const isForClients = service === 'oauth' || service === 'revocations'
+  const hasClients = isForClients && by === 'client'
   if (isOfToken && service !== undefined && WITHOUT_TOKENS.has(service) && !hasClients) {
-    const write = service === 'oauth' ? 'ip, tenant or client' : 'ip or tenant'
+    const write = isForClients ? 'ip, tenant or client' : 'ip or tenant'
     build.report([...path, 'by'], `has no effect on the service ${service}, which reads no token: write ${write}`)
   } else if (isOfToken && auth === 'public') {
     build.report([...path, 'by'], 'has no effect on a public route, which reads no token: write ip or tenant, or auth: optional')

@@ -27,12 +27,21 @@ export interface TracesConfig {
   readonly url: string
   /** Share of new traces that are recorded, 0 to 1. */
   readonly sample: number
+  /** Requests that are kept beside those, by how they ended; absent: none. */
+  readonly keep?: KeepConfig
   readonly serviceName: string
   readonly resource: ReadonlyMap<string, string>
   /** Sent with each export; their values are secrets. */
   readonly headers: ReadonlyMap<string, string>
   /** What spans say about people. */
   readonly include: ReadonlySet<(typeof TRACE_FIELDS)[number]>
+}
+
+export interface KeepConfig {
+  /** Those that an error of ours, or of an upstream, ended, and those that were sent again because of one. */
+  readonly errors: boolean
+  /** Infinite: none for being slow. */
+  readonly slowerThanMs: number
 }
 
 type TracesDraft = NonNullable<Draft['telemetry']['traces']>
@@ -75,11 +84,17 @@ function buildTraces(draft: TracesDraft, build: Build): TracesConfig | undefined
   return {
     url: base.endsWith('/v1/traces') ? base : `${base}/v1/traces`,
     sample: draft.sample,
+    ...keepOf(draft),
     serviceName: draft.serviceName,
     resource: new Map(Object.entries(draft.resource)),
     headers: headersOf(draft, isInsecure(otlp.href), build),
     include: new Set(draft.include.map(({ value }) => value)),
   }
+}
+
+function keepOf({ keep: { errors, slowerThan } }: TracesDraft): { readonly keep?: KeepConfig } {
+  if (!errors && slowerThan === undefined) return {}
+  return { keep: { errors, slowerThanMs: slowerThan ?? Number.POSITIVE_INFINITY } }
 }
 
 function headersOf({ headers }: TracesDraft, isInTheClear: boolean, build: Build): ReadonlyMap<string, string> {

@@ -1,13 +1,16 @@
 import { foldHeaderName } from '../exchange/exchange.ts'
 
 /** Built-in services that a route can name. */
-export const SERVICE_NAMES = ['accounts', 'sessions', 'oauth', 'usernames', 'graphql', 'discovery', 'health', 'echo'] as const
+export const SERVICE_NAMES = [
+  ...(['accounts', 'sessions', 'oauth', 'revocations', 'usernames', 'graphql', 'discovery', 'health', 'echo'] as const),
+] as const
 
 /** Services that say, endpoint by endpoint, who may call them; a route to one of them says no `auth`. */
 export const SERVICES_WITH_OWN_AUTH: ReadonlySet<string> = new Set([
   'accounts',
   'sessions',
   'oauth',
+  'revocations',
   'usernames',
   'graphql',
   'discovery',

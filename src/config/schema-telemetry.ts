@@ -1,6 +1,6 @@
 import { targetUrl } from './addresses.ts'
 import { ACCESS_FIELDS, TRACE_FIELDS } from './names.ts'
-import { choice, integer, percentage, plainText } from './scalars.ts'
+import { choice, duration, flag, integer, percentage, plainText } from './scalars.ts'
 import { secret } from './secrets.ts'
 import { list, mapping, named } from './shapes.ts'
 
@@ -23,6 +23,12 @@ export const telemetry = mapping({
   traces: mapping({
     otlp: targetUrl().optional().describe('Where spans go by OTLP over HTTP, without /v1/traces.'),
     sample: percentage().prefault('10%').describe('Share of new traces that are recorded.'),
+    keep: mapping({
+      errors: flag().prefault(false).describe('Those that end in an error of the gateway or of an upstream.'),
+      slowerThan: duration('1ms', '1h').optional().describe('Those that take as long at least.'),
+    })
+      .prefault({})
+      .describe('Requests beside the share that are kept whatever it says, which is settled at their end.'),
     serviceName: plainText('a name').prefault('gatehouse').describe('service.name of the resource.'),
     resource: named(/^[A-Za-z][\w.-]{0,127}$/, ATTRIBUTE_RULE, plainText('a text'))
       .prefault({})

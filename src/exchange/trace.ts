@@ -12,6 +12,8 @@ export interface Trace {
 
 /** What is written down of a request that is being traced. Nothing of it throws or waits. */
 export interface Recording {
+  /** Whether the request goes to whoever stores traces; of some that is not known before they are over. */
+  isKept(): boolean
   /** Something happened, and took no time worth telling. */
   event(name: string): void
   /**

@@ -76,6 +76,10 @@ export interface RevocationRoom {
   stalenessMs(): number
   /** Revocations held. */
   entries(): number
+  /** Where the log would be read on from; undefined before anything was loaded. */
+  position(): string | undefined
+  /** What is alive, page by page; others may have their turn in between. */
+  pages(): Iterable<readonly Revocation[]>
   /** Whether the snapshot was loaded, or a copy of it. */
   isReady(): boolean
   /** Whether the set revokes the token. */
@@ -110,6 +114,8 @@ export function createRevocation(needs: RevocationNeeds, config: RevocationConfi
     check,
     stalenessMs: () => feed.stalenessMs(),
     entries: () => replica.entries(),
+    position: () => feed.position(),
+    pages: () => replica.pages(Math.floor(needs.nowMs() / 1000), 'all'),
     isReady: () => feed.isLoaded(),
     lists: (token) => replica.lists(token),
     onRevoked,

@@ -34,6 +34,7 @@ export const CATALOGUE = {
     introspect: { method: 'POST', path: '/introspect', auth: 'public', caller: 'client' },
     revoke: { method: 'POST', path: '/revoke', auth: 'public', caller: 'client', ends: true },
   },
+  revocations: { read: { method: 'GET', path: '', auth: 'public', caller: 'client', bodyBytes: 0 } },
   usernames: {
     availability: { method: 'GET', path: '/{name}/availability', auth: 'optional', bodyBytes: 0 },
     hold: { method: 'POST', path: '/{name}/hold', auth: 'optional', bodyBytes: 0 },

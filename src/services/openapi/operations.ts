@@ -251,6 +251,17 @@ export const OPERATIONS: Operations = {
       problems: [...FORM_BODY, ...OF_STORE],
     },
   },
+  revocations: {
+    read: {
+      summary:
+        'What was revoked, JSON by line; needs the scope revocations:read. Without parameters the whole; with `after` what came since, for which `wait_ms` waits',
+      caller: 'client',
+      status: 200,
+      answer: answers.REVOCATION_LINES,
+      type: 'application/x-ndjson',
+      problems: [...OF_CLIENT, ...STALE, 'invalid_request', ...OF_STORE],
+    },
+  },
   graphql: {
     query: {
       summary: 'One GraphQL operation; without a token some fields are null or refused',

@@ -15,6 +15,7 @@ import { createRefreshing } from './refreshing.ts'
 import { standingOf } from './standing.ts'
 import type { By, SessionRecord, SessionRef, SessionStore, TokenRef, UserRef } from './store.ts'
 
+export { deviceName } from '../device-name.ts'
 export { createSessionEndpoints } from './endpoints.ts'
 export type {
   By,

@@ -42,6 +42,12 @@ describe('upstreams of several', () => {
     expect(mergeUpstreams([])).toEqual([])
   })
 
+  it('say why one is out, whichever of them knows, and for how long at most', () => {
+    const ill = target({ state: 'ejected', why: '5 failures in a row', state_seconds: 7 })
+    const [merged] = mergeUpstreams([[upstream({}, target({ state_seconds: 90 }))], [upstream({}, ill)]])
+    expect(merged?.['targets']).toMatchObject([{ state: 'ejected', why: '5 failures in a row', state_seconds: 90 }])
+  })
+
   it('may have found a name at other addresses', () => {
     const one = [upstream({}, target({ address: '10.0.0.1' }))]
     const other = [upstream({}, target({ address: '10.0.0.1' }), target({ address: '10.0.0.2' }))]
