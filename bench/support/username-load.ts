@@ -202,7 +202,7 @@ function open(index: number): Promise<void> {
 
 /** Returns that there may be more to read. */
 function take(line: Line, bytes: number): true {
-  line.text += answer.latin1Slice(0, bytes)
+  line.text += answer.toString('latin1', 0, bytes)
   if (line.left === undefined) {
     const end = line.text.indexOf('\r\n\r\n')
     if (end === -1) return true

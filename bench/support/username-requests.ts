@@ -21,7 +21,7 @@ export function createRequests(random: () => number, host: string, count: number
     const { name, expected } = wish()
     const start = ends[index] ?? 0
     const text = `GET /usernames/${name}/availability HTTP/1.1\r\nhost: ${host}\r\naccept: application/json\r\n\r\n`
-    ends[index + 1] = start + all.latin1Write(text, start)
+    ends[index + 1] = start + all.write(text, start, 'latin1')
     expectations[index] = EXPECTED.indexOf(expected)
   }
   return {
