@@ -4,7 +4,7 @@ import { expect } from 'vitest'
 import { judge, type Scope, type Times } from './judge.ts'
 import { seeded, startLoad, type Load, type Subject } from './load.ts'
 import type { MatrixRow } from './matrix.ts'
-import { IS_MEASURED, p99Of, startProbe, type Probe, type Sample } from './probe.ts'
+import { IS_MEASURED, p99Of, startProbe, warm, type Probe, type Sample } from './probe.ts'
 import { createSession, memberAt, metric, peakMiB, startRig, WAYS, type Member, type Rig, type Way } from './rig.ts'
 
 export interface Fault {
@@ -35,16 +35,14 @@ export interface Fault {
 }
 
 const GATEWAYS = 3
-const WARM_UP_MS = IS_MEASURED ? 5_000 : 2_000
-const CALM_MS = IS_MEASURED ? 6_000 : 3_500
-const LASTS_MS = IS_MEASURED ? 8_000 : 6_000
-const AFTER_MS = IS_MEASURED ? 6_000 : 1_000
-/** To all gateways together, beside the load. */
-const PROBES_A_SECOND = IS_MEASURED ? 1_200 : 300
+/** How long the processes are given to compile what they do often, how long each part of a run lasts, and how often the probe asks. */
+const { WARM_UP_MS, CALM_MS, LASTS_MS, AFTER_MS, PROBES_A_SECOND } = IS_MEASURED
+  ? { WARM_UP_MS: 4_000, CALM_MS: 5_000, LASTS_MS: 7_000, AFTER_MS: 5_000, PROBES_A_SECOND: 1_200 }
+  : { WARM_UP_MS: 2_000, CALM_MS: 3_500, LASTS_MS: 6_000, AFTER_MS: 1_500, PROBES_A_SECOND: 100 }
 /** Far more than it takes: a machine may be busy. */
 const RECOVERY_MS = 30_000
 /** What had to wait for the end of the fault is done by then. */
-const SETTLE_MS = 500
+const SETTLE_MS = IS_MEASURED ? 2_000 : 0
 /** How old the copy of a gateway is at most that follows. */
 const FRESH_SECONDS = 1
 const MOST_MIB = 300
@@ -64,16 +62,10 @@ export async function suffer(fault: Fault): Promise<MatrixRow> {
 
 async function sufferOn(rig: Rig, fault: Fault): Promise<MatrixRow> {
   await fault.prepare?.(rig)
-  const load = await startLoad(rig, seeded(1), { hasLogins: !IS_MEASURED })
+  const load = await startLoad(rig, seeded(1))
   const affected = affectedBy(fault, rig)
-  const probe = startProbe(PROBES_A_SECOND)
-  rig.changed = () => ask(probe, rig, load)
-  rig.changed()
-  const times = await goThrough(rig, load, fault, affected)
-  const samples = await probe.end()
-  rig.changed = () => undefined
-  if (process.env['DBG']) debugSamples(samples, times)
-  if (process.env['DBG']) { const GCDBG = rig.programs().map((p) => `${p.pid} ` + (p.stdout() + p.stderr()).split('\n').filter((l) => /ms: (Mark|Scav)/.test(l)).join('\n')).join('\n====\n'); (await import('node:fs')).writeFileSync('/tmp/h/gc.txt', GCDBG) }
+  const { times, seen } = await probed(rig, load, () => goThrough(rig, load, fault, affected))
+  const samples = warm(seen, WARM_UP_MS)
   const scope: Scope = {
     affected: new Set(fault.gateways === undefined ? [...affected, ...rig.members] : affected),
     isTotal: fault.isTotal === true,
@@ -82,15 +74,18 @@ async function sufferOn(rig: Rig, fault: Fault): Promise<MatrixRow> {
     forgetsMs: fault.forgetsMs ?? 0,
   }
   const verdict = judge(load, times, scope)
-  const healthyMs = p99Of(samples, [
-    { fromMs: times.calmMs, toMs: times.beginsMs },
-    { fromMs: times.recoveredMs + SETTLE_MS, toMs: times.overMs },
-  ])
-  const faultMs = p99Of(samples, [{ fromMs: times.beginsMs, toMs: times.endsMs }])
+  const before = { fromMs: times.calmMs, toMs: times.beginsMs }
+  const after = { fromMs: times.recoveredMs + SETTLE_MS, toMs: times.overMs }
+  const during = { fromMs: times.begunMs, toMs: times.lookedMs }
+  tellTimes(
+    fault.name,
+    [before, during, after].map((span) => p99Of(samples, [span])),
+  )
   tellDetails(fault.name, load, times)
   expect(some(faultsLogged(rig))).toEqual([])
   expect(some(verdict.writesBroken)).toEqual([])
   expect(load.mixedUp).toEqual([])
+  expect(seen.filter(({ status }) => status !== 200)).toEqual([])
   if (fault.endsGoOn === true) expect(endedDuring(load, times)).toBeGreaterThan(MOST_ENDS)
   await expectEnded(rig, load.ended(), load.good)
   await expectWell(rig, load)
@@ -99,7 +94,7 @@ async function sufferOn(rig: Rig, fault: Fault): Promise<MatrixRow> {
     fault: fault.name,
     wrongAccepts: verdict.wrongAccepts.length,
     goodFailed: verdict.goodFailed.length,
-    p99: { healthyMs, faultMs },
+    p99: { healthyMs: p99Of(samples, [before, after]), faultMs: p99Of(samples, [during]) },
     recoverMs: times.recoveredMs - times.endsMs,
     seen: fault.seen,
   }
@@ -121,8 +116,9 @@ async function goThrough(rig: Rig, load: Load, fault: Fault, affected: readonly 
   const beginsMs = performance.now()
   const lostMs = await fault.begin(rig, affected)
   const begunMs = performance.now()
+  await pause(LASTS_MS)
+  const lookedMs = performance.now()
   if (fault.isTold === true) await Promise.all(affected.map((member) => told(member, 0)))
-  await pause(Math.max(0, begunMs + LASTS_MS - performance.now()))
   const endsMs = performance.now()
   await fault.end(rig, affected)
   await Promise.all(rig.members.map((member, number) => works(member, load, number)))
@@ -130,7 +126,25 @@ async function goThrough(rig: Rig, load: Load, fault: Fault, affected: readonly 
   await pause(SETTLE_MS + AFTER_MS)
   const overMs = performance.now()
   await load.stop()
-  return { calmMs, beginsMs, lostMs: lostMs ?? begunMs, begunMs, endsMs, recoveredMs, overMs }
+  return { calmMs, beginsMs, lostMs: lostMs ?? begunMs, begunMs, lookedMs, endsMs, recoveredMs, overMs }
+}
+
+/** Meanwhile every gateway is asked by the probe. */
+async function probed(
+  rig: Rig,
+  load: Load,
+  run: () => Promise<Times>,
+): Promise<{ readonly times: Times; readonly seen: readonly Sample[] }> {
+  const probe = startProbe(PROBES_A_SECOND)
+  rig.changed = () => ask(probe, rig, load)
+  rig.changed()
+  try {
+    const times = await run()
+    return { times, seen: await probe.end() }
+  } finally {
+    rig.changed = () => undefined
+    probe.close()
+  }
 }
 
 /** Good tokens, on ways that let them in whatever Redis does. */
@@ -138,27 +152,6 @@ function ask(probe: Probe, { members }: Rig, { good }: Load): void {
   const tokens = good.map(({ pair }) => pair.access_token)
   const ways = WAYS.filter(({ method, whenStale }) => method === 'GET' && whenStale === 'pass')
   probe.ask(members.flatMap(({ caller: { port } }) => ways.map(({ path }) => ({ group: port, port, path, tokens }))))
-}
-
-function debugSamples(samples: readonly Sample[], t: Times): void {
-  console.log(JSON.stringify(t))
-  const from = samples[0]?.sentMs ?? 0
-  let last = 0
-  for (const x of samples.filter((x) => x.tookMs > 3 && x.sentMs > t.calmMs).toSorted((a, b) => a.sentMs - b.sentMs)) {
-    if (x.sentMs - last > 30) console.log('--')
-    last = x.sentMs
-    console.log(`slow ${((x.sentMs - from) / 1000).toFixed(4)} ${x.group} ${x.tookMs.toFixed(2)}`)
-  }
-  for (let s = 0; s < 60; s += 1) {
-    const w = samples.filter(({ sentMs: at }) => at >= from + s * 1000 && at < from + s * 1000 + 1000)
-    if (w.length === 0) continue
-    const l = w.map((x) => x.tookMs).toSorted((a, b) => a - b)
-    const q = (f: number) => (l[Math.floor(l.length * f)] ?? 0).toFixed(2)
-    const at = from + s * 1000
-    const phase = at < t.calmMs ? 'warm' : at < t.beginsMs ? 'calm' : at < t.endsMs ? 'FAULT' : at < t.recoveredMs ? 'recov' : 'after'
-    const bad = w.filter((x) => x.status !== 200).length
-    console.log(`${s} ${phase} n=${w.length} bad=${bad} p50=${q(0.5)} p90=${q(0.9)} p99=${q(0.99)} p99.5=${q(0.995)} max=${q(0.99999)}`)
-  }
 }
 
 function told(member: Member, value: 0 | 1): Promise<void> {
@@ -229,6 +222,13 @@ function some(faults: readonly string[]): readonly string[] {
 /** The end of a token: a signature, or a MAC. */
 function secretOf(token: string): string {
   return token.slice(-24)
+}
+
+/** What a difference between two times without a fault is, a difference to one with it may be as well. */
+function tellTimes(name: string, [beforeMs = 0, duringMs = 0, afterMs = 0]: readonly number[]): void {
+  process.stdout.write(
+    `[chaos] ${name}: p99 before ${beforeMs.toFixed(2)}, during ${duringMs.toFixed(2)}, after ${afterMs.toFixed(2)} ms\n`,
+  )
 }
 
 function tellDetails(name: string, { uses, writes }: Load, times: Times): void {

@@ -11,6 +11,8 @@ export interface Times {
   readonly begunMs: number
   /** Redis is lost, or whatever it is. */
   readonly lostMs: number
+  /** The test looks at what the gateways say of it, and no more at how long requests take. */
+  readonly lookedMs: number
   /** It is about to be taken away. */
   readonly endsMs: number
   /** Everything works again. */

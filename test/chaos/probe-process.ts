@@ -4,26 +4,7 @@
  */
 import { connect, type Socket } from 'node:net'
 import { setPriority } from 'node:os'
-
-/** What it is told. */
-export type Order =
-  /** These in turn from now on, all together so often a second; for the first ones of a group new connections are made. */
-  | { readonly kind: 'ask'; readonly targets: readonly Target[]; readonly perSecond: number }
-  /** Tells what was seen as a `Float64Array` of {@link COLUMNS}, and ends. */
-  | { readonly kind: 'end' }
-
-/** Requests of one kind to one gateway. */
-export interface Target {
-  /** The samples are told apart by it. */
-  readonly group: number
-  readonly port: number
-  readonly path: string
-  /** Sent in turn. */
-  readonly tokens: readonly string[]
-}
-
-/** Of each request its group, when it was sent by the monotonic clock of the machine, how long it took, and the status: 0 for none. */
-export const COLUMNS = 4
+import { COLUMNS, type Order, type Target } from './probe.ts'
 
 /** A connection, and the request that is under way on it. */
 interface Line {
@@ -118,7 +99,7 @@ function open(port: number, free: Line[]): Line {
 
 /** An answer ends with its length, which each of ours has. */
 function take(line: Line, chunk: Buffer): void {
-  line.head += chunk.latin1Slice()
+  line.head += chunk.toString('latin1')
   const end = line.head.indexOf('\r\n\r\n')
   if (end < 0) return
   const length = Number(/\r\ncontent-length: (\d+)/i.exec(line.head.slice(0, end))?.[1])

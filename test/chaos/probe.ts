@@ -2,10 +2,29 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { COLUMNS, type Order, type Target } from './probe-process.ts'
 
 /** Measured for the document, or told in passing by a run of the tests. */
 export const IS_MEASURED = process.env['GATEHOUSE_WRITE_MATRIX'] === '1'
+
+/** What it is told. */
+export type Order =
+  /** These in turn from now on, all together so often a second. */
+  | { readonly kind: 'ask'; readonly targets: readonly Target[]; readonly perSecond: number }
+  /** Tells what was seen as a `Float64Array` of {@link COLUMNS}, and ends. */
+  | { readonly kind: 'end' }
+
+/** Requests of one kind to one gateway. */
+export interface Target {
+  /** Samples are told apart by it. */
+  readonly group: number
+  readonly port: number
+  readonly path: string
+  /** Sent in turn. */
+  readonly tokens: readonly string[]
+}
+
+/** Of each request its group, when it was sent by the monotonic clock of the machine, how long it took, and the status: 0 for none. */
+export const COLUMNS = 4
 
 /** A request that was answered, or not: its status is 0 then. */
 export interface Sample {
@@ -21,6 +40,8 @@ export interface Probe {
   ask(targets: readonly Target[]): void
   /** Ends, and tells what it saw. */
   end(): Promise<readonly Sample[]>
+  /** Ends in any case. */
+  close(): void
 }
 
 /** From `fromMs` on, before `toMs`. */
@@ -37,6 +58,7 @@ export function startProbe(perSecond: number): Probe {
   const child = fork(join(import.meta.dirname, 'probe-process.ts'), { serialization: 'advanced', execArgv: FLAGS })
   const tell = (order: Order): void => void child.send(order)
   return {
+    close: () => void child.kill('SIGKILL'),
     ask: (targets) => tell({ kind: 'ask', targets, perSecond }),
     async end() {
       const answered = once(child, 'message')
@@ -58,4 +80,11 @@ export function p99Of(samples: readonly Sample[], spans: readonly Span[]): numbe
     .map(({ tookMs }) => tookMs)
     .toSorted((one, other) => one - other)
   return taken[Math.floor(taken.length * 0.99)] ?? Number.NaN
+}
+
+/** Without what each group answered in its first time: a process compiles what it does often. */
+export function warm(samples: readonly Sample[], warmUpMs: number): readonly Sample[] {
+  const first = new Map<number, number>()
+  for (const { group, sentMs } of samples) first.set(group, Math.min(sentMs, first.get(group) ?? sentMs))
+  return samples.filter(({ group, sentMs }) => sentMs >= (first.get(group) ?? 0) + warmUpMs)
 }

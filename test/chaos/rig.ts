@@ -138,7 +138,7 @@ export async function startRig(count: number): Promise<Rig> {
     const file = join(folder, 'gateway.yaml')
     mkdirSync(folder, { recursive: true })
     writeFileSync(file, yamlOf(proxy.port))
-    const program = startProgram(process.execPath, ['--trace-gc', MAIN, 'start', '--config', file], { environment: ENVIRONMENT })
+    const program = startProgram(process.execPath, [MAIN, 'start', '--config', file], { environment: ENVIRONMENT })
     programs.push(program)
     await waitFor(() => GREETING.test(program.stderr()), program)
     const [, port = '', adminUrl = ''] = GREETING.exec(program.stderr()) ?? []
