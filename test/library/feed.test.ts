@@ -145,35 +145,38 @@ describe('beside one gateway on embedded storage', () => {
   it.each([
     ['deny', 'revocation_unavailable stale'],
     ['allow', 'none'],
-  ] as const)('with whenStale: %s, answers «%s» while the gateway is gone, and goes on when it is there again', async (whenStale, what) => {
-    const directory = mkdtempSync(join(tmpdir(), 'gatehouse-feed-'))
-    let current = await startGateway(YAML, { environment, directory })
-    try {
-      const validator = open(() => current.url, { maxStalenessMs: 600, whenStale })
-      await validator.ready()
-      const maker = createClient({ origin: current.url, credentials: { id: 'maker', secret: SECRET } })
-      const [good, bad] = await Promise.all([pairFor(maker), pairFor(maker)])
-      await maker.revoke(bad.refreshToken)
-      await becomes(validator, bad, 'token_revoked -')
-      await current.close()
-      await until(() => (validator.state().revocations?.stalenessMs ?? 0) > 600)
-      expect(await refusal(validator.verifyToken(good.accessToken))).toBe(what)
-      expect(await refusal(validator.verifyToken(bad.accessToken))).toBe('token_revoked -')
-      expect(events.filter(({ kind }) => kind === 'revocations')).toEqual([
-        { kind: 'revocations', state: 'down', cause: expect.any(Error) },
-      ])
-      current = await startGateway(YAML, { environment, directory })
-      await until(() => (validator.state().revocations?.stalenessMs ?? 1_000) < 600)
-      expect(await refusal(validator.verifyToken(good.accessToken))).toBe('none')
-      await createClient({ origin: current.url }).revoke(good.refreshToken)
-      await becomes(validator, good, 'token_revoked -')
-      expect(events).toContainEqual({ kind: 'revocations', state: 'up' })
-      expect(asked.filter(({ search }) => search === '')).toHaveLength(1)
-    } finally {
-      await current.close()
-      rmSync(directory, { recursive: true })
-    }
-  })
+  ] as const)(
+    'with whenStale: %s, answers «%s» while the gateway is gone, and goes on when it is there again',
+    async (whenStale, what) => {
+      const directory = mkdtempSync(join(tmpdir(), 'gatehouse-feed-'))
+      let current = await startGateway(YAML, { environment, directory })
+      try {
+        const validator = open(() => current.url, { maxStalenessMs: 600, whenStale })
+        await validator.ready()
+        const maker = createClient({ origin: current.url, credentials: { id: 'maker', secret: SECRET } })
+        const [good, bad] = await Promise.all([pairFor(maker), pairFor(maker)])
+        await maker.revoke(bad.refreshToken)
+        await becomes(validator, bad, 'token_revoked -')
+        await current.close()
+        await until(() => (validator.state().revocations?.stalenessMs ?? 0) > 600)
+        expect(await refusal(validator.verifyToken(good.accessToken))).toBe(what)
+        expect(await refusal(validator.verifyToken(bad.accessToken))).toBe('token_revoked -')
+        expect(events.filter(({ kind }) => kind === 'revocations')).toEqual([
+          { kind: 'revocations', state: 'down', cause: expect.any(Error) },
+        ])
+        current = await startGateway(YAML, { environment, directory })
+        await until(() => (validator.state().revocations?.stalenessMs ?? 1_000) < 600)
+        expect(await refusal(validator.verifyToken(good.accessToken))).toBe('none')
+        await createClient({ origin: current.url }).revoke(good.refreshToken)
+        await becomes(validator, good, 'token_revoked -')
+        expect(events).toContainEqual({ kind: 'revocations', state: 'up' })
+        expect(asked.filter(({ search }) => search === '')).toHaveLength(1)
+      } finally {
+        await current.close()
+        rmSync(directory, { recursive: true })
+      }
+    },
+  )
 
   it('is told of thousands, whole at the start and by the batch later', async () => {
     const now = Math.floor(Date.now() / 1000)
@@ -186,7 +189,10 @@ describe('beside one gateway on embedded storage', () => {
     await until(() => validator.state().revocations?.entries === before + 60)
     expect(asked.length).toBeLessThan(60)
     const response = await fetch(`${gateway.url}/revocations`, { headers: { authorization: basic('orders', SECRET) } })
-    const lines = (await response.text()).trimEnd().split('\n').map((line) => JSON.parse(line) as unknown)
+    const lines = (await response.text())
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as unknown)
     expect(response.headers.get('cache-control')).toBe('no-store')
     expect(lines[0]).toEqual({
       kind: 'whole',
