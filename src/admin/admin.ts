@@ -167,7 +167,7 @@ function createEndpoints(needs: AdminNeeds): ReadonlyMap<string, Endpoint> {
     ['/routes', () => json(200, needs.routes())],
     ['/config', () => json(200, needs.config())],
     ['/upstreams', () => json(200, needs.upstreams())],
-    ['/openapi.json', () => json(200, needs.openApi())],
+    ['/openapi.json', async () => json(200, await needs.openApi())],
     ['/openapi-admin.json', () => json(200, adminOpenApi())],
     ['/usernames/analytics', () => json(200, needs.usernames())],
     ...graphqlPage(needs.graphql),

@@ -56,7 +56,6 @@ export function figuresOf(processes: readonly (readonly Metric[])[]): unknown {
       entries: most(metrics, 'gatehouse_revocation_entries'),
       lag: lagOf(metrics),
     },
-    config_read: least(metrics, 'gatehouse_config_last_reload_success'),
     redis_up: least(metrics, 'gatehouse_redis_up'),
     database_up: least(metrics, 'gatehouse_database_up'),
     breakers: worst(metrics, 'gatehouse_breaker_state', 'dependency'),

@@ -1,7 +1,7 @@
 /** What operators do by the console, in a real Chromium: it asks, takes a reason, and says what came of it. */
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bearer, login } from '../support/gateway.ts'
+import { bearer, login, postJson } from '../support/gateway.ts'
 import { until } from '../support/until.ts'
 import { createSession, launch, live, PATIENCE_MS, show, startStage, type Stage } from './console.ts'
 
@@ -57,6 +57,16 @@ describe('sessions', () => {
       const { access_token: phone } = (await other.json()) as { readonly access_token: string }
       await find(page, user.email)
       await page.getByText('2 live sessions').waitFor()
+      // One who logs in meanwhile is seen.
+      await postJson(
+        `${stage.gateway.url}/auth/login`,
+        { email: user.email, password: user.password },
+        { 'user-agent': 'A tablet' },
+      )
+      await page.getByText('3 live sessions').waitFor()
+      await page.locator('tbody tr', { hasText: 'A tablet' }).getByRole('button').click()
+      await giveReason(page, 'not mine', 'Revoke session')
+      await page.getByText('2 live sessions').waitFor()
       await page.locator('tbody tr', { hasText: 'A phone' }).getByRole('button').click()
       await page.getByRole('heading', { name: 'Revoke this session?' }).waitFor()
       await giveReason(page, 'phone was lost', 'Revoke session')
@@ -111,6 +121,62 @@ describe('sessions', () => {
   )
 
   it(
+    'disables a user for a reason, and enables them again',
+    async () => {
+      const { page, complaints } = await show(browser, stage.gateway.adminUrl, 'sessions')
+      const user = await login(stage.gateway.url)
+      const again = () => postJson(`${stage.gateway.url}/auth/login`, { email: user.email, password: user.password })
+      await find(page, user.email)
+      await page.locator('.named .badge', { hasText: 'Active' }).waitFor()
+      await page.getByRole('button', { name: 'Disable user' }).click()
+      await page.getByRole('heading', { name: `Disable ${user.email}?` }).waitFor()
+      await giveReason(page, 'account was taken over', 'Disable user')
+      await page.locator('.named .badge', { hasText: 'Disabled' }).waitFor()
+      await page.getByText('No live session.').waitFor()
+      expect(await page.evaluate('document.activeElement.textContent')).toBe('Enable user')
+      expect([await statusOf(user.access_token), (await again()).ok]).toEqual([401, false])
+      const [row] = await recorded('user_disabled', 'account was taken over')
+      expect(row).toMatchObject({ actor: 'admin', tenant_id: 'default', ip: '127.0.0.1' })
+      await page.getByRole('button', { name: 'Enable user' }).click()
+      await giveReason(page, 'password was changed', 'Enable user')
+      await page.locator('.named .badge', { hasText: 'Active' }).waitFor()
+      expect((await again()).status).toBe(200)
+      expect(await recorded('user_enabled', 'password was changed')).toHaveLength(1)
+      expect(complaints).toEqual([])
+      await page.close()
+    },
+    LIMIT,
+  )
+
+  it(
+    'shows on what device and in which country each began, and offers nothing to disable where there is no account',
+    async () => {
+      const { page } = await show(browser, stage.gateway.adminUrl, 'sessions')
+      const user = await login(stage.gateway.url)
+      const phone =
+        'Mozilla/5.0 (Linux; Android 16; Pixel 10) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Mobile Safari/537.36'
+      await postJson(
+        `${stage.gateway.url}/auth/login`,
+        { email: user.email, password: user.password },
+        { 'user-agent': phone, 'cf-ipcountry': 'PT', 'x-forwarded-for': '203.0.113.9' },
+      )
+      await find(page, user.email)
+      const row = page.locator('tbody tr', { hasText: 'Chrome on Android' })
+      await row.waitFor()
+      expect(await row.locator('.agent').textContent()).toBe(phone)
+      expect(await row.locator('td[data-label="Country"]').textContent()).toBe('Portugal')
+      expect(await row.locator('td[data-label="Address"]').textContent()).toBe('203.0.113.9')
+      expect(await row.locator('td[data-label="Ends"]').textContent()).toBe('in 14 d')
+      expect(await page.locator('td[data-label="Country"]').allTextContents()).toContain('–')
+      await find(page, 'nobody-of-here')
+      await page.getByText('no account here').waitFor()
+      expect(await page.getByRole('button', { name: /^(Disable|Enable) user$/ }).count()).toBe(0)
+      await page.close()
+    },
+    LIMIT,
+  )
+
+  it(
     'shows what devices and users call themselves as text, whatever it is',
     async () => {
       const { page, complaints } = await show(browser, stage.gateway.adminUrl, 'sessions')
@@ -155,6 +221,61 @@ describe('keys', () => {
         .waitFor()
       await page.keyboard.press('Escape')
       expect(await page.locator('dialog').count()).toBe(0)
+      await page.close()
+    },
+    LIMIT,
+  )
+})
+
+describe('a key that others may have', () => {
+  it(
+    'is revoked for a reason, with every token that it signed; another signs from then on',
+    async () => {
+      const { page, complaints } = await show(browser, guarded.gateway.adminUrl, 'tenants')
+      await page.fill('#token', TOKEN)
+      await page.keyboard.press('Enter')
+      const { access_token: token } = await login(guarded.gateway.url)
+      const card = page.locator('section', { has: page.getByRole('heading', { name: 'default', exact: true }) })
+      await card.locator('.badge', { hasText: 'current' }).waitFor()
+      const kid = String(await card.locator('td.id code').first().textContent())
+      await card.getByRole('button', { name: `Revoke key ${kid}` }).click()
+      await page.getByRole('heading', { name: 'Revoke the current key of default?' }).waitFor()
+      await giveReason(page, 'was in a backup', 'Revoke key')
+      const row = card.locator('tbody tr', { hasText: kid })
+      await row.locator('.badge', { hasText: 'revoked' }).waitFor()
+      expect(await row.locator('td[data-label="State"]').textContent()).toContain('was in a backup')
+      expect(await row.getByRole('button').count()).toBe(0)
+      expect(await card.locator('.badge', { hasText: 'current' }).count()).toBe(1)
+      const answer = await fetch(`${guarded.gateway.url}/api/x`, { headers: bearer(token) })
+      expect(answer.status).toBe(401)
+      expect((await login(guarded.gateway.url)).access_token).not.toBe(token)
+      expect(complaints.filter((text) => !text.includes('401'))).toEqual([])
+      await page.close()
+    },
+    LIMIT,
+  )
+})
+
+describe('everyone of a tenant', () => {
+  it(
+    'is logged out once the name of the tenant is typed, and not before',
+    async () => {
+      const { page, complaints } = await show(browser, stage.gateway.adminUrl, 'tenants')
+      const { access_token: token } = await login(stage.gateway.url, 'acme')
+      const status = async () => (await fetch(`${stage.gateway.url}/auth/me`, { headers: bearer(token) })).status
+      expect(await status()).toBe(200)
+      await page.getByRole('button', { name: 'Log out everyone of acme' }).click()
+      await page.fill('#proof', 'default')
+      await giveReason(page, 'database was copied', 'Log out everyone')
+      expect(await page.evaluate("document.querySelector('#proof').validationMessage")).toBe('That is not acme.')
+      expect(await status()).toBe(200)
+      await page.fill('#proof', 'acme')
+      await page.locator('dialog').getByRole('button', { name: 'Log out everyone' }).click()
+      await page.getByText('acme: every token that was issued up to now is refused.').waitFor()
+      expect(await status()).toBe(401)
+      const [row] = await recorded('tenant_tokens_revoked', 'database was copied')
+      expect(row).toMatchObject({ actor: 'admin', tenant_id: 'acme' })
+      expect(complaints).toEqual([])
       await page.close()
     },
     LIMIT,

@@ -115,12 +115,21 @@ it(
     await live(page)
     await page.getByText('1 of 2 take requests').waitFor()
     await page.getByText('Breaker closed').waitFor()
-    const states = page.locator('tbody td[data-label="State"]')
+    const states = page.locator('tbody td[data-label="State"] .badge')
     expect(await states.allTextContents()).toEqual(['Takes requests', 'Unhealthy'])
+    expect(await page.locator('tbody td[data-label="State"] .detail').allTextContents()).toEqual(['ECONNREFUSED'])
+    expect(await page.locator('tbody td[data-label="In this state"]').last().textContent()).toMatch(/^\d+ (s|min)$/)
+    expect(await page.textContent('#mark-upstreams')).toBe('1 impaired')
     expect(await page.locator('tbody td[data-label="Weight"]').allTextContents()).toEqual(['1', '2'])
     const { port } = stage.server.address() as { readonly port: number }
     stage.server.closeAllConnections()
     stage.server.close()
+    await page.getByText('0 of 2 take requests').waitFor()
+    await page.getByText('No server is well. All of them are tried all the same.').waitFor()
+    // Seen from every view.
+    await page.click('#view-traffic')
+    await page.locator('#mark-upstreams', { hasText: '1 down' }).waitFor()
+    await page.click('#view-upstreams')
     await page.getByText('0 of 2 take requests').waitFor()
     expect(await states.allTextContents()).toEqual(['Unhealthy', 'Unhealthy'])
     stage.server.listen(port, '127.0.0.1')
@@ -185,6 +194,42 @@ it(
     await page.locator('tbody tr', { hasText: 'GET /later' }).waitFor()
     await page.fill('#refusal-search', '/later')
     expect(await page.locator('tbody tr').count()).toBe(1)
+    expect(complaints).toEqual([])
+    await page.close()
+  },
+  LIMIT,
+)
+
+it(
+  'leads from a refusal to its explanation, and to the sessions of its user',
+  async () => {
+    const { page, complaints } = await show(browser, stage.gateway.adminUrl, 'refusals')
+    await live(page)
+    const token = await createSession(stage.gateway.url, 'erin', 'Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Firefox/145.0')
+    await fetch(`${stage.gateway.url}/nowhere/erin`, { method: 'DELETE', headers: bearer(token) })
+    await fetch(`${stage.gateway.url}/auth/password`, {
+      method: 'POST',
+      headers: { ...bearer(token), 'content-type': 'application/json' },
+      body: JSON.stringify({ current_password: 'wrong horse battery', new_password: 'another horse battery' }),
+    })
+    const lost = page.locator('tbody tr', { hasText: 'DELETE /nowhere/erin' })
+    await lost.waitFor()
+    expect(await lost.locator('td[data-label="Reason"]').textContent()).toContain('No route of this gateway matches')
+    await lost.getByRole('button', { name: /^Explain request/ }).click()
+    await page.getByRole('heading', { name: 'Explain' }).waitFor()
+    expect(await page.evaluate('document.activeElement.id')).toBe('explain-token')
+    expect(await page.inputValue('#explain-method')).toBe('DELETE')
+    expect(await page.inputValue('#explain-url')).toMatch(/^http:\/\/127\.0\.0\.1\/nowhere\/erin$/)
+    expect(await page.inputValue('#explain-ip')).toBe('127.0.0.1')
+    await page.getByRole('button', { name: 'Explain' }).click()
+    await page.getByText('Refused: 404 no_route').waitFor()
+    await page.goBack()
+    const wrong = page.locator('tbody tr', { hasText: 'POST /auth/password' })
+    await wrong.getByRole('button', { name: 'erin', exact: true }).click()
+    await page.getByText('1 live session', { exact: true }).waitFor()
+    expect(await page.locator('main h2').first().textContent()).toBe('erin')
+    expect(await page.locator('td.device span').first().textContent()).toBe('Firefox on Linux')
+    expect(new URL(page.url()).hash).toBe('#sessions')
     expect(complaints).toEqual([])
     await page.close()
   },

@@ -43,7 +43,9 @@ export async function startStage(token?: string): Promise<Stage> {
     `listeners:
   public:
     {{public}}
+    trustedProxies: [127.0.0.1/32]
   admin: { address: 127.0.0.1:0${token === undefined ? '' : ', token: { env: ADMIN_TOKEN }'} }
+geography: { header: cf-ipcountry }
 tenants:
   default: { signing: ES256 }
   acme: { signing: ES256, hosts: [acme.localhost] }

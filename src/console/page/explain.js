@@ -86,7 +86,7 @@ export function explainView(app, asked) {
       ),
     )
     result.replaceChildren(
-      h('div', { class: 'cardhead' }, h('h2', {}, route === undefined ? 'No route' : `Route ${route}`), verdict),
+      h('div', { class: 'cardhead' }, h('h2', {}, route === null ? 'No route' : `Route ${route}`), verdict),
       h('ol', { class: 'steps' }, rows),
     )
     result.hidden = false

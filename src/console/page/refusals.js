@@ -15,7 +15,7 @@ export function refusalsView(app) {
     columns: [
       { label: 'Time', class: 'time', text: (one) => clock(one.at) },
       { label: 'Reason', of: (one) => one.problem, show: reasonOf },
-      { label: 'Request', of: (one) => one.path, show: requestOf },
+      { label: 'Request', class: 'request', of: (one) => one.path, show: requestOf },
       { label: 'Tenant', of: (one) => `${one.tenant} ${one.user}`, show: whoOf },
       { label: 'Client', class: 'address', of: (one) => one.client, show: (one) => h('code', {}, one.client) },
       { label: 'Request id', class: 'id', of: (one) => one.request_id, show: (one) => h('code', {}, one.request_id) },

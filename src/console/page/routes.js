@@ -1,6 +1,7 @@
 import { post } from './api.js'
 import { badge, field, h, heading, setText, table } from './dom.js'
 import { duration } from './format.js'
+import { isFaulty } from './troubles.js'
 
 const STALE =
   'The configuration file has a fault since it was changed. What was in force before still is. Read the file again to see every fault.'
@@ -55,8 +56,8 @@ export function routesView(app) {
   }
 
   function show() {
-    const { routes = [], figures } = app.state
-    stale.hidden = figures?.config_read !== 0
+    const { routes = [], overview } = app.state
+    stale.hidden = !isFaulty(overview)
     const text = search.value.trim().toLowerCase()
     const found = routes.filter(
       (route) => (!openOnly.checked || isPublic(route)) && JSON.stringify(route).toLowerCase().includes(text),

@@ -3,9 +3,12 @@ import { confirm } from './dialog.js'
 import { badge, field, h, heading, setText, table } from './dom.js'
 import { ago, country, moment } from './format.js'
 
+const REFRESH_MS = 5000
+
 /** The live sessions of a user, and their end. */
 export function sessionsView(app, asked) {
   let found
+  let seenAt = 0
   const tenant = h('select', { id: 'session-tenant' })
   const user = h('input', {
     id: 'session-user',
@@ -75,7 +78,29 @@ export function sessionsView(app, asked) {
   )
   const element = h('div', {}, heading('Sessions', 'Find a user, see where they are logged in, and end it.'), form, fault, result)
   void begin()
-  return { element, update: () => found !== undefined && list.update(found.sessions) }
+  return { element, update }
+
+  function update() {
+    if (found === undefined) return
+    // Times go on.
+    list.update(found.sessions)
+    const isDue = performance.now() - seenAt > REFRESH_MS
+    if (isDue && !document.hidden && document.querySelector('dialog') === null) void refresh()
+  }
+
+  /** What is shown stays where nobody answers: the next time may do. */
+  async function refresh() {
+    const before = found
+    seenAt = performance.now()
+    try {
+      const next = await get(`${pathOf('tenants', before.tenant, 'users', before.user)}/sessions`)
+      if (found !== before) return
+      found = next
+      show()
+    } catch {
+      // The stream of events tells of a gateway that is away.
+    }
+  }
 
   async function begin() {
     await offerTenants()
@@ -114,12 +139,15 @@ export function sessionsView(app, asked) {
 
   function show() {
     const { sessions, account: known } = found
+    seenAt = performance.now()
     result.hidden = false
     setText(who, known?.email ?? found.user)
     const facts = [found.user, known?.username, `tenant ${found.tenant}`, known === undefined ? 'no account here' : undefined]
     setText(account, facts.filter((fact) => fact !== undefined).join(' · '))
     const isDisabled = known?.status === 'disabled'
-    standing.replaceChildren(known === undefined ? '' : isDisabled ? badge('Disabled', 'bad') : badge('Active', 'ok'))
+    if (standing.textContent !== standingOf(known)) {
+      standing.replaceChildren(known === undefined ? '' : badge(standingOf(known), isDisabled ? 'bad' : 'ok'))
+    }
     // Whoever logs in elsewhere is to be kept out there.
     disable.hidden = known === undefined || isDisabled
     enable.hidden = !isDisabled
@@ -170,7 +198,7 @@ export function sessionsView(app, asked) {
     const { tenant: ofTenant, user: ofUser } = found
     await confirm({
       title: 'Revoke this session?',
-      text: `${session.device_name} at ${session.ip}, last used ${ago(session.last_used_at)}. Its tokens are refused from now on.`,
+      text: `${session.device_name === 'unknown' ? session.device || 'A device' : session.device_name} at ${session.ip}, last used ${ago(session.last_used_at)}. Its tokens are refused from now on.`,
       action: 'Revoke session',
       async run(reason) {
         await post(`${pathOf('tenants', ofTenant, 'users', ofUser, 'sessions', session.id)}/revoke`, { reason })
@@ -183,10 +211,16 @@ export function sessionsView(app, asked) {
   }
 }
 
-/** What it says it is stands below what we make of it: it may say anything. */
+function standingOf(account) {
+  if (account === undefined) return ''
+  return account.status === 'disabled' ? 'Disabled' : 'Active'
+}
+
+/** What it says it is stands below what we make of it, where we make something of it: it may say anything. */
 function deviceOf({ device, device_name: name, id }) {
-  const known = device === '' || device === name ? '' : h('span', { class: 'detail agent' }, device)
-  return [h('span', {}, name), known, h('code', { class: 'detail' }, id)]
+  const sid = h('code', { class: 'detail' }, id)
+  if (name === 'unknown') return [h('span', {}, device || name), sid]
+  return [h('span', {}, name), device === name ? '' : h('span', { class: 'detail agent' }, device), sid]
 }
 
 /** When it ends unless it is used. */

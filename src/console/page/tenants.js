@@ -12,7 +12,7 @@ export function tenantsView(app) {
   const element = h('div', {}, heading('Tenants & keys', 'Who logs in here, and the keys that sign their tokens.'), fault, list)
   const cards = new Map()
   void load()
-  return { element, update: () => undefined, changed: load }
+  return { element, update: () => cards.forEach((card) => card.tick()), changed: load }
 
   async function load() {
     try {
@@ -89,6 +89,7 @@ const LOSSES = {
 
 function tenantCard(id, { rotate, revokeKey, revokeAll }) {
   const facts = h('dl', { class: 'pairs' })
+  let shown = []
   const keys = table({
     caption: `Keys of ${id}`,
     key: (key) => key.kid,
@@ -128,8 +129,11 @@ function tenantCard(id, { rotate, revokeKey, revokeAll }) {
         ['Rotation', `every ${duration(tenant.rotate_every_seconds)}`],
       ]
       facts.replaceChildren(...pairs.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))))
-      keys.update(tenant.keys)
+      shown = tenant.keys
+      keys.update(shown)
     },
+    /** Times go on. */
+    tick: () => keys.update(shown),
   }
 
   function actionOf(key) {

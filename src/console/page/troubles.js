@@ -4,14 +4,19 @@ const OPEN = 2
 /** What asks for a look at each of some views: `{ text, tone }`, or undefined where all is well. */
 export function troubles({ overview, figures, config }) {
   return {
-    routes: ofRoutes(figures),
+    routes: ofRoutes(overview),
     upstreams: ofUpstreams(overview?.upstreams ?? []),
     revocation: ofRevocation(figures, config),
   }
 }
 
-function ofRoutes(figures) {
-  return figures?.config_read === 0 ? { text: 'file has a fault', tone: 'warn' } : undefined
+/** The file was read again and not taken. */
+export function isFaulty(overview) {
+  return overview?.readiness?.last_reload === 'failed'
+}
+
+function ofRoutes(overview) {
+  return isFaulty(overview) ? { text: 'file has a fault', tone: 'warn' } : undefined
 }
 
 function ofUpstreams(upstreams) {

@@ -53,7 +53,7 @@ function upstreamCard(name) {
     columns: [
       { label: 'Target', of: (one) => `${one.url} ${one.address}`, show: addressOf },
       { label: 'State', of: (one) => `${one.state} ${sayingOf(one)}`, show: stateOf },
-      { label: 'For', class: 'number', text: (one) => duration(one.state_seconds) },
+      { label: 'In this state', class: 'number', text: (one) => duration(one.state_seconds) },
       { label: 'Weight', class: 'number', text: (one) => one.weight },
       { label: 'In flight', class: 'number', text: (one) => count(one.in_flight) },
       { label: 'Latency', class: 'number', text: (one) => (one.latency_ms === 0 ? '–' : milliseconds(one.latency_ms)) },
