@@ -1,4 +1,4 @@
-import { Gauge } from 'prom-client'
+import { Gauge } from './prom.ts'
 import type { Registry } from 'prom-client'
 import { NONE, type Names } from './names.ts'
 

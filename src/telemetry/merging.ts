@@ -1,5 +1,5 @@
-import { AggregatorRegistry } from 'prom-client'
 import { OPEN_METRICS_TYPE, openMetrics, wantsOpenMetrics } from './open-metrics.ts'
+import { AggregatorRegistry } from './prom.ts'
 import { exemplarsIn } from './snapshot-exemplars.ts'
 
 /** The metrics of one process at one moment, as JSON can carry them. */

@@ -1,5 +1,5 @@
-import { Counter, Gauge, Registry } from 'prom-client'
 import { NONE, type Names } from './names.ts'
+import { Counter, Gauge, Registry } from './prom.ts'
 import { createTally, few, oneOf, statusCode } from './tally.ts'
 import type { Label, Tally } from './tally.ts'
 import { createTimings, type Timings } from './timings.ts'

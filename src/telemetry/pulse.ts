@@ -29,7 +29,6 @@ const WATCHED = [
   'gatehouse_redis_up',
   'gatehouse_database_up',
   'gatehouse_jwks_age_seconds',
-  'gatehouse_config_last_reload_success',
 ] as const
 
 export async function readPulse({ registry }: Pick<Metrics, 'registry'>, refusals: Refusals): Promise<Pulse> {

@@ -129,7 +129,8 @@ function shown({ requestId, description, detail, tenant, user, path, host, ...re
     request_id: requestId,
     host: short(host),
     path: short(withoutQuery(path)),
-    description: short(description ?? PROBLEMS[rest.problem].description),
+    // Those of the table are ours: `Bearer <token>` in one of them is no token.
+    description: description === undefined ? PROBLEMS[rest.problem].description : short(description),
     ...(tenant !== undefined && { tenant }),
     ...(user !== undefined && { user: short(user) }),
     ...(detail !== undefined && { detail: short(detail) }),

@@ -1,5 +1,4 @@
-import { Counter } from 'prom-client'
-import type { Registry } from 'prom-client'
+import { Counter, type Registry } from './prom.ts'
 
 /** Turns what a room says into a label value of a bounded set. */
 export type Bound = (value: string | number) => string

@@ -9,6 +9,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Config } from '../config/config.ts'
 import type { Arrived } from '../exchange/exchange.ts'
+import type { Problem } from '../problem/problem.ts'
 import { createAccessLine, tenantOf } from './access-line.ts'
 import { createEvents } from './events.ts'
 import type { Events } from './events.ts'
@@ -90,8 +91,8 @@ export interface Telemetry {
 /** Status in log and metrics of a request whose client went away before there was one. */
 const CLIENT_GONE = 499
 const LAG_RESOLUTION_MS = 20
-/** Lines a second for requests that were refused because of overload: a line costs half of what is saved by refusing. */
-const SHED_LINES = 10
+/** Lines a second for requests that were refused as one of a flood: a line costs half of what is saved by refusing. */
+const FLOOD_LINES = 10
 
 export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig): Telemetry {
   const lines = createLineBuffer(needs)
@@ -106,7 +107,7 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
   let open = 0
   const refusals = createRefusals()
   const exemplars = createExemplars(REQUEST_BUCKETS)
-  const sheds = createFewEachSecond(SHED_LINES)
+  const floods = createFewEachSecond(FLOOD_LINES)
   let selection = createSelection(() => needs.random(), config)
   registerGauges(sources, {
     registry: metrics.registry,
@@ -178,7 +179,7 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
     metrics.requestSeconds.observe(durationMs / 1000, route)
     if (exchange.trace?.recording?.isKept() === true) noteExemplar(route, durationMs / 1000, exchange.trace.id)
     if (record.problem !== undefined) refusals.add(record, status, needs.nowMs())
-    if (record.problem?.kind === 'overloaded' && !sheds.admits(needs.monotonicMs())) return
+    if (record.problem !== undefined && isOneOfMany(record.problem) && !floods.admits(needs.monotonicMs())) return
     if (selection.isLogged(route, status)) lines.add(selection.trim(accessLine(record, status, durationMs)))
   }
 
@@ -190,6 +191,10 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
     lag.stop()
     lines.stop()
   }
+}
+
+function isOneOfMany({ kind, facts }: Problem): boolean {
+  return kind === 'overloaded' || facts.isOneOfMany === true
 }
 
 function createFewEachSecond(most: number): { admits(nowMs: number): boolean } {

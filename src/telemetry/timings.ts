@@ -1,5 +1,5 @@
-import { Histogram, type Registry } from 'prom-client'
 import { NONE } from './names.ts'
+import { Histogram, type Registry } from './prom.ts'
 import type { Label } from './tally.ts'
 
 /** A histogram with at most one label. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { GAUGES } from '../../../src/telemetry/merging.ts'
 import { asSnapshot, foldCounters, mergeSnapshots, type Telemetry } from '../../../src/telemetry/telemetry.ts'
-import { ADMITTED, createWorld } from './world.ts'
+import { ADMITTED, createWorld, type World } from './world.ts'
 
 /** As it comes from another process. */
 async function snapshotOf(telemetry: Telemetry) {
@@ -12,6 +12,18 @@ async function snapshotOf(telemetry: Telemetry) {
 
 async function merged(...processes: readonly Telemetry[]): Promise<string> {
   return (await mergeSnapshots(await Promise.all(processes.map(snapshotOf)))).body
+}
+
+/** With exemplars that were met a second before. */
+function earlier(snapshot: Awaited<ReturnType<typeof snapshotOf>>) {
+  const moved = JSON.stringify(snapshot).replaceAll(/"atMs":(\d+)/g, (_, atMs: string) => `"atMs":${Number(atMs) - 1_000}`)
+  return asSnapshot(JSON.parse(moved)) ?? []
+}
+
+const RECORDING = {
+  event: () => undefined,
+  step: () => undefined,
+  attempt: () => ({ parent: '', answered: () => undefined, ended: () => undefined }),
 }
 
 describe('metrics of several processes', () => {
@@ -39,6 +51,35 @@ describe('metrics of several processes', () => {
     expect(body).toMatch(/^gatehouse_requests_total\{[^}]*code="500"\} 1$/m)
     expect(body).toMatch(/^gatehouse_request_duration_seconds_count\{route="orders"\} 8$/m)
     expect(body).toMatch(/^gatehouse_request_duration_seconds_bucket\{[^}]*le="\+Inf"[^}]*\} 8$/m)
+  })
+
+  it('have the latest exemplar of each bucket, whichever of them met it, where OpenMetrics is asked for', async () => {
+    const [one, other] = [createWorld(), createWorld()]
+    const accept = 'application/openmetrics-text;version=1.0.0'
+    const meet = ({ telemetry, clock }: World, id: string, seconds: number, isKept = true): void => {
+      const trace = { id, parent: '', recording: { ...RECORDING, isKept: () => isKept } }
+      const exchange = { ...ADMITTED, startedMs: clock.monotonicMs - seconds * 1000, trace }
+      telemetry.close(Object.assign(telemetry.open(exchange), { exchange, status: 200 }))
+    }
+    meet(one, 'a'.repeat(32), 0.004)
+    meet(other, 'b'.repeat(32), 0.004)
+    meet(one, 'c'.repeat(32), 0.4)
+    meet(other, 'd'.repeat(32), 0.04, false)
+    const snapshots = [await snapshotOf(other.telemetry), earlier(await snapshotOf(one.telemetry))]
+    const { contentType, body } = await mergeSnapshots(snapshots, accept)
+    expect(contentType).toBe('application/openmetrics-text; version=1.0.0; charset=utf-8')
+    expect([...body.matchAll(/trace_id="(.)/g)].map(([, id]) => id)).toEqual(['b', 'c'])
+    expect(body).toMatch(/^gatehouse_request_duration_seconds_bucket\{.*\} 2 # \{trace_id="b{32}"\} 0\.004 \d+/m)
+    expect(body.endsWith('\n# EOF\n')).toBe(true)
+    expect((await mergeSnapshots(snapshots)).body).not.toContain('trace_id')
+  })
+
+  it('take no exemplar of another process that is none', async () => {
+    const snapshot = await snapshotOf(createWorld().telemetry)
+    const bad = [null, 'x', { route: 'a' }, { route: 'a', bucket: '1', traceId: '"} 1\nfake 1', seconds: 1, atMs: 1 }]
+    const forged = snapshot.map((one) => (one.name === 'gatehouse_request_duration_seconds' ? { ...one, exemplars: bad } : one))
+    expect((await mergeSnapshots([forged], 'application/openmetrics-text')).body).not.toMatch(/fake| # \{/)
+    expect(asSnapshot([{ ...snapshot[0], exemplars: 'none' }])).toBeUndefined()
   })
 
   it('make of a gauge what it means for the whole', async () => {

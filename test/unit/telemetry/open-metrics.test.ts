@@ -23,6 +23,7 @@ function end(world: World, route: string, seconds: number, id?: string): void {
 }
 
 const RECORDING = {
+  isKept: () => true,
   event: () => undefined,
   step: () => undefined,
   attempt: () => ({ parent: '', answered: () => undefined, ended: () => undefined }),
