@@ -1,19 +1,18 @@
 import { connect } from 'node:net'
-import { errors } from 'undici'
 import type { ReceivedFields } from './dispatch.ts'
 import { failExchange, releaseOnce, type Carrier, type Http1Exchange } from './http1-exchange.ts'
-import { closes, declaredLength, requestHead } from './http1-head.ts'
+import { closes, declaredLength, type HeadWriter } from './http1-head.ts'
 import { createInbox } from './http1-inbox.ts'
 import { createAnswerReader } from './http1-response.ts'
 import { startUpload, type Upload } from './http1-upload.ts'
+import { errors } from './undici-errors.ts'
 
 export interface Http1ConnectionNeeds {
   monotonicMs(): number
 }
 
 export interface Http1ConnectionConfig {
-  /** What requests say in Host. */
-  readonly authority: string
+  readonly heads: HeadWriter
   /** Name or address that is connected to. */
   readonly hostname: string
   readonly port: number
@@ -109,7 +108,7 @@ export function openHttp1Connection(
     let length: number
     try {
       length = body === null ? 0 : declaredLength(request.headers)
-      text = requestHead(request, config.authority, length)
+      text = config.heads.write(request, length)
     } catch (error) {
       failExchange(exchange, asError(error))
       return

@@ -1,20 +1,14 @@
-import { errors } from 'undici'
 import type { DispatchRequest } from './dispatch.ts'
 import { isFieldText, isTargetText, isToken } from './http1-octets.ts'
+import { errors } from './undici-errors.ts'
 
 /** The length of a body that nobody knows: it goes in chunks. */
 export const UNKNOWN_LENGTH = -1
 
 /** Methods whose requests are expected to have a body (RFC 9110 §8.6): that there is none is said. */
 const EXPECT_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'QUERY'])
-/** What frames a message or belongs to its connection is written here alone. By the lengths of their names. */
-const NOT_TAKEN: readonly (readonly string[] | undefined)[] = byLength([
-  'connection',
-  'expect',
-  'keep-alive',
-  'transfer-encoding',
-  'upgrade',
-])
+/** What frames a message or belongs to its connection is written here alone. */
+const NOT_TAKEN: ReadonlySet<string> = new Set(['connection', 'expect', 'keep-alive', 'transfer-encoding', 'upgrade'])
 
 /**
  * How long the body of a request is by its fields; {@link UNKNOWN_LENGTH} where they do not say.
@@ -33,39 +27,103 @@ export function declaredLength(headers: readonly string[]): number {
   return length
 }
 
+/** Writes the heads of requests to one place. */
+export interface HeadWriter {
+  /**
+   * The head of a request with its blank line, in one string of octets: Host first, one framing, and nothing in it that could
+   * end a line too early, whatever came before has checked (RFC 9112 §3, §5, §11.1).
+   *
+   * @param bodyLength of a request with a body; {@link UNKNOWN_LENGTH}: chunked
+   * @throws InvalidArgumentError for what cannot be sent so
+   */
+  write(request: DispatchRequest, bodyLength: number): string
+}
+
+type Kind = 'plain' | 'host' | 'length'
+
+/** A field that was found good at its place. */
+interface Line {
+  readonly name: string
+  readonly kind: Kind
+  value: string
+  /** With its end; of a plain field. */
+  text: string
+}
+
+const MAX_KNOWN = 64
+
 /**
- * The head of a request with its blank line, in one string of octets: Host first, one framing, and nothing in it that could end
- * a line too early, whatever came before has checked (RFC 9112 §3, §5, §11.1).
+ * Requests to one place have the same fields in the same order again and again: what was found good at its place is only compared.
  *
  * @param host where no field says otherwise
- * @param bodyLength of a request with a body; {@link UNKNOWN_LENGTH}: chunked
- * @throws InvalidArgumentError for what cannot be sent so
  */
-export function requestHead(request: DispatchRequest, host: string, bodyLength: number): string {
-  const { method, path, headers } = request
-  if (!isToken(method) || method === 'CONNECT' || !isTargetText(path))
-    throw new errors.InvalidArgumentError('invalid request line')
-  let authority: string | undefined
-  let lengths = 0
-  let lines = ''
-  for (let index = 0; index < headers.length; index += 2) {
-    const name = headers[index] ?? ''
-    const value = headers[index + 1] ?? ''
-    if (!isToken(name) || !isFieldText(value)) throw new errors.InvalidArgumentError('invalid field')
-    if (name.length === 4 && name.toLowerCase() === 'host') {
-      if (authority !== undefined) throw new errors.InvalidArgumentError('two Host fields')
-      authority = value
-    } else if (name.length === 14 && name.toLowerCase() === 'content-length') {
-      lengths += 1
-      if (lengths > 1 || request.body === null) throw new errors.InvalidArgumentError('invalid content-length')
-    } else {
-      if (NOT_TAKEN[name.length]?.includes(name.toLowerCase()) === true) throw new errors.InvalidArgumentError('invalid field')
-      lines += name + ': ' + value + '\r\n'
+export function createHeadWriter(host: string): HeadWriter {
+  const known: Line[] = []
+  let knownMethod = ''
+  return { write }
+
+  function write(request: DispatchRequest, bodyLength: number): string {
+    const { method, path, headers } = request
+    checkMethod(method)
+    if (!isTargetText(path)) throw new errors.InvalidArgumentError('invalid request line')
+    let authority: string | undefined
+    let lengths = 0
+    let lines = ''
+    for (let index = 0; index < headers.length; index += 2) {
+      const name = headers[index] ?? ''
+      const value = headers[index + 1] ?? ''
+      const line = lineOf(index >> 1, name, value)
+      if (line.kind === 'plain') lines += line.text
+      else if (line.kind === 'host') {
+        if (authority !== undefined) throw new errors.InvalidArgumentError('two Host fields')
+        authority = value
+      } else {
+        lengths += 1
+        if (lengths > 1 || request.body === null) throw new errors.InvalidArgumentError('invalid content-length')
+      }
     }
+    const first = method + ' ' + path + ' HTTP/1.1\r\nhost: ' + (authority ?? host)
+    const connection = closes(request) ? '\r\nconnection: close\r\n' : '\r\nconnection: keep-alive\r\n'
+    return first + connection + lines + framing(request, bodyLength)
   }
-  const first = method + ' ' + path + ' HTTP/1.1\r\nhost: ' + (authority ?? host)
-  const connection = closes(request) ? '\r\nconnection: close\r\n' : '\r\nconnection: keep-alive\r\n'
-  return first + connection + lines + framing(request, bodyLength)
+
+  function checkMethod(method: string): void {
+    if (method === knownMethod) return
+    if (!isToken(method) || method === 'CONNECT') throw new errors.InvalidArgumentError('invalid request line')
+    knownMethod = method
+  }
+
+  function lineOf(place: number, name: string, value: string): Line {
+    const line = known[place]
+    if (line === undefined || line.name !== name) return newLine(place, name, value)
+    if (line.value === value) return line
+    checkValue(value)
+    line.value = value
+    line.text = textOf(name, value)
+    return line
+  }
+
+  function newLine(place: number, name: string, value: string): Line {
+    const line = { name, kind: kindOf(name), value, text: textOf(name, value) }
+    checkValue(value)
+    if (place < MAX_KNOWN) known[place] = line
+    return line
+  }
+}
+
+function checkValue(value: string): void {
+  if (!isFieldText(value)) throw new errors.InvalidArgumentError('invalid field')
+}
+
+function textOf(name: string, value: string): string {
+  return name + ': ' + value + '\r\n'
+}
+
+function kindOf(name: string): Kind {
+  const lower = name.toLowerCase()
+  if (!isToken(name) || NOT_TAKEN.has(lower)) throw new errors.InvalidArgumentError('invalid field')
+  if (lower === 'host') return 'host'
+  return lower === 'content-length' ? 'length' : 'plain'
 }
 
 /** Whether the connection ends with the exchange. Some servers send a body behind the head that HEAD asks for. */
@@ -76,12 +134,4 @@ export function closes({ method, reset }: DispatchRequest): boolean {
 function framing({ method, body }: DispatchRequest, bodyLength: number): string {
   if (body === null) return EXPECT_BODY.has(method) ? 'content-length: 0\r\n\r\n' : '\r\n'
   return bodyLength === UNKNOWN_LENGTH ? 'transfer-encoding: chunked\r\n\r\n' : `content-length: ${bodyLength}\r\n\r\n`
-}
-
-function byLength(names: readonly string[]): (readonly string[] | undefined)[] {
-  const longest = Math.max(...names.map((name) => name.length))
-  return Array.from({ length: longest + 1 }, (_, length) => {
-    const those = names.filter((name) => name.length === length)
-    return those.length === 0 ? undefined : those
-  })
 }

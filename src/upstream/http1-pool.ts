@@ -1,8 +1,9 @@
-import { errors } from 'undici'
 import type { AnswerHandler, DispatchPool, DispatchRequest } from './dispatch.ts'
 import { openHttp1Connection, type Http1Connection, type Http1ConnectionConfig } from './http1-connection.ts'
 import { createExchange, failExchange, type Http1Exchange } from './http1-exchange.ts'
+import { createHeadWriter } from './http1-head.ts'
 import { createQueue, type Queue } from './queue.ts'
+import { errors } from './undici-errors.ts'
 
 export interface Http1PoolNeeds {
   monotonicMs(): number
@@ -12,7 +13,9 @@ export interface Http1PoolNeeds {
   endOfTurn(run: () => void): void
 }
 
-export interface Http1PoolConfig extends Http1ConnectionConfig {
+export interface Http1PoolConfig extends Omit<Http1ConnectionConfig, 'heads'> {
+  /** What requests say in Host. */
+  readonly authority: string
   /** Most connections. */
   readonly connections: number
 }
@@ -29,6 +32,7 @@ const AFTER_STALL_MS = 50
  * A request that meets with the close of a kept connection all the same is sent once more, on a new one, where that is harmless.
  */
 export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig): DispatchPool {
+  const toConnection = { ...config, heads: createHeadWriter(config.authority) }
   const connections = new Set<Http1Connection>()
   const idle: Http1Connection[] = []
   /** Those that have answered in this turn, and in the one before. */
@@ -99,7 +103,7 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
     const wanted = again.size() + Math.max(0, waiting.size() - expected)
     while (connecting < wanted && connections.size < config.connections) {
       connecting += 1
-      connections.add(openHttp1Connection(needs, config, on))
+      connections.add(openHttp1Connection(needs, toConnection, on))
     }
   }
 

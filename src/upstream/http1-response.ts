@@ -67,6 +67,9 @@ export function createAnswerReader(on: AnswerEvents): AnswerReader {
   let left = 0
   let interims = 0
   let keeps = 0
+  /** A head as it was read last, while `status`, `isOld` and `fields` are what it says. */
+  let known: Buffer | undefined
+  let lastBytes = 0
   /** A head or trailers that did not come at once. */
   let held: Buffer | undefined
   let heldBytes = 0
@@ -92,8 +95,13 @@ export function createAnswerReader(on: AnswerEvents): AnswerReader {
     }
   }
 
-  /** A head, or trailers, that begin here. */
+  /** A head, or trailers, that begin here. Upstreams give many answers of one size and one head: that is only compared. */
   function readText(bytes: Buffer, at: number, length: number): number {
+    const isAlike = state === HEAD && length - at === lastBytes
+    if (isAlike && known !== undefined && bytes.compare(known, 0, known.length, at, at + known.length) === 0) {
+      return understood(at + known.length, length)
+    }
+    lastBytes = length - at
     let text = bytes.toString('latin1', at, Math.min(length, at + USUAL_HEAD_BYTES))
     let end = parse(text)
     if (end === INCOMPLETE && length - at > USUAL_HEAD_BYTES) {
@@ -104,6 +112,8 @@ export function createAnswerReader(on: AnswerEvents): AnswerReader {
       hold(bytes, at, length)
       return length
     }
+    // What is as long as the answer before it may well have the same head.
+    if (isAlike) known = Buffer.from(bytes.subarray(at, at + end))
     return understood(at + end, length)
   }
 
@@ -135,6 +145,7 @@ export function createAnswerReader(on: AnswerEvents): AnswerReader {
   }
 
   function parse(text: string): number {
+    known = undefined
     if (state === TRAILERS) return readFields(text, 0)
     const from = readStatusLine(text)
     return from === INCOMPLETE ? INCOMPLETE : readFields(text, from)
@@ -240,6 +251,7 @@ export function createAnswerReader(on: AnswerEvents): AnswerReader {
     state = IDLE
     held = undefined
     heldBytes = 0
+    known = undefined
   }
 }
 

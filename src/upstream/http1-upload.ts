@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
-import { errors } from 'undici'
 import { UNKNOWN_LENGTH } from './http1-head.ts'
+import { errors } from './undici-errors.ts'
 
 /** The body of one request on its way to the upstream. */
 export interface Upload {

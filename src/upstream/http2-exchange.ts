@@ -1,10 +1,11 @@
 import { constants, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2'
 import { Readable } from 'node:stream'
-import { errors, type Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
 import { http2Failure, CONNECTION_LOST, RESET, UNPROCESSED } from './http2-failures.ts'
 import { receivedFields, requestFields } from './http2-fields.ts'
 import { createUpload } from './http2-upload.ts'
 import { createWatch } from './watch.ts'
+import { errors } from './undici-errors.ts'
 
 export interface Http2ExchangeNeeds {
   monotonicMs(): number

@@ -1,6 +1,7 @@
-import { errors, type Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
 import { createHttp2Exchange, type Http2Exchange, type Http2ExchangeNeeds } from './http2-exchange.ts'
 import { openHttp2Session, type Http2Session, type Http2SessionConfig } from './http2-session.ts'
+import { errors } from './undici-errors.ts'
 
 export interface Http2PoolConfig extends Http2SessionConfig {
   /** Most connections. */

@@ -1,8 +1,9 @@
 import { connect, type ClientHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
-import { errors, type buildConnector } from 'undici'
+import type { buildConnector } from 'undici'
 import type { Http2Exchange } from './http2-exchange.ts'
 import { http2Failure, CONNECTION_LOST, NOT_HTTP2 } from './http2-failures.ts'
+import { errors } from './undici-errors.ts'
 
 export interface Http2SessionNeeds {
   monotonicMs(): number

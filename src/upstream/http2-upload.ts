@@ -1,6 +1,6 @@
 import type { ClientHttp2Stream } from 'node:http2'
 import type { Readable } from 'node:stream'
-import { errors } from 'undici'
+import { errors } from './undici-errors.ts'
 
 /** The body of one request on its way to the upstream. */
 export interface Upload {

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import type { DispatchRequest } from '../../../src/upstream/dispatch.ts'
-import { declaredLength, requestHead, UNKNOWN_LENGTH } from '../../../src/upstream/http1-head.ts'
+import { createHeadWriter, declaredLength, UNKNOWN_LENGTH } from '../../../src/upstream/http1-head.ts'
 
 const BODY = Readable.from([])
 
@@ -10,7 +10,7 @@ function asked(given: Partial<DispatchRequest> = {}): DispatchRequest {
 }
 
 const linesOf = (given: Partial<DispatchRequest>, length = 0): string[] =>
-  requestHead(asked(given), 'host.test:81', length).split('\r\n')
+  createHeadWriter('host.test:81').write(asked(given), length).split('\r\n')
 
 test('a head has its line, Host, its connection, the fields as they are spelt, and a blank line', () => {
   expect(linesOf({ headers: ['Accept', '*/*', 'X-A', '', 'x-a', '\xe9\t~'] })).toEqual([
@@ -74,7 +74,34 @@ test.each<[string, Partial<DispatchRequest>]>([
     { headers: [name, 'x'] },
   ]),
 ])('nothing is sent of %s', (_, given) => {
-  expect(() => requestHead(asked(given), 'host.test', 5)).toThrow(expect.objectContaining({ code: 'UND_ERR_INVALID_ARG' }))
+  const heads = createHeadWriter('host.test')
+  const refuses = () =>
+    expect(() => heads.write(asked(given), 5)).toThrow(expect.objectContaining({ code: 'UND_ERR_INVALID_ARG' }))
+  refuses()
+  // What was found good at its place is compared with what comes next, and nothing else of that is believed.
+  heads.write(asked({ headers: ['x-a', 'a', 'Host', 'b'] }), 5)
+  refuses()
+  refuses()
+})
+
+test('a head says what its own request says, whatever was asked before', () => {
+  const heads = createHeadWriter('host.test')
+  const fieldsOf = (...headers: string[]): string[] => heads.write(asked({ headers }), 0).split('\r\n').slice(1, -2)
+  const own = 'connection: keep-alive'
+  expect(fieldsOf('x-a', '1', 'x-b', '2')).toEqual(['host: host.test', own, 'x-a: 1', 'x-b: 2'])
+  expect(fieldsOf('x-a', '1', 'x-b', '3')).toEqual(['host: host.test', own, 'x-a: 1', 'x-b: 3'])
+  expect(fieldsOf('X-A', '1')).toEqual(['host: host.test', own, 'X-A: 1'])
+  expect(fieldsOf('host', 'other.test', 'x-b', '3')).toEqual(['host: other.test', own, 'x-b: 3'])
+  expect(fieldsOf('x-b', '3', 'host', 'third.test')).toEqual(['host: third.test', own, 'x-b: 3'])
+  expect(fieldsOf()).toEqual(['host: host.test', own])
+})
+
+test('more fields than are remembered go as they are', () => {
+  const headers = Array.from({ length: 200 }, (_, index) => (index % 2 === 0 ? `x-${index}` : 'v'))
+  const heads = createHeadWriter('host.test')
+  const first = heads.write(asked({ headers }), 0)
+  expect(heads.write(asked({ headers }), 0)).toBe(first)
+  expect(first.split('\r\n')).toHaveLength(105)
 })
 
 test('the length of a body is what its field says in digits, once', () => {
