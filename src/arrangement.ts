@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { randomUUID } from 'node:crypto'
+import { randomFillSync, randomUUID } from 'node:crypto'
 import { createAuthenticator } from './authenticator/authenticator.ts'
 import type { Authenticator, AuthenticatorEvents, AuthenticatorNeeds } from './authenticator/authenticator.ts'
 import { openBreachedFile } from './breached-file.ts'
@@ -21,7 +21,7 @@ import { createExplain, type Explanation, type ExplainRooms, type Question } fro
 import type { Foundation, InForce } from './foundation.ts'
 import { createGeography } from './geography/geography.ts'
 import { createIdentity, type Identity } from './identity/identity.ts'
-import { createArrivals, discardRest, refuse, refuseSocket } from './listener/listener.ts'
+import { createArrivals, createRequestIds, discardRest, refuse, refuseSocket } from './listener/listener.ts'
 import { createPipeline, type Pipeline } from './pipeline.ts'
 import { createPolicy } from './policy/policy.ts'
 import { createNetworks } from './networks/networks.ts'
@@ -91,7 +91,7 @@ export async function arrange(foundation: Foundation, config: Config, before?: A
   const upstreams = openUpstreams(foundation, config, before)
   const identity = identityOf(foundation, config, before)
   const split = createSplit(router.routes)
-  const arrivals = createArrivals({ requestId: randomUUID, monotonicMs, doubtful: foundation.doubtful }, config.listeners.public)
+  const arrivals = createArrivals({ requestId: createRequestIds(randomFillSync), monotonicMs, doubtful: foundation.doubtful }, config.listeners.public)
   const occupancy = createOccupancy(telemetry)
   const rooms = {
     listener: { read: arrivals.read, refuse, refuseSocket, discardRest },
@@ -174,10 +174,17 @@ function namesIn({ tenants, usernames }: Config) {
 /** Its passports are good for a while. */
 function identityOf({ tenants, world }: Foundation, config: Config, before: Arrangement | undefined): Identity {
   const { origin } = config.listeners.public
-  const isSaid = before !== undefined && isSame(before.config.identity, config.identity)
+  const bare = withoutPassport(config)
+  const isSaid = before !== undefined && isSame(before.config.identity, config.identity) && isSame(withoutPassport(before.config), bare)
   if (isSaid && before.config.listeners.public.origin === origin) return before.identity
   const { nowSeconds } = world
-  return createIdentity({ signPassport: tenants.passport.sign, tokenId: randomUUID, nowSeconds, origin }, config.identity)
+  const needs = { signPassport: tenants.passport.sign, tokenId: randomUUID, nowSeconds, origin }
+  return createIdentity(needs, config.identity, new Set(bare))
+}
+
+/** Names of upstreams. */
+function withoutPassport({ upstreams }: Config): readonly string[] {
+  return [...upstreams.values()].filter(({ passport }) => passport === false).map(({ name }) => name)
 }
 
 interface Occupancy extends Pick<Telemetry, 'open' | 'close'> {

@@ -19,6 +19,7 @@ import {
 } from './services/accounts/accounts.ts'
 import type {
   AccountEvent,
+  Anomalies,
   AnomalyEvent,
   BreachedPasswords,
   LoginThrottle,
@@ -33,7 +34,8 @@ import { createHealth } from './services/health/health.ts'
 import { createOAuth } from './services/oauth/oauth.ts'
 import { createRevocationFeed } from './services/revocations/revocations.ts'
 import { createServices, type Services } from './services/services.ts'
-import { createSessionEndpoints, createSessions, type Sessions, type SessionsNeeds } from './services/sessions/sessions.ts'
+import { createSessionEndpoints, createSessions } from './services/sessions/sessions.ts'
+import type { SessionEndpointsNeeds, Sessions, SessionsNeeds } from './services/sessions/sessions.ts'
 import type { Usernames } from './services/usernames/usernames.ts'
 import type { Stores } from './stores.ts'
 import type { Telemetry } from './telemetry/telemetry.ts'
@@ -105,6 +107,14 @@ export function openBuiltIns(needs: BuiltInNeeds, config: Config): BuiltIns {
   const tokens = { ...tokenChecks(needs), ...(needs.tokenEnded !== undefined && { tokenEnded: needs.tokenEnded }) }
   const profiles = createProfiles({ accounts: stores.accounts, names: needs.usernames, nowSeconds, record: needs.record }, config)
   const graphql = createGraphql({ names: needs.usernames, profiles }, config)
+  const anomalies = createAnomalies({
+    devices: stores.devices,
+    countryOf: needs.geography.countryOf,
+    nowSeconds,
+    record: needs.record,
+    count: (tenant, event) => needs.telemetry.events.sessions.event(tenant, event),
+  })
+  const lookAt = lookingFor(anomalies, config)
   const services = createServices(
     [
       createAccounts(
@@ -114,13 +124,7 @@ export function openBuiltIns(needs: BuiltInNeeds, config: Config): BuiltIns {
           profiles,
           rules: createPasswordRules(needs.breached),
           devices: tenants.deviceTokens,
-          anomalies: createAnomalies({
-            devices: stores.devices,
-            countryOf: needs.geography.countryOf,
-            nowSeconds,
-            record: needs.record,
-            count: (tenant, event) => needs.telemetry.events.sessions.event(tenant, event),
-          }),
+          anomalies,
           cross: needs.geography.cross,
           countryOf: needs.geography.countryOf,
           passwords: needs.passwords,
@@ -138,7 +142,10 @@ export function openBuiltIns(needs: BuiltInNeeds, config: Config): BuiltIns {
         },
         config,
       ),
-      createSessionEndpoints({ sessions, clients, ...tokens, checkOrigin: needs.authenticator.checkOrigin }, config),
+      createSessionEndpoints(
+        { sessions, clients, ...tokens, checkOrigin: needs.authenticator.checkOrigin, ...(lookAt && { lookAt }) },
+        config,
+      ),
       createOAuth({ sessions, clients, tokens: tenants, ...tokens, nowSeconds, nowMs: monotonicMs, random, randomBytes }, config),
       createRevocationFeed({
         clients,
@@ -159,6 +166,20 @@ export function openBuiltIns(needs: BuiltInNeeds, config: Config): BuiltIns {
     { isUnconfirmed: () => stores.unconfirmed() > 0 },
   )
   return { services, sessions, users, graphql }
+}
+
+/** `client_id` of sessions that a login made: others were begun by a client, whose place is not that of its user. */
+const LOGIN = 'gatehouse'
+
+/** Undefined where no tenant looks for anything: then a refresh pays nothing for it. */
+function lookingFor(anomalies: Anomalies, { tenants }: Config): SessionEndpointsNeeds['lookAt'] {
+  if (![...tenants.values()].some((tenant) => tenant.anomalies !== undefined)) return undefined
+  return async (session, admitted) => {
+    const tenant = tenants.get(session.tenant)
+    if (tenant === undefined) return undefined
+    const device = session.clientId === LOGIN ? session.device : undefined
+    return anomalies.renew({ tenant, session: { ...session, device }, admitted })
+  }
 }
 
 /** What the path does to a token in a header, for tokens in bodies. */

@@ -33,8 +33,8 @@ export interface Explanation {
   readonly status: number
   /** Code of the refusal. */
   readonly error?: string
-  /** Absent where none was found. */
-  readonly route?: string
+  /** Null where none was found. */
+  readonly route: string | null
   readonly steps: readonly Step[]
 }
 
@@ -78,7 +78,8 @@ export function createExplain(rooms: ExplainRooms): (question: Question) => Prom
     } catch (error) {
       const { status, error: code } = Problem.from(error)
       const { exchange } = record
-      return { decision: 'refuse', status, error: code, ...('route' in exchange && { route: exchange.route.name }), steps }
+      const route = 'route' in exchange ? exchange.route.name : null
+      return { decision: 'refuse', status, error: code, route, steps }
     }
   }
 }

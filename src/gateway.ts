@@ -21,7 +21,8 @@ import { createRouter, findRouteFaults, findRouteWarnings, type RouteFault } fro
 import { endpointsOf, type EndpointCaller } from './services/services.ts'
 import { createSuccession, type Succession } from './succession.ts'
 import type { Telemetry } from './telemetry/telemetry.ts'
-import { monotonicMs, tidyUp, WORLD, type World } from './world.ts'
+import { createTidiness } from './tidiness.ts'
+import { heapBytes, monotonicMs, schedule, tidyUp, WORLD, type World } from './world.ts'
 
 export interface GatewayNeeds {
   /** Takes whole log lines. */
@@ -104,9 +105,13 @@ function assemble(
   const { telemetry, revocation, world } = foundation
   const inForce = succession.current
   const { listeners } = inForce().config
+  let requests = 0
   const listener = createListener(
     {
-      handle: (req, res) => inForce().pipeline.handle(req, res),
+      handle(req, res) {
+        requests += 1
+        return inForce().pipeline.handle(req, res)
+      },
       upgrade: (req, socket, head) => inForce().pipeline.upgrade(req, socket, head),
       malformed: (problem, peer) => noteMalformed(telemetry, { id: randomUUID(), peer, startedMs: monotonicMs() }, problem),
       turnedAway: telemetry.events.overload.turnedAway,
@@ -118,6 +123,9 @@ function assemble(
     listenerOfProcess(inForce().config),
   )
   clients.connections = listener.connections
+  const underWay = foundation.overload.inFlight
+  // Not the timers of the world, whose time may pass at another pace.
+  const tidiness = createTidiness({ schedule, requests: () => requests, underWay, connections: listener.connections, heapBytes, tidyUp })
   let isStarted = false
   let lastReload: 'ok' | 'failed' | undefined
   // Of several processes the primary has it.
@@ -163,8 +171,8 @@ function assemble(
     await Promise.all([inForce().start(), foundation.load()])
     if (listener.isDraining()) throw new Error('the gateway was closed before it was ready')
     await foundation.start()
-    tidyUp()
     const { port } = await listener.listen()
+    tidiness.start()
     isStarted = true
     return { public: { host: listeners.public.host, port }, admin: adminAddress }
   }
@@ -191,6 +199,7 @@ function assemble(
   }
 
   async function close(): Promise<number> {
+    tidiness.stop()
     const cutAnswers = await listener.drain(succession.endTunnels)
     await Promise.all([succession.close(), admin.close()])
     watch?.stop()

@@ -118,7 +118,7 @@ export type Walk = (
   res?: AnswerMessage,
 ) => Promise<Admitted>
 
-/** What every request walks, in this order. */
+/** What every request walks, in this order. Only a step that has to wait is waited for: each `await` costs as much as a step. */
 export function createWalk(steps: Steps): Walk {
   const { router, cors, networks, overload, quota, authenticator, revocation, policy, replay } = steps
   return async function walk(arrived, record, place, res) {
@@ -127,16 +127,21 @@ export function createWalk(steps: Steps): Walk {
     if (res !== undefined) cors.announce(routed, res)
     overload.enter(place, routed)
     const entered = networks.admit(routed)
-    const paced = await quota.arrive(entered, res)
-    const authenticated = await authenticator.authenticate(paced)
+    const pacing = quota.arrive(entered, res)
+    const paced = pacing instanceof Promise ? await pacing : pacing
+    const authenticating = authenticator.authenticate(paced)
+    const authenticated = authenticating instanceof Promise ? await authenticating : authenticating
     record.exchange = authenticated
     overload.claim(place, authenticated)
-    const unrevoked = await revocation.check(authenticated)
+    const checking = revocation.check(authenticated)
+    const unrevoked = checking instanceof Promise ? await checking : checking
     record.exchange = unrevoked
     const permitted = policy.admit(unrevoked)
     record.exchange = permitted
-    const counted = await quota.spend(permitted, res)
-    const admitted = await replay.spend(counted)
+    const counting = quota.spend(permitted, res)
+    const counted = counting instanceof Promise ? await counting : counting
+    const spending = replay.spend(counted)
+    const admitted = spending instanceof Promise ? await spending : spending
     record.exchange = admitted
     return admitted
   }

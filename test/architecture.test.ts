@@ -83,8 +83,8 @@ const RULES: Readonly<Record<string, Rule>> = {
     node: ['crypto', 'http'],
   },
   revocation: { rooms: HALL, packages: ['opossum', 'lru-cache'], node: [] },
-  upstream: { rooms: HALL, packages: ['undici', 'http-proxy-3'], node: ['dns/promises', 'http', 'http2', 'net', 'stream'] },
-  telemetry: { rooms: HALL, packages: ['prom-client'], node: ['perf_hooks'] },
+  upstream: { rooms: HALL, packages: ['undici', 'http-proxy-3'], node: ['dns/promises', 'http', 'http2', 'module', 'net', 'stream'] },
+  telemetry: { rooms: HALL, packages: ['prom-client'], node: ['perf_hooks', 'process'] },
   traces: {
     rooms: HALL,
     packages: [
@@ -147,6 +147,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     packages: [],
     node: [],
   },
+  'tidiness.ts': { rooms: [], packages: [], node: [] },
   'neighbours.ts': { rooms: ['services', 'world.ts'], types: ['member.ts', 'stores.ts'], packages: [], node: [] },
   'what-lasts.ts': {
     rooms: ['live'],
@@ -215,6 +216,7 @@ const RULES: Readonly<Record<string, Rule>> = {
       'operators.ts',
       'succession.ts',
       'notes.ts',
+      'tidiness.ts',
       'world.ts',
     ],
     types: ['member.ts'],

@@ -24,7 +24,7 @@ import type { VerificationKey } from './keys.ts'
 import type { AuthenticatorNeeds } from './needs.ts'
 import { problemOf } from './refusals.ts'
 import type { Refusal } from './refusals.ts'
-import { cacheKey, digestId } from './token-cache.ts'
+import { digestId } from './token-cache.ts'
 import { MAX_TOKEN_LENGTH, readClaims, readCompact } from './token.ts'
 import type { CompactToken } from './token.ts'
 import type { TrustedIssuer } from './trust.ts'
@@ -73,7 +73,8 @@ export interface Authenticator {
 
 /** A token that is not in the cache, on its way. */
 interface Attempt {
-  readonly cacheKey: string
+  /** As it came. */
+  readonly text: string
   readonly token: CompactToken
   readonly claims: JsonObject
   readonly issuer: TrustedIssuer
@@ -148,8 +149,7 @@ export function createAuthenticator(
 
   function verify(token: string, by?: Routed): Identified | Promise<Identified> {
     if (token.length > MAX_TOKEN_LENGTH) throw refused(undefined, 'too_large')
-    const key = cacheKey(token)
-    return fromCache(key) ?? judge(token, key, by)
+    return fromCache(token) ?? judge(token, by)
   }
 
   function anonymous(exchange: Routed, reason: string): Authenticated {
@@ -157,21 +157,21 @@ export function createAuthenticator(
     return { ...exchange, principal: ANONYMOUS }
   }
 
-  function fromCache(key: string): Identified | undefined {
-    const known = cache.get(key)
+  function fromCache(token: string): Identified | undefined {
+    const known = cache.get(token)
     if (known !== undefined && trust.trusted.has(known.issuer) && known.issuer.keys.holds(known.key)) {
       const { principal } = known
       events.cache('hit')
       if (principal.expiresAt + principal.skewSeconds > needs.nowMs() / 1000) return accepted(principal)
-      cache.delete(key)
+      cache.delete(token)
       throw refused(principal.tenant, 'expired')
     }
-    if (known !== undefined) cache.delete(key)
+    if (known !== undefined) cache.delete(token)
     events.cache('miss')
     return undefined
   }
 
-  function judge(text: string, key: string, by: Routed | undefined): Identified | Promise<Identified> {
+  function judge(text: string, by: Routed | undefined): Identified | Promise<Identified> {
     const startedMs = monotonicMs()
     const token = readCompact(text)
     if (typeof token === 'string') throw refused(undefined, token)
@@ -184,7 +184,7 @@ export function createAuthenticator(
     if (!issuer.algorithms.has(token.algorithm)) throw refused(issuer.tenant, 'algorithm')
     const refusal = judgeClaims(token, claims, issuer, needs.nowMs() / 1000)
     if (refusal !== undefined) throw refused(issuer.tenant, refusal)
-    return verifySignature({ cacheKey: key, token, claims, issuer, by, startedMs })
+    return verifySignature({ text, token, claims, issuer, by, startedMs })
   }
 
   function verifySignature(attempt: Attempt): Identified | Promise<Identified> {
@@ -246,9 +246,9 @@ export function createAuthenticator(
     events.validationSeconds(Math.max(0, monotonicMs() - attempt.startedMs) / 1000)
     if (by !== undefined) effort?.[key === undefined ? 'failed' : 'held'](by, whoIn(claims))
     if (key === undefined) throw refused(issuer.tenant, 'signature')
-    const principal = identify(token, claims, issuer, () => digestId(attempt.cacheKey))
+    const principal = identify(token, claims, issuer, () => digestId(attempt.text))
     if (typeof principal === 'string') throw refused(issuer.tenant, principal)
-    cache.set(attempt.cacheKey, { principal, issuer, key })
+    cache.set(attempt.text, { principal, issuer, key })
     events.validated(principal.tokenType, principal.algorithm)
     return accepted(principal)
   }

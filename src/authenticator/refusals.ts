@@ -1,5 +1,5 @@
 import { Problem } from '../problem/problem.ts'
-import type { ProblemFacts, ProblemKind } from '../problem/problem.ts'
+import type { ProblemKind } from '../problem/problem.ts'
 
 /** Every reason for which a request is refused here, and the answer it gets. The reason is for the log and a metric label. */
 export const REFUSALS = {
@@ -44,11 +44,11 @@ export const REFUSALS = {
 
 export type Refusal = keyof typeof REFUSALS
 
-/** One frozen object for each reason, so that a refusal allocates the problem alone. */
-const FACTS: ReadonlyMap<string, ProblemFacts> = new Map(
-  Object.keys(REFUSALS).map((reason) => [reason, Object.freeze({ detail: reason })]),
+/** One for each reason: nothing of the request is in it, so that a flood of refusals makes none. */
+const KNOWN: ReadonlyMap<string, Problem> = new Map(
+  Object.entries(REFUSALS).map(([reason, kind]) => [reason, new Problem(kind, Object.freeze({ detail: reason }))]),
 )
 
 export function problemOf(reason: Refusal): Problem {
-  return new Problem(REFUSALS[reason], FACTS.get(reason))
+  return KNOWN.get(reason) ?? new Problem(REFUSALS[reason], { detail: reason })
 }

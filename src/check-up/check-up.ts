@@ -12,6 +12,7 @@ import { availableParallelism } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
 import { createAuthenticator } from '../authenticator/authenticator.ts'
 import { adviceOnRedis, checkChannel } from './redis.ts'
+import { checkOpenFiles, checkReceiver } from './limits.ts'
 import { checkCertificates, checkDirectory, checkIssuer, checkTarget, checkTls } from './surroundings.ts'
 import type { Config } from '../config/config.ts'
 import { Problem } from '../problem/problem.ts'
@@ -49,6 +50,7 @@ const OVERDUE_SECONDS = 60
 export async function checkUp(config: Config, tell: Tell): Promise<void> {
   tell(masterKeyOf(config))
   if (config.workers > 1) tell(workersOf(config, availableParallelism()))
+  await attempt('open files', tell, () => checkOpenFiles(config))
   await attempt('directory', tell, () => checkDirectory(config.storage.directory))
   await attempt('audit record', tell, async () => {
     openAudit({ nowMs, schedule }, config.storage).close()
@@ -66,6 +68,8 @@ export async function checkUp(config: Config, tell: Tell): Promise<void> {
   for (const upstream of config.upstreams.values()) {
     await attempt(`upstream ${upstream.name}`, tell, () => checkTarget(upstream))
   }
+  const { traces } = config.telemetry
+  if (traces !== undefined) await attempt('traces', tell, () => checkReceiver(traces))
 }
 
 async function attempt(check: string, tell: Tell, look: () => Promise<readonly Finding[]>): Promise<void> {

@@ -55,6 +55,7 @@ export function listAudit(config: Config, given: AuditListArguments): string {
   const limit = numberOf(given.limit, 'limit', { least: 1, most: MOST_ROWS }) ?? USUAL_LIMIT
   const rows = withAuditRows(config, ({ newest }) => newest(query, limit))
   if (json) return `${JSON.stringify({ rows: rows.map(shown) }, null, 2)}\n`
+  if (rows.length === 0) return 'no row of the audit record is of that kind\n'
   const cells = rows.map((row) => [
     iso(row.at),
     row.event,

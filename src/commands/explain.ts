@@ -42,5 +42,5 @@ function said({ decision, status, error, route, steps }: Explanation): string {
   const head = decision === 'allow' ? 'allow' : `refuse ${status} ${error ?? ''}`
   const rows = steps.map((step) => [step.room, step.rule, step.result])
   const why = steps.at(-1)?.detail
-  return `${head}${route === undefined ? '' : `, route ${route}`}\n\n${table(['step', 'rule', 'result'], rows)}${why === undefined ? '' : `\n${why}\n`}`
+  return `${head}${route === null ? '' : `, route ${route}`}\n\n${table(['step', 'rule', 'result'], rows)}${why === undefined ? '' : `\n${why}\n`}`
 }

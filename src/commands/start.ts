@@ -1,5 +1,4 @@
 import type { Config } from '../config/config.ts'
-import { openCrew } from '../crew.ts'
 import { openGateway, type Address, type Gateway } from '../gateway.ts'
 import type { Member } from '../member.ts'
 import { createReloading, takeOn, type Reloadable, type Reloading, type StartSource } from './reloading.ts'
@@ -73,6 +72,8 @@ async function open(
     return gateway
   }
   if (config.workers === 1) return openGateway(config, { write, reload })
+  // Its parts take 50 ms of a start.
+  const { openCrew } = await import('../crew.ts')
   return openCrew(config, { write, reload, configuration: source.first.text })
 }
 
@@ -140,7 +141,7 @@ function greeting(config: Config, addresses: Addresses): string {
   const admin = `http://${addresses.admin.host}:${addresses.admin.port}`
   return `
   gatehouse is ready at ${url} (console, metrics and health at ${admin})
-${hasDemo(config) ? firstRequest(url) : ''}
+${hasDemo(config) ? firstRequest(url, admin) : ''}
 `
 }
 
@@ -151,7 +152,7 @@ function hasDemo({ routes }: Config): boolean {
 }
 
 /** The first five minutes, to paste. */
-function firstRequest(url: string): string {
+function firstRequest(url: string, admin: string): string {
   return `
   Try it:
 
@@ -162,5 +163,7 @@ function firstRequest(url: string): string {
     curl -s ${url}/api/hello -H "authorization: Bearer $TOKEN"
     curl -si ${url}/auth/logout -X POST -H "authorization: Bearer $TOKEN"
     curl -si ${url}/api/hello -H "authorization: Bearer $TOKEN"     # refused: token_revoked
+
+  and watch it in a browser: ${admin}/
 `
 }

@@ -127,6 +127,9 @@ function buildJwks(path: Path, jwks: NonNullable<IssuerDraft['jwks']>, build: Bu
       'must be an https:// URL: http to another machine lets anyone on the way choose the keys (allowInsecure: true accepts that)',
     )
   }
+  if (jwks.staleFor < jwks.refresh) {
+    build.report([...path, 'staleFor'], 'must not be shorter than refresh: keys have to serve until they are fetched again')
+  }
   return {
     kind: 'uri',
     uri: jwks.uri,

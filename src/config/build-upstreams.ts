@@ -22,6 +22,7 @@ function buildUpstream(name: string, draft: UpstreamDraft, build: Build): Upstre
     balance: buildBalance(path, draft, build),
     protocol: draft.protocol,
     client: draft.client,
+    ...(!draft.passport && { passport: false }),
     connections: draft.connections,
     timeouts: { connectMs: connect, responseMs: response, idleMs: idle, ...(request !== undefined && { requestMs: request }) },
     ...(retries !== undefined && { retries: buildRetries([...path, 'retries'], retries, build) }),

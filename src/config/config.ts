@@ -183,7 +183,7 @@ export interface ClientConfig {
   readonly secret?: Uint8Array
   /** Public keys for `private_key_jwt` (RFC 7523 §2.2), from a JWKS file; absent where there is a secret. */
   readonly keys?: readonly Readonly<Record<string, unknown>>[]
-  /** `sessions:write`, `sessions:read`, `tokens:introspect`, and what client_credentials may ask for. */
+  /** `sessions:write`, `sessions:read`, `tokens:introspect`, `revocations:read`, and what client_credentials may ask for. */
   readonly scopes: readonly string[]
 }
 

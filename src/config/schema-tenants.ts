@@ -81,7 +81,7 @@ export const client = mapping({
     .describe('Its public keys in place of a secret, for private_key_jwt.'),
   scopes: list(scope())
     .optional()
-    .describe('What it may do: sessions:write, sessions:read, tokens:introspect, or scopes of your own.'),
+    .describe('What it may do: sessions:write, sessions:read, tokens:introspect, revocations:read, or scopes of your own.'),
 })
 
 /** `revocation`. */

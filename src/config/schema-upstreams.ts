@@ -92,6 +92,7 @@ export const upstream = mapping({
     .describe(
       'What speaks HTTP/1.1 to http:// targets: the client of the gateway, or that of a library. https:// ones have the latter.',
     ),
+  passport: flag().prefault(true).describe('Whether requests bring a signed passport; false: the identity headers alone.'),
   connections: integer(1, 65_535).prefault(64).describe('Most connections to each server.'),
   timeouts: mapping({
     connect: duration('1ms', '10m').prefault('1s').describe('Longest wait for a connection.'),

@@ -8,6 +8,8 @@ export interface UpstreamConfig {
   readonly protocol: 'http1' | 'http2'
   /** What speaks HTTP/1.1 to `http://` targets. */
   readonly client: 'builtin' | 'undici'
+  /** Requests bring no signed passport; absent: they do. */
+  readonly passport?: false
   /** Connections for each target. */
   readonly connections: number
   readonly timeouts: {

@@ -2,8 +2,9 @@
  * What is known of a request at each step of its life.
  *
  * Each step takes what the step before proved and adds its own fact; nothing is changed, nothing is taken away:
- * `Arrived → Routed → Authenticated → Unrevoked → Permitted → Admitted`. A step that is skipped leaves its fact out, and the
- * next one does not compile. This module holds types and two constructors of facts; it decides nothing.
+ * `Arrived → Routed → Entered → Paced → Authenticated → Unrevoked → Permitted → Counted → Admitted`. A step that is skipped
+ * leaves its fact out, and the next one does not compile. This module holds types, a few constants, and how addresses, cookies
+ * and names of fields are read wherever they are; it decides nothing.
  *
  * @module
  */

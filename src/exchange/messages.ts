@@ -89,6 +89,7 @@ export interface AnswerMessage {
   write(chunk: string | Uint8Array, encoding: 'latin1'): boolean
   write(chunk: Uint8Array): boolean
   end(chunk?: string | Uint8Array): unknown
+  end(chunk: string, encoding: 'latin1' | 'utf8'): unknown
   /** Cuts it, so that nobody takes it for whole. */
   destroy(): unknown
   on(event: 'close' | 'drain' | 'finish', listener: () => void): unknown

@@ -31,13 +31,16 @@ export interface Identity {
   outgoing(exchange: Admitted): string[]
 }
 
+const NONE: ReadonlySet<string> = new Set()
+
 /** The header fields of one principal, made once: the identity itself, and a passport for each upstream. */
 interface Badge {
   readonly fields: readonly string[]
   readonly passports: Map<string, { readonly value: string; readonly renewAt: number }>
 }
 
-export function createIdentity(needs: IdentityNeeds, config: IdentityConfig): Identity {
+/** @param bare upstreams that get no passport */
+export function createIdentity(needs: IdentityNeeds, config: IdentityConfig, bare: ReadonlySet<string> = NONE): Identity {
   const names = createHeaderNames(config)
   // Weak: a badge lives exactly as long as the verified-token cache keeps its principal.
   const badges = new WeakMap<Identified, Badge>()
@@ -61,7 +64,7 @@ export function createIdentity(needs: IdentityNeeds, config: IdentityConfig): Id
       badges.set(principal, badge)
     }
     for (const field of badge.fields) out.push(field)
-    out.push(config.passport.header, passport(principal, badge, audience))
+    if (!bare.has(audience)) out.push(config.passport.header, passport(principal, badge, audience))
   }
 
   /** Signing costs tens of microseconds, so a passport serves until half of its life is over. */

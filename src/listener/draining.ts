@@ -19,7 +19,7 @@ export interface Parts {
   readonly server: HttpServer
   /** Listens, and closes with the last connection. */
   readonly entrance: Server
-  /** Every connection of HTTP/1.1, with the latest answer on it. */
+  /** Every connection of HTTP/1.1, with the latest answer on it that is not over. */
   readonly connected: ReadonlyMap<Duplex, ServerResponse | undefined>
   readonly http2: Http2Sessions
   readonly front: Front | undefined
@@ -34,6 +34,8 @@ export interface Parts {
 const LAME_DUCK_MS = 500
 /** How often a draining listener looks whether anything happens. */
 const SWEEP_MS = 50
+/** How long one that takes no more goes on with connections that were made before, where they do not end. */
+const BACKLOG_MS = 1000
 
 /** Stops a listener without losing what is in flight. */
 export function createDraining(
@@ -43,6 +45,7 @@ export function createDraining(
 ): Draining {
   const delay = createDelay(needs.schedule)
   let draining = false
+  let stopping = false
   let stopped = false
   let quietMs = 0
   let cutAnswers = 0
@@ -71,7 +74,29 @@ export function createDraining(
     return cutAnswers
   }
 
+  /**
+   * The system resets connections that it made and nobody took yet. A turn of the event loop takes one of them, so listening
+   * ends behind a turn that found none.
+   */
   function stopListening(): void {
+    if (stopping) return
+    stopping = true
+    let taken = true
+    entrance.on('connection', () => {
+      taken = true
+    })
+    needs.schedule(BACKLOG_MS, close)
+    look()
+
+    function look(): void {
+      if (stopped) return
+      if (!taken) return close()
+      taken = false
+      setImmediate(look)
+    }
+  }
+
+  function close(): void {
     if (stopped) return
     stopped = true
     // The `close` of the HTTP server would also destroy connections whose answer is not yet out of our hands, so it comes
@@ -90,7 +115,7 @@ export function createDraining(
 
   function cut(): void {
     delay.end()
-    stopListening()
+    close()
     for (const [socket, res] of connected) {
       if (res?.writableFinished === false) cutAnswers += 1
       socket.destroy()

@@ -83,7 +83,7 @@ export function createHttp2Answer(stream: ServerHttp2Stream, req: RequestMessage
     return stream.write(chunk)
   }
 
-  function end(chunk?: string | Uint8Array): void {
+  function end(chunk?: string | Uint8Array, encoding: 'latin1' | 'utf8' = 'utf8'): void {
     const isEmpty = chunk === undefined || chunk.length === 0
     const wasSent = state === 'sent'
     sendHead(isEmpty)
@@ -92,7 +92,7 @@ export function createHttp2Answer(stream: ServerHttp2Stream, req: RequestMessage
     if (!req.complete) stream.once('finish', stopBody)
     if (bodyless || (isEmpty && !wasSent && trailers === undefined)) return
     if (isEmpty) stream.end()
-    else stream.end(chunk)
+    else stream.end(chunk, encoding)
   }
 
   /** RFC 9113 §8.1: the answer is whole, and nobody wants the rest of the request. */

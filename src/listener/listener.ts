@@ -25,6 +25,7 @@ import { createUnread } from './unread.ts'
 export { readBody, writeAnswer } from './answer.ts'
 export { createArrivals, isHandshake, unreadable } from './arrival.ts'
 export { discardRest, refuse, refuseSocket } from './refusal.ts'
+export { createRequestIds } from './request-id.ts'
 
 export interface ListenerNeeds extends FrontNeeds {
   /** Answers one request; never rejects. */
@@ -60,6 +61,8 @@ export interface Listener {
 }
 
 const CHECK_INTERVAL_MS = 500
+/** How often answers that are over are let go of: one holds 4 KB, with the request that it is for. */
+const FORGET_MS = 1000
 
 export function createListener(needs: ListenerNeeds, config: PublicListenerConfig): Listener {
   const { limits } = config
@@ -88,8 +91,9 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   /** Listens, and closes with the last connection: the HTTP server itself, where nothing stands before it. */
   const entrance = front?.server ?? server
   const gate = createConnectionGate(entrance, config, (why) => needs.turnedAway?.(why))
-  /** Every connection, with the latest answer on it. */
+  /** Every connection, with the latest answer on it, unless that and its request are over. */
   const connected = new Map<Duplex, ServerResponse | undefined>()
+  let isForgetting = false
   const { isDraining, drain, cut } = createDraining(
     needs,
     { server, entrance, connected, http2, front, redirect, connections },
@@ -111,7 +115,26 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   function onConnection(socket: Duplex): void {
     connected.set(socket, undefined)
     socket.on('error', ignore)
-    socket.on('close', () => connected.delete(socket))
+    socket.on('close', onClose)
+  }
+
+  function onClose(this: Duplex): void {
+    connected.delete(this)
+  }
+
+  function forgetLater(): void {
+    isForgetting = true
+    needs.schedule(FORGET_MS, forget)
+  }
+
+  function forget(): void {
+    isForgetting = false
+    for (const [socket, res] of connected) {
+      if (res === undefined) continue
+      if (res.writableFinished && res.req.complete) connected.set(socket, undefined)
+      else isForgetting = true
+    }
+    if (isForgetting) forgetLater()
   }
 
   function onRequest(req: IncomingMessage, res: ServerResponse): void {
@@ -119,6 +142,7 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
     // Nothing behind an ignored upgrade is believed, see the arrival.
     if (hasUpgrade(req.rawHeaders) || isLastAllTheSame(req)) res.shouldKeepAlive = false
     connected.set(req.socket, res)
+    if (!isForgetting) forgetLater()
     if (res.socket === null) holdInterim(res)
     void needs.handle(req, secured(res))
   }

@@ -21,7 +21,7 @@ export function refuse(res: AnswerMessage, problem: Problem, requestId: string):
   if (leavesMuch(res.req)) res.setHeader('connection', 'close')
   const answer = describeProblem(problem, requestId)
   res.writeHead(answer.status, answer.headers)
-  res.end(answer.body)
+  res.end(answer.body, answer.encoding)
 }
 
 /**

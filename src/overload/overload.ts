@@ -13,14 +13,14 @@
  */
 import type { OverloadConfig } from '../config/config.ts'
 import type { Authenticated, Priority, Route, Routed } from '../exchange/exchange.ts'
-import { Problem } from '../problem/problem.ts'
+import type { Problem } from '../problem/problem.ts'
 import { createEpisodes } from './episode.ts'
 import { createForgeryBudget } from './forgery-budget.ts'
 import { createLagMeter } from './lag-meter.ts'
 import { createParties, createParty, type Party } from './parties.ts'
 import { NO_PRESSURE, createPressureGauge, type Pressure } from './pressure.ts'
 import { PRIORITIES, priorityOf, rankOf } from './priorities.ts'
-import { createRetryHeaders } from './retry-headers.ts'
+import { createForgeryProblems, createShedProblems } from './refusals.ts'
 
 /** Why a request was refused: too many in flight, more than its party's share of them, a late event loop, little memory. */
 export type ShedReason = 'requests' | 'share' | 'lag' | 'memory'
@@ -120,7 +120,8 @@ export function createOverload(needs: OverloadNeeds, current: () => OverloadConf
   const tenants = new Map<string, Party>()
   const episodes = createEpisodes(needs.events)
   const forgeries = createForgeryBudget(needs, () => config.badSignaturesPerMinute)
-  const retryHeaders = createRetryHeaders(needs)
+  const shedProblem = createShedProblems(needs)
+  const forgeryProblem = createForgeryProblems()
   const standings = new WeakMap<Route, Standing>()
   let config = current()
   /** Of whom it is not known yet who asks. */
@@ -200,7 +201,7 @@ export function createOverload(needs: OverloadNeeds, current: () => OverloadConf
   function refuseEffort({ route, client, bodyLength }: Routed, who: string): Problem | undefined {
     if (!config.enabled) return undefined
     const waitMs = forgeries.waitMs(client, who)
-    if (waitMs > 0) return new Problem('rate_limited', { headers: { 'retry-after': String(Math.ceil(waitMs / 1000)) } })
+    if (waitMs > 0) return forgeryProblem(waitMs)
     const rank = rankOf(standingOf(route).rank, bodyLength)
     parties.note(unverified, rank)
     return isDrawn(unverified, rank) ? shed(pressure.cause, rank) : undefined
@@ -209,7 +210,7 @@ export function createOverload(needs: OverloadNeeds, current: () => OverloadConf
   function shed(reason: ShedReason, rank: number): Problem {
     needs.events.shed(reason, PRIORITIES[rank] ?? 'low')
     episodes.refused(reason, needs.monotonicMs())
-    return new Problem('overloaded', retryHeaders())
+    return shedProblem()
   }
 
   function sampled(delayMs: number, nowMs: number): void {

@@ -7,16 +7,9 @@
  * @module
  */
 
-interface Row {
-  readonly status: number
-  /** The stable code that clients read; several rows may share one. */
-  readonly error: string
-  readonly title: string
-  /** What the client can do about it. */
-  readonly description: string
-  /** `error` attribute of the Bearer challenge (RFC 6750 §3.1, RFC 9470 §3); absent: a challenge without one. */
-  readonly challenge?: string
-}
+import { createDescriber, type ProblemAnswer, type Row } from './describe.ts'
+
+export type { ProblemAnswer } from './describe.ts'
 
 /** One row for each answer. To add one: a row here, a line in docs/errors.md, a test. */
 export const PROBLEMS = {
@@ -110,7 +103,7 @@ export const PROBLEMS = {
     status: 403,
     error: 'tenant_mismatch',
     title: 'Wrong tenant',
-    description: 'The access token belongs to a tenant that has no access here.',
+    description: 'The caller belongs to a tenant that has no access here.',
     challenge: 'insufficient_scope',
   },
   access_denied: {
@@ -142,7 +135,7 @@ export const PROBLEMS = {
     status: 403,
     error: 'access_denied',
     title: 'Login refused',
-    description: 'The last login of this account was too far away for the time since. Try again later, or from where it was.',
+    description: 'The last login or refresh was too far away for the time since. Try again later, or from where it was.',
   },
   origin_refused: {
     status: 403,
@@ -347,6 +340,8 @@ export interface ProblemFacts {
   readonly fields?: readonly FieldFault[]
   /** Free usernames like the one that could not be had. */
   readonly suggestions?: readonly string[]
+  /** Said to a flood: the log has some of them each second, the metrics have all. */
+  readonly isOneOfMany?: true
   /** For the log only. */
   readonly detail?: string
   /** For the log only. */
@@ -386,11 +381,7 @@ export class Problem extends Error {
 
 const NO_FACTS: ProblemFacts = Object.freeze({})
 
-export interface ProblemAnswer {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: string
-}
+const describe = createDescriber<ProblemKind>(PROBLEMS)
 
 /** What a refusal says in an answer of another form: the stable code, and what to do. */
 export function describeRefusal(problem: Problem): { readonly error: string; readonly error_description: string } {
@@ -400,38 +391,5 @@ export function describeRefusal(problem: Problem): { readonly error: string; rea
 
 /** The answer for a problem: `application/problem+json` (RFC 9457), with the Bearer challenge on 401 and 403. */
 export function describeProblem(problem: Problem, requestId: string): ProblemAnswer {
-  const row: Row = PROBLEMS[problem.kind]
-  const description = problem.facts.description ?? row.description
-  const body = JSON.stringify({
-    type: `urn:gatehouse:problem:${problem.kind}`,
-    title: row.title,
-    status: row.status,
-    detail: description,
-    instance: `urn:gatehouse:request:${requestId}`,
-    error: row.error,
-    error_description: description,
-    request_id: requestId,
-    ...(problem.facts.fields === undefined ? {} : { fields: problem.facts.fields }),
-    ...(problem.facts.suggestions === undefined ? {} : { suggestions: problem.facts.suggestions }),
-  })
-  const headers: Record<string, string> = {
-    'content-type': 'application/problem+json',
-    'content-length': String(Buffer.byteLength(body)),
-    'cache-control': 'no-store',
-    'x-request-id': requestId,
-  }
-  if (row.status === 401 || row.status === 403) headers['www-authenticate'] = challenge(row, problem.facts, description)
-  Object.assign(headers, problem.facts.headers)
-  return { status: row.status, headers, body }
-}
-
-/** RFC 6750 §3: no error code where the request carried no authentication. */
-function challenge(row: Row, facts: ProblemFacts, description: string): string {
-  let value = 'Bearer realm="gatehouse"'
-  if (row.challenge !== undefined) {
-    value += `, error="${row.challenge}", error_description="${description.replace(/[^\x20-\x7e]|["\\]/g, "'")}"`
-  }
-  if (facts.scope !== undefined) value += `, scope="${facts.scope}"`
-  if (facts.maxAgeSeconds !== undefined) value += `, max_age=${facts.maxAgeSeconds}`
-  return value
+  return describe(problem, requestId)
 }

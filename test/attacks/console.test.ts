@@ -15,6 +15,9 @@ const CHANGES = [
   '/tenants/default/users/ada/sessions/revoke',
   '/tenants/default/users/ada/sessions/s1/revoke',
   '/tenants/default/revoke',
+  '/tenants/default/keys/k1/revoke',
+  '/tenants/default/users/ada/disable',
+  '/tenants/default/users/ada/enable',
   '/explain',
 ]
 const READS = ['/events', '/routes', '/tenants', '/tenants/default/users/ada/sessions', '/metrics']

@@ -19,6 +19,7 @@ const PROVERS = {
 const PAGES = [
   ['docs/sessions.md', ['accounts', 'sessions']],
   ['docs/oauth.md', ['oauth']],
+  ['docs/validator.md', ['revocations']],
   ['docs/USERNAME_FEATURE.md', ['usernames']],
 ] as const
 

@@ -69,7 +69,7 @@ describe('docs/audit.md', () => {
       .filter((name) => name.endsWith('.ts'))
       .map((name) => readFileSync(join(ROOT, 'src', name), 'utf8').replace(/\/\*[^]*?\*\//g, ''))
     const events =
-      /'((?:authn|session|sessions|user|sys|tenant|malicious)_(?:[a-z]+_)*(?:success|fail|created|ended|expired|reuse|healed|revoked|disabled|enabled|published|rotated|retired|lock|change|updated|probing|squatting|device|travel))'/g
+      /'((?:authn|session|sessions|user|sys|tenant|malicious)_(?:[a-z]+_)*(?:success|fail|created|ended|expired|reuse|healed|revoked|disabled|enabled|published|rotated|retired|lock|change|updated|changed|probing|squatting|device|travel))'/g
     const recorded = sources.flatMap((text) => [...text.matchAll(events)].map(([, event]) => event ?? ''))
     const documented = rowsOf(readPage('docs/audit.md'))
       .flatMap(([names]) => codesIn(names ?? ''))

@@ -89,6 +89,27 @@ it('refuses travel where the tenant says so, with the right password, and makes 
   expect([last.status, sessions.length]).toEqual([200, 2])
 })
 
+it('looks at refreshes too: a session that goes on elsewhere is told of, or refused and left as it is', async () => {
+  const home = { country: 'NO', client: '192.0.2.1' }
+  const stolen = { country: 'AU', client: '203.0.113.9', agent: 'curl/8' }
+  const begin = async (tenant: string): Promise<string> => {
+    const login = await postJson(`${gateway.url}/auth/login`, await register(tenant), fieldsOf(home))
+    return ((await login.json()) as { refresh_token: string }).refresh_token
+  }
+  const refresh = (token: string, from: From) =>
+    postJson(`${gateway.url}/sessions/refresh`, { refresh_token: token }, fieldsOf(from))
+  const told = await begin('default')
+  expect((await refresh(told, stolen)).status).toBe(200)
+  await expect
+    .poll(() => audit('session_device_changed'), { timeout: 10_000 })
+    .toEqual([{ reason: 'Firefox on Linux to curl', ip: '203.0.113.9' }])
+  const refused = await begin('strict')
+  const answer = await refresh(refused, stolen)
+  expect([answer.status, await answer.json()]).toMatchObject([403, { error: 'access_denied', title: 'Login refused' }])
+  expect((await refresh(refused, home)).status).toBe(200)
+  await expect.poll(() => audit('authn_impossible_travel').filter((one) => JSON.stringify(one).includes('113.9')).length).toBe(2)
+})
+
 it('keeps nothing of a device but its kind: no user agent, no address', async () => {
   const db = new DatabaseSync(join(gateway.directory, 'data', 'sessions.db'), { readOnly: true })
   try {

@@ -7,7 +7,7 @@ interface Explained {
   readonly decision: string
   readonly status: number
   readonly error?: string
-  readonly route?: string
+  readonly route?: string | null
   readonly steps: readonly { readonly room: string; readonly rule: string; readonly result: string; readonly detail?: string }[]
 }
 
@@ -83,9 +83,9 @@ describe('a question about a request', () => {
   })
 
   it.each([
-    ['no_route', { url: '/nothing' }, 404, 'router', undefined],
-    ['ambiguous_path', { url: '/api/orders%2f1' }, 400, 'router', undefined],
-    ['invalid_request', { url: 'http://a b/x' }, 400, 'listener', undefined],
+    ['no_route', { url: '/nothing' }, 404, 'router', null],
+    ['ambiguous_path', { url: '/api/orders%2f1' }, 400, 'router', null],
+    ['invalid_request', { url: 'http://a b/x' }, 400, 'listener', null],
     ['unauthorized', { url: '/api/orders/1' }, 401, 'authenticator', 'orders'],
     ['access_denied', { url: '/api/orders/1', ip: '192.0.2.1' }, 403, 'networks', 'orders'],
     ['insufficient_scope', { url: '/api/orders/1', token: signer.token(claims('one')) }, 403, 'policy', 'orders'],
@@ -98,7 +98,7 @@ describe('a question about a request', () => {
     ],
   ])('ends at the step that refuses: %s', async (error, question, status, room, route) => {
     const said = await explain(question)
-    expect({ ...said, steps: undefined }).toEqual({ decision: 'refuse', status, error, ...(route !== undefined && { route }) })
+    expect({ ...said, steps: undefined }).toEqual({ decision: 'refuse', status, error, route })
     expect(said.steps.at(-1)).toMatchObject({ room, result: expect.stringMatching(/^refused: /) })
   })
 

@@ -81,6 +81,58 @@ async function metricOf(name: string): Promise<number> {
   return line === undefined ? 0 : Number(line.split(' ').at(-1))
 }
 
+describe('beside the share', () => {
+  const NONE = 'sample: 0%, keep: { errors: true, slowerThan: 300ms }'
+
+  test('requests that end in an error are kept, whole, and good ones are not', async () => {
+    const { url } = await open({ traces: NONE })
+    expect((await fetch(`${url}/open/good`)).status).toBe(200)
+    expect((await fetch(`${url}/closed/nobody`)).status).toBe(401)
+    app.setReply((_, res) => void res.writeHead(500).end('oh'))
+    const failed = await fetch(`${url}/open/bad`)
+    expect(failed.status).toBe(500)
+    const spans = await spansOf(1)
+    expect(spans.map(({ name, isError }) => [name, isError])).toEqual([
+      ['authenticate', false],
+      ['GET app', true],
+      ['GET /open/*', true],
+    ])
+    expect(serverSpan(spans).traceId).toBe(String(failed.headers.get('x-request-id')).replaceAll('-', ''))
+    // The upstream is not asked to record what may be thrown away.
+    expect(asked.map(({ traceparent }) => TRACEPARENT.exec(String(traceparent))?.[3])).toEqual(['00'])
+  })
+
+  test('requests that were sent again because of a failure are kept, though their answer is good', async () => {
+    const { url } = await open({ traces: NONE, targets: [`http://127.0.0.1:${await deadPort()}`, app.url] })
+    await until(async () => {
+      await (await fetch(`${url}/open/again`)).text()
+      return receiver.spans.some(({ kind }) => kind === 'server')
+    })
+    const { traceId, name, isError } = serverSpan(await spansOf(1))
+    expect([name, isError]).toEqual(['GET /open/*', false])
+    const sent = receiver.spans.filter((span) => span.kind === 'client' && span.traceId === traceId)
+    expect(sent.map((span) => span.isError)).toEqual([true, false])
+  })
+
+  test('slow requests are kept, and a client that goes away is no error', async () => {
+    const { url } = await open({ traces: NONE })
+    app.setReply((req, res) => void setTimeout(() => res.end('app'), req.url === '/open/slow' ? 400 : 10))
+    await fetch(`${url}/open/gone`, { signal: AbortSignal.timeout(5) }).catch(() => undefined)
+    expect((await fetch(`${url}/open/quick`)).status).toBe(200)
+    expect((await fetch(`${url}/open/slow`)).status).toBe(200)
+    const spans = await spansOf(1)
+    expect(spans.filter(({ kind }) => kind === 'server').map(({ attributes }) => attributes['url.path'])).toEqual(['/open/slow'])
+  })
+
+  test('none is kept for being slow where that was not asked for', async () => {
+    const { url } = await open({ traces: 'sample: 0%, keep: { errors: true }' })
+    app.setReply((req, res) => void setTimeout(() => res.writeHead(req.url === '/open/bad' ? 500 : 200).end(), 50))
+    expect((await fetch(`${url}/open/slow`)).status).toBe(200)
+    expect((await fetch(`${url}/open/bad`)).status).toBe(500)
+    expect(serverSpan(await spansOf(1)).attributes['url.path']).toBe('/open/bad')
+  })
+})
+
 describe('a request that is recorded', () => {
   test('is a span of a server, with one for each step and for the request to the upstream below it', async () => {
     const { url } = await open()

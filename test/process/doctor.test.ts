@@ -8,10 +8,13 @@ import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import { createAuthority } from '../support/authority.ts'
 import { freePort, gatehouse, startGatewayProcess, temporaryFolder, type Output } from '../support/process.ts'
+import { startReceiver } from '../support/otlp.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { startRedis, type RedisServer } from '../support/redis.ts'
 
 const ROUTES = 'routes:\n  - { name: accounts, match: { path: /auth/* }, service: accounts }\n'
+/** So few that any machine lets a process have them. */
+const FEW_CONNECTIONS = 'listeners: { public: { limits: { connections: 100 } } }\n'
 const PASSWORD = 'a-password-that-nobody-prints'
 const MASTER_KEY = 'ab'.repeat(32)
 
@@ -41,7 +44,8 @@ async function redis(settings: readonly string[] = []): Promise<RedisServer> {
 
 function folderWith(yaml: string): string {
   const folder = temporaryFolder()
-  writeFileSync(join(folder, 'gateway.yaml'), `${yaml}\n${ROUTES}`)
+  const listeners = yaml.includes('listeners:') ? '' : FEW_CONNECTIONS
+  writeFileSync(join(folder, 'gateway.yaml'), `${listeners}${yaml}\n${ROUTES}`)
   return folder
 }
 
@@ -67,6 +71,7 @@ it('finds a new gateway on embedded storage well, and says so line by line', asy
     ['ok', 'configuration'],
     ['ok', 'secrets'],
     ['ok', 'master key'],
+    ['ok', 'open files'],
     ['ok', 'directory'],
     ['ok', 'audit record'],
     ['ok', 'storage'],
@@ -284,6 +289,28 @@ it('ends with 2 where the configuration is faulty, or more is asked of it', asyn
   expect((await doctor(folderWith('storage: { sessions: redis://localhost }'))).code).toBe(2)
   expect((await doctor(folderWith('storage: { directory: ./data }'), ['--tenant', 'acme'])).code).toBe(2)
 }, 30_000)
+
+it('says when a process may not open as many files as there may be connections', async () => {
+  const yaml = 'listeners: { public: { limits: { connections: 900000000 } } }\nstorage: { directory: ./data }'
+  const found = await report(folderWith(yaml))
+  const [files] = found.checks.filter(({ check }) => check === 'open files')
+  expect(files).toMatchObject({ what: expect.stringMatching(/^\d+ for a process, which may need 900000200$/) as string })
+  expect([files?.level, files?.advice !== undefined, found.code]).toEqual(['warn', true, 0])
+}, 30_000)
+
+it('asks the receiver of traces whether it takes them, and shows no header', async () => {
+  const receiver = await startReceiver()
+  closers.push(() => receiver.close())
+  const traces = (url: string): string =>
+    `storage: { directory: ./data }\ntelemetry: { traces: { otlp: "${url}", headers: { authorization: { env: PASSWORD } } } }`
+  const good = await report(folderWith(traces(receiver.url)))
+  expect(good.levelOf('traces')).toEqual(['ok'])
+  expect(receiver.exports.map(({ path, headers }) => [path, headers.authorization])).toEqual([['/v1/traces', PASSWORD]])
+  receiver.answer = 401
+  expect((await report(folderWith(traces(receiver.url)))).levelOf('traces')).toEqual(['warn'])
+  const { stdout, code } = await doctor(folderWith(traces(`http://127.0.0.1:${await freePort()}`)))
+  expect([code, stdout.includes('spans are dropped until it takes them'), stdout.includes(PASSWORD)]).toEqual([0, true, false])
+}, 60_000)
 
 it('says when there are more workers than cores', async () => {
   const { code, stdout } = await doctor(folderWith('workers: 64\nstorage: { directory: ./data }'), ['--json'])

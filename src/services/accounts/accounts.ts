@@ -32,7 +32,7 @@ import { shown } from './profile.ts'
 import type { Account, AccountStore } from './store.ts'
 import type { Outcome } from './throttle.ts'
 
-export type { AnomalyEvent, DeviceStore, KnownDevice } from './anomalies.ts'
+export type { Anomalies, AnomalyEvent, DeviceStore, KnownDevice } from './anomalies.ts'
 export { createAnomalies } from './anomalies.ts'
 export type { HashFile } from './breached.ts'
 export { openBreached } from './breached.ts'

@@ -36,7 +36,7 @@ export interface DeviceStore {
 const LIMITS: DeviceLimits = { most: 32, seconds: 180 * 86_400 }
 
 export interface AnomalyEvent {
-  readonly event: 'authn_new_device' | 'authn_impossible_travel'
+  readonly event: 'authn_new_device' | 'authn_impossible_travel' | 'session_device_changed'
   readonly tenant: string
   readonly user: string
   readonly reason: string
@@ -52,7 +52,7 @@ export interface AnomaliesNeeds {
   nowSeconds(): number
   record(event: AnomalyEvent): void
   /** For the metrics. */
-  count(tenant: string, event: 'new_device' | 'impossible_travel' | 'travel_refused'): void
+  count(tenant: string, event: 'new_device' | 'impossible_travel' | 'travel_refused' | 'device_changed'): void
 }
 
 export interface Login {
@@ -60,6 +60,22 @@ export interface Login {
   readonly user: string
   /** Device of an authentic token that this user got at an earlier login. */
   readonly proved: string | undefined
+  readonly admitted: Admitted
+}
+
+/** A session that somebody goes on with, by its refresh token. */
+export interface Renewal {
+  readonly tenant: TenantConfig
+  readonly session: {
+    readonly id: string
+    readonly user: string
+    /** User agent that it began with; undefined where a client began it for its user. */
+    readonly device: string | undefined
+    /** Where it began. */
+    readonly country?: string
+    /** Whole seconds since 1970. */
+    readonly createdAt: number
+  }
   readonly admitted: Admitted
 }
 
@@ -78,7 +94,17 @@ export interface Anomalies {
    * @throws Problem `travel_refused`; `storage_unavailable`
    */
   begin(login: Login): Promise<Visit | undefined>
+  /**
+   * Looks at a refresh, held against the last one of the same session.
+   *
+   * @returns what notes it once it has succeeded; undefined where the tenant looks for nothing
+   * @throws Problem `travel_refused`; `storage_unavailable`
+   */
+  renew(renewal: Renewal): Promise<(() => Promise<void>) | undefined>
 }
+
+/** Where a session was last, and on what kind of device. */
+type Sighting = Pick<KnownDevice, 'name' | 'lastSeen' | 'country'>
 
 /** As fast as an airliner. */
 const KM_PER_HOUR = 900
@@ -86,7 +112,7 @@ const KM_PER_HOUR = 900
 const LEAST_KM = 500
 
 export function createAnomalies(needs: AnomaliesNeeds): Anomalies {
-  return { begin }
+  return { begin, renew }
 
   async function begin(login: Login): Promise<Visit | undefined> {
     const { tenant, admitted } = login
@@ -96,7 +122,7 @@ export function createAnomalies(needs: AnomaliesNeeds): Anomalies {
     const country = needs.countryOf(admitted)
     const seen = await needs.devices.list(user, LIMITS)
     const id = login.proved ?? fingerprint(login, name)
-    if (tenant.anomalies.impossibleTravel !== 'off') checkTravel(login, seen, country)
+    checkTravel(login, latestOf(seen), country)
     return { device: id, done }
 
     async function done(): Promise<void> {
@@ -110,9 +136,30 @@ export function createAnomalies(needs: AnomaliesNeeds): Anomalies {
     }
   }
 
-  /** Held against the last login alone, from wherever that came. */
-  function checkTravel(login: Login, seen: readonly KnownDevice[], country: string | undefined): void {
-    const last = seen.reduce<KnownDevice | undefined>((a, b) => (a === undefined || b.lastSeen > a.lastSeen ? b : a), undefined)
+  async function renew({ tenant, session, admitted }: Renewal): Promise<(() => Promise<void>) | undefined> {
+    if (tenant.anomalies === undefined) return undefined
+    const who = { tenant, user: session.user, admitted }
+    // A session has a place of its own: the telephone at home and the laptop on a journey are two.
+    const place = { tenant: tenant.id, user: `session:${session.id}` }
+    const limits = { most: 1, seconds: tenant.refreshToken.idleSeconds }
+    const last = latestOf(await needs.devices.list(place, limits)) ?? beginningOf(session)
+    const name = deviceName(headerOf(admitted, 'user-agent') ?? '')
+    const country = needs.countryOf(admitted)
+    checkTravel(who, last, country)
+    return async () => {
+      // Where somebody is when that cannot be told, they were at the time that could be.
+      const at = country === undefined ? { ...last } : { country, lastSeen: needs.nowSeconds() }
+      const lastSeen = at.lastSeen ?? needs.nowSeconds()
+      await needs.devices.note(place, { id: PLACE, name, lastSeen, ...(at.country && { country: at.country }) }, limits)
+      if (last === undefined || last.name === name || tenant.anomalies?.newDevice !== 'record') return
+      tell(who, 'session_device_changed', `${last.name} to ${name}`)
+      needs.count(tenant.id, 'device_changed')
+    }
+  }
+
+  /** Held against one place, from wherever that was noted. */
+  function checkTravel(login: Who, last: Sighting | undefined, country: string | undefined): void {
+    if (login.tenant.anomalies?.impossibleTravel === 'off') return
     if (country === undefined || last?.country === undefined) return
     const km = kilometresBetween(last.country, country)
     const seconds = Math.max(0, needs.nowSeconds() - last.lastSeen)
@@ -124,9 +171,23 @@ export function createAnomalies(needs: AnomaliesNeeds): Anomalies {
     if (isRefused) throw new Problem('travel_refused', { detail: way })
   }
 
-  function tell({ tenant, user, admitted }: Login, event: AnomalyEvent['event'], reason: string): void {
+  function tell({ tenant, user, admitted }: Who, event: AnomalyEvent['event'], reason: string): void {
     needs.record({ event, tenant: tenant.id, user, reason, ip: admitted.client, requestId: admitted.id })
   }
+}
+
+type Who = Pick<Login, 'tenant' | 'user' | 'admitted'>
+
+/** The one entry of a session. */
+const PLACE = '0'.repeat(32)
+
+function latestOf(seen: readonly KnownDevice[]): KnownDevice | undefined {
+  return seen.reduce<KnownDevice | undefined>((a, b) => (a === undefined || b.lastSeen > a.lastSeen ? b : a), undefined)
+}
+
+function beginningOf({ device, country, createdAt }: Renewal['session']): Sighting | undefined {
+  if (device === undefined) return undefined
+  return { name: deviceName(device), lastSeen: createdAt, ...(country !== undefined && { country }) }
 }
 
 /** Without a token of its own, a device is its kind and its network, for this user alone. */

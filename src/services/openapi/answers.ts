@@ -145,10 +145,6 @@ export const METADATA = z
   })
   .meta({ title: 'ServerMetadata' })
 
-export const REVOCATION_LINES = z
-  .string()
-  .describe('A heading {kind, tenant, position, complete, lag_ms}, a list for each fact, and {end}: how many there were.')
-
 export const HEALTH = z.strictObject({
   status: z.enum(['ok', 'degraded']),
   redis: z.enum(['up', 'down', 'embedded']),

@@ -7,6 +7,7 @@ import { GRAPHQL_REQUEST } from '../graphql/graphql.ts'
 import { PRESENTED_FORM, TOKEN_FORM } from '../oauth/forms.ts'
 import { CREATION, REFRESH, REVOCATION, REVOCATION_OF_ALL, VALIDATION } from '../sessions/bodies.ts'
 import * as answers from './answers.ts'
+import { REVOCATION_OPERATIONS } from './revocations.ts'
 import { USERNAME_OPERATIONS } from './usernames.ts'
 
 /** What the document says of an endpoint besides what the catalogue does. */
@@ -251,17 +252,7 @@ export const OPERATIONS: Operations = {
       problems: [...FORM_BODY, ...OF_STORE],
     },
   },
-  revocations: {
-    read: {
-      summary:
-        'What was revoked, JSON by line; needs the scope revocations:read. Without parameters the whole; with `after` what came since, for which `wait_ms` waits',
-      caller: 'client',
-      status: 200,
-      answer: answers.REVOCATION_LINES,
-      type: 'application/x-ndjson',
-      problems: [...OF_CLIENT, ...STALE, 'invalid_request', ...OF_STORE],
-    },
-  },
+  revocations: REVOCATION_OPERATIONS,
   graphql: {
     query: {
       summary: 'One GraphQL operation; without a token some fields are null or refused',

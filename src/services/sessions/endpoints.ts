@@ -12,7 +12,7 @@ import { tenantInPath } from '../tenant-of-request.ts'
 import type { Creation, Refresh, RevocationBody, RevocationOfAll, Validation } from './bodies.ts'
 import { CREATION, REFRESH, REVOCATION, REVOCATION_OF_ALL, VALIDATION } from './bodies.ts'
 import { tokenInCookie, withOptionalBody } from './refresh-cookie.ts'
-import type { SessionRecord, Sessions, UserRef } from './sessions.ts'
+import type { SessionRecord, Sessions, TokenPair, UserRef } from './sessions.ts'
 
 export interface SessionEndpointsNeeds {
   readonly sessions: Sessions
@@ -24,6 +24,12 @@ export interface SessionEndpointsNeeds {
   check(admitted: Admitted, principal: Identified): Promise<void>
   /** Whether a page of ours sends the request. @throws Problem `cross_site_request` */
   checkOrigin(admitted: Admitted): void
+  /**
+   * Looks at who goes on with a session; may refuse by rejecting. Absent: nobody is looked at.
+   *
+   * @returns what is called when the session has gone on
+   */
+  lookAt?(session: SessionRecord, admitted: Admitted): Promise<(() => Promise<void>) | undefined>
   /** Told of an access token that was revoked, where it is to be told of as it is. */
   tokenEnded?(token: string): void
 }
@@ -93,12 +99,28 @@ export function createSessionEndpoints(
   async function refresh(call: Call, body: Refresh): Promise<Answer> {
     const tenant = tenantNamed(call, body.tenant_id)
     if (body.refresh_token !== undefined) {
-      return json(200, await sessions.refresh({ token: body.refresh_token, tenant, by: by(call, HOLDER) }), NO_STORE)
+      return json(200, await goOn(call, body.refresh_token, tenant), NO_STORE)
     }
     const token = tokenInCookie(call)
     needs.checkOrigin(call.admitted)
-    const pair = await sessions.refresh({ token, tenant, by: by(call, HOLDER) })
+    const pair = await goOn(call, token, tenant)
     return { ...json(200, withoutTokens(pair), NO_STORE), cookies: cookiesOf(pair, call.admitted.path) }
+  }
+
+  async function goOn(call: Call, token: string, tenant: string | undefined): Promise<TokenPair> {
+    const { lookAt } = needs
+    const request = { token, tenant, by: by(call, HOLDER) }
+    if (lookAt === undefined) return sessions.refresh(request)
+    let done: (() => Promise<void>) | undefined
+    const pair = await sessions.refresh({
+      ...request,
+      async inspect(session) {
+        done = await lookAt(session, call.admitted)
+      },
+    })
+    // The tokens are made: that a place could not be noted takes them from nobody.
+    await done?.().catch(() => undefined)
+    return pair
   }
 
   /** Whoever holds a token may end it. A client says who it is, and is held to its tenant. */

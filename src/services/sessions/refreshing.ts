@@ -29,7 +29,7 @@ export function createRefreshing(
       needs.expired?.({ tenant: tenant.id, id: sid }, request.by)
       throw refused('unknown')
     }
-    request.inspect?.(before)
+    if (request.inspect !== undefined) await request.inspect(before)
     // Before the token moves: what fails here can be tried again with the same one.
     await requireActive(before, request)
     const now = needs.nowSeconds()

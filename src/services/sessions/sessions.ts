@@ -16,7 +16,7 @@ import { standingOf } from './standing.ts'
 import type { By, SessionRecord, SessionRef, SessionStore, TokenRef, UserRef } from './store.ts'
 
 export { deviceName } from '../device-name.ts'
-export { createSessionEndpoints } from './endpoints.ts'
+export { createSessionEndpoints, type SessionEndpointsNeeds } from './endpoints.ts'
 export type {
   By,
   Ending,
@@ -64,7 +64,7 @@ export interface RefreshRequest {
   /** Scope of the access token where it shall be less than the session's. */
   readonly scope?: string
   /** May refuse by throwing, with the session at hand and before anything moves. */
-  inspect?(session: SessionRecord): void
+  inspect?(session: SessionRecord): void | Promise<void>
   readonly by?: By
 }
 

@@ -16,7 +16,7 @@ export interface Spent {
   /** Whoever asks, as far as analytics and the notice of probing tell callers apart. */
   readonly source: string
   /** `ratelimit` and `ratelimit-policy` (draft-ietf-httpapi-ratelimit-headers-11). */
-  readonly headers: Readonly<Record<string, string>>
+  readonly headers: Readonly<Record<'ratelimit' | 'ratelimit-policy', string>>
 }
 
 export interface Budget {
@@ -76,6 +76,8 @@ interface Limits {
   readonly address: Limit
   readonly named: Limit
   readonly total: Limit
+  /** Of all callers together. */
+  readonly spent: Bucket
 }
 
 interface Bucket {
@@ -90,8 +92,7 @@ interface Bucket {
  * caller spends is told to the other processes and gateways behind it, and what they say is taken over.
  */
 export function createBudget(needs: BudgetNeeds, tenants: Iterable<TenantConfig>): Budget {
-  const limits = new Map([...tenants].map((tenant) => [tenant.id, limitsOf(tenant)]))
-  const totals = new Map<string, Bucket>()
+  const limits = new Map([...tenants].map((tenant) => [tenant.id, limitsOf(tenant, needs.monotonicMs())]))
   const buckets = new Map<string, Bucket>()
   return { spend }
 
@@ -106,8 +107,7 @@ export function createBudget(needs: BudgetNeeds, tenants: Iterable<TenantConfig>
     // An address is no user, whatever ids users have.
     const key = `${tenant.id}:${caller.user === undefined ? 'ip' : 'user'}${of}:${source}`
     const bucket = bucketOf(key, own, now)
-    const total = totals.get(tenant.id) ?? { units: limit.total.burst, filledMs: now, untold: 0 }
-    totals.set(tenant.id, refilled(total, limit.total, now))
+    const total = refilled(limit.spent, limit.total, now)
     if (bucket.units < units) {
       needs.refused(tenant.id, source, caller)
       throw refusal(bucket, own, units)
@@ -156,11 +156,13 @@ function refilled(bucket: Bucket, limit: Limit, now: number): Bucket {
   return bucket
 }
 
-function limitsOf({ throttle }: TenantConfig): Limits {
+function limitsOf({ throttle }: TenantConfig, nowMs: number): Limits {
+  const total = limitOf(throttle.usernamesTotalPerMinute)
   return {
     address: limitOf(throttle.usernamesPerMinute),
     named: limitOf(throttle.usernamesPerMinute * NAMED_SHARE),
-    total: limitOf(throttle.usernamesTotalPerMinute),
+    total,
+    spent: { units: total.burst, filledMs: nowMs, untold: 0 },
   }
 }
 
@@ -175,7 +177,7 @@ function sourceOf(caller: Caller): string {
 }
 
 /** What is left, and the seconds until all of it is there again. */
-function headersOf(bucket: Bucket, limit: Limit): Readonly<Record<string, string>> {
+function headersOf(bucket: Bucket, limit: Limit): Spent['headers'] {
   // Whole milliseconds first: what division leaves behind is no second.
   const seconds = Math.ceil(Math.floor((limit.burst - bucket.units) / limit.perMs) / 1_000)
   return {

@@ -4,7 +4,7 @@ import type { KnownState, Memory } from './memory.ts'
 import { fold } from './names.ts'
 import type { UsernameEvents } from './needs.ts'
 import type { Pace } from './pace.ts'
-import type { Judgement, Rules } from './rules.ts'
+import type { Rules } from './rules.ts'
 import type { Suggest } from './suggestions.ts'
 
 /** Why a name cannot be had. Names in quarantine are `taken`: only their former owner may know better. */
@@ -52,37 +52,56 @@ const NOT_VALID: Availability = Object.freeze({ available: false, reason: 'inval
 const NOT_TO_HAVE: Availability = Object.freeze({ available: false, reason: 'reserved' })
 
 /** @param source - whoever asks */
-export type Check = (tenant: string, name: string, rules: Rules, source: string) => Promise<Availability>
+export type Check = (tenant: string, name: string, rules: Rules, source: string) => Availability | Promise<Availability>
+
+/** A check under way. */
+interface Asked {
+  readonly tenant: string
+  readonly name: string
+  readonly folded: string
+  readonly rules: Rules
+  readonly startedMs: number
+}
 
 /** The layers in their order. */
 export function createCheck(needs: ChecksNeeds): Check {
   const { memory, lookups, pace, suggest, events } = needs
-  return async function check(tenant, name, rules, source) {
+  return function check(tenant, name, rules, source) {
     const startedMs = needs.monotonicMs()
-    const folded = fold(name)
     const judgement = rules.judge(name)
-    if (judgement !== 'invalid') needs.asked(tenant, folded, source)
-    const { layer, result } = atOnce(tenant, folded, judgement) ?? (await below(tenant, folded, startedMs))
-    events.checked(tenant, layer, result)
-    events.checkSeconds((needs.monotonicMs() - startedMs) / 1_000, layer)
-    needs.answered(tenant, layer)
-    if (layer === 'filter') return FREE
-    if (result === 'invalid') return NOT_VALID
-    const answer = await answerOf(result, tenant, name, rules)
-    await pace.until(startedMs)
+    const asked = { tenant, name, folded: fold(name), rules, startedMs }
+    if (judgement === 'invalid') {
+      note(asked, INVALID)
+      return NOT_VALID
+    }
+    needs.asked(tenant, asked.folded, source)
+    if (judgement === 'reserved') return inStep(asked, RESERVED)
+    if (!needs.isSurelyFree(tenant, asked.folded)) return inStep(asked)
+    note(asked, SURELY_FREE)
+    return FREE
+  }
+
+  /** All such answers leave at the same pace, whoever knew. */
+  async function inStep(asked: Asked, known?: Verdict): Promise<Availability> {
+    const verdict = known ?? remembered(asked) ?? (await below(asked))
+    note(asked, verdict)
+    const answer = await answerOf(verdict.result, asked)
+    await pace.until(asked.startedMs)
     return answer
   }
 
-  /** What needs nobody else. */
-  function atOnce(tenant: string, folded: string, judgement: Judgement): Verdict | undefined {
-    if (judgement === 'invalid') return INVALID
-    if (judgement === 'reserved') return RESERVED
-    if (needs.isSurelyFree(tenant, folded)) return SURELY_FREE
+  function note({ tenant, startedMs }: Asked, { layer, result }: Verdict): void {
+    events.checked(tenant, layer, result)
+    events.checkSeconds((needs.monotonicMs() - startedMs) / 1_000, layer)
+    needs.answered(tenant, layer)
+  }
+
+  function remembered({ tenant, folded }: Asked): Verdict | undefined {
     const known = memory.find(tenant, folded)
     return known === undefined ? undefined : { layer: 'memory', result: RESULTS[known] }
   }
 
-  async function below(tenant: string, folded: string, startedMs: number): Promise<Verdict> {
+  async function below({ tenant, folded, startedMs }: Asked): Promise<Verdict> {
     try {
       const { state, layer } = await lookups.ask(tenant, folded)
       memory.answered(tenant, folded, state)
@@ -94,7 +113,7 @@ export function createCheck(needs: ChecksNeeds): Check {
     }
   }
 
-  async function answerOf(result: Verdict['result'], tenant: string, name: string, rules: Rules): Promise<Availability> {
+  async function answerOf(result: Verdict['result'], { tenant, name, rules }: Asked): Promise<Availability> {
     if (result === 'free') return FREE
     if (result === 'reserved') return NOT_TO_HAVE
     return { available: false, reason: result, suggestions: await suggest(tenant, name, rules) }

@@ -3,7 +3,7 @@ import { Problem } from '../../problem/problem.ts'
 import type { Answer, Call, Service } from '../services.ts'
 import { headerOf, json } from '../services.ts'
 import { tenantInPath, tenantOf } from '../tenant-of-request.ts'
-import type { Caller } from './budget.ts'
+import type { Caller, Spent } from './budget.ts'
 import type { Availability } from './checks.ts'
 import { hashOf } from './holds.ts'
 import type { Tickets } from './holds.ts'
@@ -31,16 +31,17 @@ export function createEndpoints(needs: EndpointsNeeds, config: Pick<UsernamesCon
   const { usernames, tickets } = needs
   return { name: 'usernames', endpoints: { availability: { handle: availability }, hold: { handle: hold } } }
 
-  async function availability(call: Call): Promise<Answer> {
+  /** Most names are free and known to be: nothing is waited for then. */
+  function availability(call: Call): Answer | Promise<Answer> {
     const tenant = tenantIn(call)
     const { source, headers } = usernames.spend(tenant, callerOf(call), 1)
     const name = nameOf(call)
-    const answer = await usernames.check(tenant.id, name, source)
-    return {
-      status: 200,
-      headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers },
-      body: bodyOf(name, answer),
-    }
+    const answer = usernames.check(tenant.id, name, source)
+    return answer instanceof Promise ? later(name, answer, headers) : said(name, answer, headers)
+  }
+
+  async function later(name: string, answer: Promise<Availability>, headers: Spent['headers']): Promise<Answer> {
+    return said(name, await answer, headers)
   }
 
   async function hold(call: Call): Promise<Answer> {
@@ -87,7 +88,19 @@ function nameOf({ admitted }: Call): string {
   }
 }
 
+function said(name: string, answer: Availability, limits: Spent['headers']): Answer {
+  const headers = {
+    'content-type': 'application/json',
+    'cache-control': 'no-store',
+    ratelimit: limits.ratelimit,
+    'ratelimit-policy': limits['ratelimit-policy'],
+  }
+  return { status: 200, headers, body: bodyOf(name, answer) }
+}
+
 function bodyOf(name: string, answer: Availability): string {
+  // What can be had is a name by the rules, which needs no escapes.
+  if (answer.available) return `{"username":"${name}","available":true}`
   return JSON.stringify({
     username: name.length > SHOWN_CHARACTERS ? name.slice(0, SHOWN_CHARACTERS).toWellFormed() : name,
     ...answer,

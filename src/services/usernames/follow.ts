@@ -17,6 +17,8 @@ export interface FollowNeeds {
 export interface Follower {
   /** True: no layer below need be asked, the name was free {@link FRESH_MS} ago or later. */
   isSurelyFree(tenant: string, folded: string): boolean
+  /** Whether all that happened {@link FRESH_MS} ago or earlier was heard. */
+  isFollowed(): boolean
   /** What this gateway knows before the feed says it. */
   add(tenant: string, folded: string): void
   /** Resolves when the filters are loaded for the first time, or could not be. */
@@ -61,7 +63,7 @@ export function createFollower(needs: FollowNeeds, tenants: readonly string[]): 
   let isStopped = false
   let cancelPoll: (() => void) | undefined
   let cancelRebuild: (() => void) | undefined
-  return { isSurelyFree, add, start, stop, ageMs, names }
+  return { isSurelyFree, isFollowed: () => ageMs() <= FRESH_MS, add, start, stop, ageMs, names }
 
   function isSurelyFree(tenant: string, folded: string): boolean {
     if (filters === undefined || needs.monotonicMs() - filters.syncedMs > FRESH_MS) return false

@@ -30,8 +30,8 @@ export interface Lookups {
   stop(): void
 }
 
-/** How long the first question waits for others that go the same way. */
-const WINDOW_MS = 1
+/** How long the first question waits for others that go the same way: none of their answers leaves sooner anyway. */
+const WINDOW_MS = 2
 const REDIS_MS = 100
 const RESET_MS = 1_000
 const VOLUME = 5

@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { createNameHash } from './filter.ts'
 import { fold } from './names.ts'
 import type { Rules } from './rules.ts'
 import type { NameState } from './store.ts'
@@ -19,47 +19,36 @@ const LEAST = 3
 const MOST = 5
 const CANDIDATES = 20
 const LONGEST = 30
-/** Names whose suggestions are kept: those that many want. */
-const KEPT = 5_000
+const TWO_TO_32 = 4_294_967_296
 
-/** As they are shown and as the filter is asked for them, in the same order. */
-interface Kept {
-  readonly names: readonly string[]
-  readonly folded: readonly string[]
-}
-
+/** Whoever asks again sees the same ones, while they are free: chance is a secret of this process and the name. */
 export function createSuggest(needs: SuggestionsNeeds): Suggest {
-  const kept = new LRUCache<string, Kept>({ max: KEPT })
-  return async function suggest(tenant, name, rules) {
-    const key = `${tenant} ${name}`
-    const before = kept.get(key)
-    if (before !== undefined && areStillFree(tenant, before.folded)) return before.names
-    const sure = new Set<string>()
+  const hash = createNameHash(Math.floor(needs.random() * TWO_TO_32) | 0)
+  const words = new Uint32Array(2)
+  return function suggest(tenant, name, rules) {
+    const sure: string[] = []
     const open = new Map<string, string>()
-    for (let index = 0; index < CANDIDATES && sure.size < MOST; index += 1) {
-      const candidate = candidateOf(name, index, needs.random())
-      const folded = fold(candidate)
+    hash(name, words, 0)
+    const [start = 0, step = 0] = words
+    for (let index = 0; index < CANDIDATES && sure.length < MOST; index += 1) {
+      const candidate = candidateOf(name, index, ((start + Math.imul(step, index)) >>> 0) / TWO_TO_32)
       if (rules.judge(candidate) !== 'fine') continue
-      if (needs.isSurelyFree(tenant, folded)) sure.add(candidate)
-      else open.set(folded, candidate)
+      const folded = fold(candidate)
+      if (!needs.isSurelyFree(tenant, folded)) open.set(folded, candidate)
+      else if (!sure.includes(candidate)) sure.push(candidate)
     }
-    if (sure.size >= LEAST) {
-      const names = [...sure]
-      kept.set(key, { names, folded: names.map(fold) })
-      return names
-    }
+    return sure.length >= LEAST ? Promise.resolve(sure) : looked(tenant, sure, open)
+  }
+
+  async function looked(tenant: string, sure: readonly string[], open: ReadonlyMap<string, string>): Promise<readonly string[]> {
+    const names = new Set(sure)
     try {
       const states = await needs.statesOf(tenant, [...open.keys()])
-      for (const [folded, candidate] of open) if (!states.has(folded)) sure.add(candidate)
+      for (const [folded, candidate] of open) if (!states.has(folded)) names.add(candidate)
     } catch {
       // Suggestions are a courtesy: the refusal that they go with is answered without them.
     }
-    return [...sure].slice(0, MOST)
-  }
-
-  function areStillFree(tenant: string, folded: readonly string[]): boolean {
-    for (const one of folded) if (!needs.isSurelyFree(tenant, one)) return false
-    return true
+    return [...names].slice(0, MOST)
   }
 }
 

@@ -45,9 +45,10 @@ export interface Usernames {
    * Whether anybody could claim the name now. Spends nothing: {@link Usernames.spend} goes before it.
    *
    * @param source - whoever asks, from `spend`; for analytics and the notice of probing
+   * @returns at once what needs nobody else
    * @throws Problem `storage_unavailable` or `overloaded` where no layer knows
    */
-  check(tenant: string, name: string, source: string): Promise<Availability>
+  check(tenant: string, name: string, source: string): Availability | Promise<Availability>
   /**
    * The name in the forms in which it is claimed.
    *
@@ -100,7 +101,7 @@ export function createUsernames(needs: UsernamesNeeds, config: UsernamesConfig):
   const probing = createProbing(needs)
   const squatting = createSquatting(needs)
   const tickets = createTickets(needs)
-  const memory = createMemory(needs)
+  const memory = createMemory({ ...needs, isFollowed: () => follower.isFollowed() })
   const lookups = createLookups(needs)
   const follower = createFollower({ ...needs, heard }, tenants)
   const { isSurelyFree } = follower
@@ -132,7 +133,7 @@ export function createUsernames(needs: UsernamesNeeds, config: UsernamesConfig):
     filterNames: follower.names,
   }
 
-  function check(tenant: string, name: string, source: string): Promise<Availability> {
+  function check(tenant: string, name: string, source: string): Availability | Promise<Availability> {
     return checkFor(tenant, name, rulesFor(tenant), source)
   }
 

@@ -2,6 +2,8 @@ import type { DeviceStore } from '../../services/accounts/accounts.ts'
 import type { Database, Row } from './database.ts'
 import { integer, optionalText, text } from './database.ts'
 
+/** Some are kept for less than others: this is what none is kept for. */
+const LONGEST_SECONDS = 180 * 86_400
 /** Rows that one login takes away at most: more than it adds. */
 const PURGE_ROWS = 10
 
@@ -26,7 +28,7 @@ export function createDeviceStore(db: Database, needs: { nowSeconds(): number })
     },
     async note({ tenant, user }, { id, name, lastSeen, country }, { most, seconds }) {
       db.write(() => {
-        purge.run(needs.nowSeconds() - seconds)
+        purge.run(needs.nowSeconds() - Math.max(seconds, LONGEST_SECONDS))
         upsert.run(tenant, user, id, name, lastSeen, lastSeen, country ?? null)
         trim.run(tenant, user, most)
       })

@@ -289,6 +289,7 @@ describe('audit list and export', () => {
     expect(await rowsOf('--limit', '1')).toEqual(all.slice(0, 1))
     expect(await rowsOf('--since', '1h')).toEqual(all)
     expect(await rowsOf('--since', '2099-01-01T00:00:00Z')).toEqual([])
+    expect((await run('audit', 'list', '--user', 'nobody')).out).toBe('no row of the audit record is of that kind\n')
     expect(await rowsOf('--event', "x' OR 1=1 --", '--tenant', "' OR ''='")).toEqual([])
   })
 

@@ -155,7 +155,7 @@ describe('more faults, found by the caller,', () => {
       return [{ path: ['routes', 1, 'match'], message: 'ties with the route b' }]
     }
     expect(faultsOf(yaml, { ...needsOf(), inspect })).toEqual([
-      '2:60 routes.a.service: must be accounts, sessions, oauth, usernames, graphql, discovery, health or echo, did you mean echo?',
+      '2:60 routes.a.service: must be accounts, sessions, oauth, revocations, usernames, graphql, discovery, health or echo, did you mean echo?',
       '4:23 routes.c.match: ties with the route b',
     ])
     expect(seen).toEqual([['b', 'c']])

@@ -35,7 +35,7 @@ const ROUTES: readonly Row[] = [
   [
     'an unknown service',
     'routes: [{ name: r, match: { path: /a }, service: §ecko }]',
-    'routes.r.service: must be accounts, sessions, oauth, usernames, graphql, discovery, health or echo, did you mean echo?',
+    'routes.r.service: must be accounts, sessions, oauth, revocations, usernames, graphql, discovery, health or echo, did you mean echo?',
   ],
   [
     'an unknown tenant',
@@ -346,6 +346,11 @@ const ISSUERS: readonly Row[] = [
     'a refresh of a file',
     '{ issuer: i, tenant: default, audiences: any, algorithms: [RS256], jwks: { file: jwks.json, refresh: §1m } }',
     'issuers.i.jwks.refresh: has no effect on a file: remove it',
+  ],
+  [
+    'keys that stop to serve before they are fetched again',
+    '{ issuer: i, tenant: default, audiences: any, algorithms: [RS256], jwks: { uri: https://i/, refresh: 10m, staleFor: §5m } }',
+    'issuers.i.jwks.staleFor: must not be shorter than refresh: keys have to serve until they are fetched again',
   ],
   [
     "a tenant's issuer",

@@ -86,6 +86,7 @@ describe('a file that ships with Gatehouse', () => {
       ['accounts', '/auth/*', undefined, { kind: 'service', service: 'accounts' }],
       ['sessions', '/sessions/*', undefined, { kind: 'service', service: 'sessions' }],
       ['oauth', '/oauth/*', undefined, { kind: 'service', service: 'oauth' }],
+      ['revocations', '/revocations', undefined, { kind: 'service', service: 'revocations' }],
       ['usernames', '/usernames/*', undefined, { kind: 'service', service: 'usernames' }],
       ['graphql', '/graphql', undefined, { kind: 'service', service: 'graphql' }],
       ['discovery', '/.well-known/*', undefined, { kind: 'service', service: 'discovery' }],

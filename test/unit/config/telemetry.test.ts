@@ -15,6 +15,10 @@ const FAULTS: readonly (readonly [string, string])[] = [
     `telemetry: { accessLog: { quiet: [§other] } }\n${ROUTES}`,
     'telemetry.accessLog.quiet.0: must be the name of a route of this file',
   ],
+  [
+    `telemetry: { traces: { ${OTLP}, keep: { slowerThan: §2 } } }`,
+    'telemetry.traces.keep.slowerThan: must be a duration: write a number and ms, s, m, h or d, such as 15m',
+  ],
   ['telemetry: { traces: §{} }', 'telemetry.traces.otlp: is required: write a URL such as http://127.0.0.1:4318'],
   [
     'telemetry: { traces: { otlp: "http://collector", headers: { authorization: §{ env: JWT_SECRET } } } }',
@@ -58,6 +62,15 @@ describe('telemetry', () => {
       headers: new Map(),
       include: new Set(),
     })
+  })
+
+  it.each([
+    ['{}', undefined],
+    ['{ errors: false }', undefined],
+    ['{ errors: true }', { errors: true, slowerThanMs: Number.POSITIVE_INFINITY }],
+    ['{ slowerThan: 2s }', { errors: false, slowerThanMs: 2_000 }],
+  ])('keeps traces beside the share by their ends: %s', (keep, read) => {
+    expect(testConfig(`telemetry: { traces: { ${OTLP}, keep: ${keep} } }`).telemetry.traces?.keep).toEqual(read)
   })
 
   it('shows no header of an export', () => {

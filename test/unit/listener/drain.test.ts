@@ -27,6 +27,18 @@ it('does not close a connection whose answer was ended but is not sent yet', asy
   expect(received).toBeGreaterThan(LARGE.length)
 })
 
+it('takes the connections that were made before it ended, although none was taken yet', async () => {
+  const { listener, port } = await listen((_, res) => void res.end('answer'))
+  // All in one turn: the system makes them, and the listener has not heard of one.
+  const clients = Array.from({ length: 50 }, () => connect(port, '127.0.0.1'))
+  sockets.push(...clients)
+  const texts = clients.map((client) => textOf(client))
+  for (const client of clients) client.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
+  expect(await listener.drain(() => undefined)).toBe(0)
+  expect((await Promise.all(texts)).filter((text) => !/^connection: close\r$[^]*answer/im.test(text))).toEqual([])
+  await expect(once(connect(port, '127.0.0.1'), 'connect')).rejects.toThrow('ECONNREFUSED')
+})
+
 it('announces the end of a connection with the last of its pipelined answers only', async () => {
   const waiting: AnswerMessage[] = []
   const { listener, port } = await listen((_, res) => void waiting.push(res))

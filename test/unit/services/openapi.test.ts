@@ -14,6 +14,7 @@ routes:
   - { name: accounts, match: { path: /auth/* }, service: accounts }
   - { name: sessions, match: { path: /sessions/* }, service: sessions }
   - { name: oauth, match: { path: /oauth/* }, service: oauth }
+  - { name: revocations, match: { path: /revocations }, service: revocations }
   - { name: usernames, match: { path: /usernames/* }, service: usernames }
   - { name: graphql, match: { path: /graphql }, service: graphql }
   - { name: discovery, match: { path: /.well-known/* }, service: discovery }

@@ -78,6 +78,7 @@ describe('services', () => {
       'public POST oauth/token',
       'public POST oauth/introspect',
       'public POST oauth/revoke',
+      'public GET revocations',
       'optional GET usernames/{name}/availability',
       'optional POST usernames/{name}/hold',
       'optional POST graphql',

@@ -26,6 +26,7 @@ import { createGraphql, type Graphql } from '../../../src/services/graphql/graph
 import { createHealth } from '../../../src/services/health/health.ts'
 import { createOAuth } from '../../../src/services/oauth/oauth.ts'
 import type { Answer, ServiceIo, Services } from '../../../src/services/services.ts'
+import { createRevocationFeed } from '../../../src/services/revocations/revocations.ts'
 import { createServices } from '../../../src/services/services.ts'
 import {
   createSessionEndpoints,
@@ -323,6 +324,15 @@ export async function openWorld(derive: PasswordsNeeds['derive'] = quickly, chan
       },
       config,
     ),
+    createRevocationFeed({
+      clients,
+      source: { ...revocation, readAfter: storage.log.readAfter },
+      nowMs: () => clock.nowMs,
+      schedule: (_, run) => {
+        queueMicrotask(run)
+        return () => undefined
+      },
+    }),
     createDiscovery({ jwks: (tenant) => tenants.jwks(tenant), passportJwks: () => tenants.passport.jwks() }, config),
     createHealth({ uptimeSeconds: () => 12.7, redis: () => clock.redis, isDegraded: () => clock.degraded }),
     createEcho(),

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createAnomalies, type AnomalyEvent, type KnownDevice } from '../../../../src/services/accounts/accounts.ts'
 import type { Login } from '../../../../src/services/accounts/anomalies.ts'
+import type { TenantConfig } from '../../../../src/config/config.ts'
 import { Problem } from '../../../../src/problem/problem.ts'
 import { deviceName } from '../../../../src/services/device-name.ts'
 import { admittedFrom } from '../../../support/clients.ts'
@@ -11,6 +12,8 @@ const IPHONE =
   'Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1'
 const START = 1_800_000_000
 const HOUR = 3_600
+
+const REFUSE = '{ impossibleTravel: refuse }'
 
 let now = START
 let known: Map<string, KnownDevice>
@@ -23,12 +26,12 @@ beforeEach(() => {
   counted = []
 })
 
-function room(country: () => string | undefined) {
+function room(country: () => string | undefined, kept = known) {
   return createAnomalies({
     devices: {
-      list: async () => [...known.values()],
+      list: async () => [...kept.values()],
       async note(_, device) {
-        known.set(device.id, { ...device, firstSeen: known.get(device.id)?.firstSeen ?? device.lastSeen })
+        kept.set(device.id, { ...device, firstSeen: kept.get(device.id)?.firstSeen ?? device.lastSeen })
       },
     },
     countryOf: country,
@@ -46,14 +49,18 @@ interface From {
   readonly rules?: string
 }
 
-/** One login; the id of its device, or the refusal. */
-async function login({ agent = FIREFOX, client = '192.0.2.1', country, proved, rules }: From = {}): Promise<string | undefined> {
-  const both = rules ?? '{ newDevice: record, impossibleTravel: record }'
+function tenantWith(anomalies: string): TenantConfig {
   const config = testConfig(
-    `listeners: { public: { trustedProxies: [10.0.0.0/8] } }\ngeography: { header: x-country }\ntenants: { acme: { anomalies: ${both} } }\nroutes: []\n`,
+    `listeners: { public: { trustedProxies: [10.0.0.0/8] } }\ngeography: { header: x-country }\ntenants: { acme: { anomalies: ${anomalies} } }\nroutes: []\n`,
   )
   const tenant = config.tenants.get('acme')
   if (tenant === undefined) throw new Error('there is a tenant')
+  return tenant
+}
+
+/** One login; the id of its device, or the refusal. */
+async function login({ agent = FIREFOX, client = '192.0.2.1', country, proved, rules }: From = {}): Promise<string | undefined> {
+  const tenant = tenantWith(rules ?? '{ newDevice: record, impossibleTravel: record }')
   const asked: Login = { tenant, user: 'usr_1', proved, admitted: admittedFrom(['User-Agent', agent], { client }) }
   try {
     const visit = await room(() => country).begin(asked)
@@ -123,8 +130,6 @@ describe('a device', () => {
 })
 
 describe('travel', () => {
-  const REFUSE = '{ impossibleTravel: refuse }'
-
   it('that nobody can make is recorded, and let in', async () => {
     await login({ country: 'NO' })
     now += HOUR
@@ -184,6 +189,86 @@ describe('travel', () => {
     await login({ country: 'NO' })
     now -= 30 * HOUR
     expect(await login({ country: 'AU', rules: REFUSE })).toBe('travel_refused')
+  })
+})
+
+describe('a session that goes on', () => {
+  const BOTH = '{ newDevice: record, impossibleTravel: record }'
+
+  interface Going extends Omit<From, 'proved'> {
+    /** Absent: it was begun by a login with Firefox. */
+    readonly device?: string | undefined
+    readonly session?: string
+  }
+
+  async function refresh({ agent = FIREFOX, country, rules = BOTH, session = 's1', ...more }: Going = {}): Promise<string> {
+    const tenant = tenantWith(rules)
+    const device = 'device' in more ? more.device : FIREFOX
+    const place = new Map<string, KnownDevice>()
+    try {
+      const done = await room(() => country, places.get(session) ?? place).renew({
+        tenant,
+        session: { id: session, user: 'usr_1', device, country: 'NO', createdAt: START },
+        admitted: admittedFrom(['User-Agent', agent], { client: '192.0.2.1' }),
+      })
+      if (!places.has(session)) places.set(session, place)
+      await done?.()
+      return 'good'
+    } catch (error) {
+      return Problem.from(error).kind
+    }
+  }
+
+  const places = new Map<string, Map<string, KnownDevice>>()
+  beforeEach(() => places.clear())
+
+  it('is no news where it began, however often', async () => {
+    for (let time = 0; time < 3; time += 1) {
+      now += HOUR
+      expect(await refresh({ country: 'NO' })).toBe('good')
+    }
+    expect(told).toEqual([])
+  })
+
+  it('is told of once when it goes on with another kind of device, and again when it comes back', async () => {
+    await refresh({ agent: 'curl/8' })
+    await refresh({ agent: 'curl/8' })
+    await refresh()
+    expect(told.map(({ event, user, reason }) => [event, user, reason])).toEqual([
+      ['session_device_changed', 'usr_1', 'Firefox on Linux to curl'],
+      ['session_device_changed', 'usr_1', 'curl to Firefox on Linux'],
+    ])
+    expect(counted).toEqual(['acme device_changed', 'acme device_changed'])
+  })
+
+  it('is held against its own last place, not against where the user is with another one', async () => {
+    now += HOUR
+    expect(await refresh({ country: 'AU', rules: REFUSE })).toBe('travel_refused')
+    now += 30 * HOUR
+    expect(await refresh({ country: 'AU', rules: REFUSE })).toBe('good')
+    now += HOUR
+    expect(await refresh({ country: 'NO', session: 's2', rules: REFUSE })).toBe('good')
+    expect(await refresh({ country: 'AU', rules: REFUSE })).toBe('good')
+    expect(await refresh({ country: 'NO', rules: REFUSE })).toBe('travel_refused')
+  })
+
+  it('makes no flight of the time in which nobody knew where it was', async () => {
+    await refresh({ country: 'NO' })
+    now += 20 * HOUR
+    await refresh()
+    now += 10 * HOUR
+    expect(await refresh({ country: 'AU', rules: REFUSE })).toBe('good')
+  })
+
+  it('that a client began is known from its first refresh on', async () => {
+    expect(await refresh({ agent: 'curl/8', country: 'AU', device: undefined, rules: REFUSE })).toBe('good')
+    expect(told).toEqual([])
+    expect(await refresh({ agent: 'curl/8', country: 'NO', device: undefined, rules: REFUSE })).toBe('travel_refused')
+  })
+
+  it('is not looked at where the tenant does not look', async () => {
+    expect(await refresh({ country: 'AU', agent: 'curl/8', rules: '{}' })).toBe('good')
+    expect([told, places.get('s1')?.size]).toEqual([[], 0])
   })
 })
 
