@@ -33,6 +33,7 @@ const BESIDE_PEERS = ['direct', 'pass-through', 'jwt-warm']
 export const COSTS: readonly (readonly [of: string, to: string])[] = [
   ['jwt-cold', 'haproxy-cold'],
   ['jwt-cold-es256', 'haproxy-cold-es256'],
+  ['jwt-cold-passport', 'jwt-cold'],
   ['jwt-policy', 'jwt-warm'],
   ['jwt-warm', 'logs-off'],
   ['reload-under-load', 'jwt-warm'],
@@ -51,6 +52,7 @@ const PAIRS: typeof COSTS = [
 const STANDARD = [
   'jwt-warm',
   'jwt-cold',
+  'jwt-cold-passport',
   'haproxy-cold',
   'jwt-policy',
   'logs-off',

@@ -23,6 +23,8 @@ const KILLED_REVOCATIONS = 10_000
 const MILLION = 1_000_000
 const LOAD_CONNECTIONS = 64
 const TOKENS = 1000
+/** A process that has started gives back by then what that has left behind. */
+const TIDY_MS = 5000
 
 const SCENARIOS = {
   'revoke-everywhere': everywhere,
@@ -161,10 +163,12 @@ function silent(rounds: number, seconds: number) {
 function startMillion() {
   return inWorld(FIRST_CORE, async (world) => {
     const empty = await world.add()
+    await sleep(TIDY_MS)
     const emptyMiB = residentMiB(empty.pid)
     await empty.stop()
     await fill(world)
     const full = await world.add()
+    await sleep(TIDY_MS)
     const fullMiB = residentMiB(full.pid)
     const ready = await fetch(`${full.adminUrl}/metrics`).then((response) => response.text())
     return {

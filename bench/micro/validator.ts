@@ -50,7 +50,10 @@ for (const count of [10_000, 100_000]) {
   if (tokens === undefined) break
   const before = heapMiB()
   const revocations = createRevocations(
-    { surroundings: { ...WORLD, monotonicMs }, openFeed: () => Promise.resolve({ log: feedOf(count), covers: () => true, close: () => undefined }) },
+    {
+      surroundings: { ...WORLD, monotonicMs },
+      openFeed: () => Promise.resolve({ log: feedOf(count), covers: () => true, close: () => undefined }),
+    },
     tokens,
     settings,
   )

@@ -180,6 +180,8 @@ export interface GatewayPlace extends Place {
 export interface GatewayVariant {
   /** Whole sections at the top of the file. */
   readonly sections?: string
+  /** Further keys of the upstream `one`, beginning with a comma. */
+  readonly upstream?: string
   /** Further upstreams. */
   readonly upstreams?: string
   /** Further routes. */
@@ -191,7 +193,7 @@ export interface GatewayVariant {
 /** Sessions, accounts and revocations are in the folder of the configuration; access log and metrics are on. */
 export function gatewayConfig(
   place: GatewayPlace,
-  { sections = '', upstreams = '', routes = '', route = '' }: GatewayVariant = {},
+  { sections = '', upstream = '', upstreams = '', routes = '', route = '' }: GatewayVariant = {},
 ): string {
   return `listeners:
   public: { address: 127.0.0.1:${place.port}, limits: { bodyBytes: 16MiB } }
@@ -199,7 +201,7 @@ export function gatewayConfig(
 issuers:
   bench: { issuer: "${ISSUER}", tenant: default, audiences: [${AUDIENCE}], algorithms: [RS256, ES256], jwks: { file: "${place.jwksFile}" } }
 upstreams:
-  one: { targets: [http://127.0.0.1:${place.upstreamPort}] }
+  one: { targets: [http://127.0.0.1:${place.upstreamPort}]${upstream} }
 ${upstreams}${sections}routes:
   - { name: health, match: { path: /health }, service: health }
   - { name: accounts, match: { path: /auth/* }, service: accounts }

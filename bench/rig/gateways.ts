@@ -16,6 +16,9 @@ const MEBIBYTE = 1024 * 1024
 
 const token = { path: '/api/small', tokens: 'warm', verifies: true, accessLog: true, isPeer: false } as const
 
+/** No peer signs anything for the upstream. */
+const HEADERS_ALONE: GatewayVariant = { upstream: ', passport: false' }
+
 const alone = {
   verifies: false,
   isPeer: true,
@@ -39,16 +42,23 @@ export const GATEWAYS = [
   {
     ...token,
     name: 'jwt-cold',
-    title: 'Gatehouse, RS256, each token once',
+    title: 'Gatehouse, RS256, each token once, the user in headers as peers have it',
+    tokens: 'RS256 once',
+    start: (rig) => startGateway(rig, HEADERS_ALONE),
+  },
+  {
+    ...token,
+    name: 'jwt-cold-passport',
+    title: 'jwt-cold, and a passport signed for each token, as by default',
     tokens: 'RS256 once',
     start: (rig) => startGateway(rig),
   },
   {
     ...token,
     name: 'jwt-cold-es256',
-    title: 'Gatehouse, ES256, each token once',
+    title: 'Gatehouse, ES256, each token once, the user in headers as peers have it',
     tokens: 'ES256 once',
-    start: (rig) => startGateway(rig),
+    start: (rig) => startGateway(rig, HEADERS_ALONE),
   },
   {
     ...token,

@@ -18,6 +18,8 @@ export interface Stream {
 export interface FloodLoad {
   readonly origin: string
   readonly seconds: number
+  /** Before what is measured; default: 4. */
+  readonly warmUpSeconds?: number
   readonly good: Stream
   readonly flood?: Stream
   /** Connections that send a header, or a body, octet by octet. */
@@ -52,18 +54,21 @@ interface Lane {
   readonly afterMs: number
 }
 
-const WARM_UP_SECONDS = 4
+const LONGEST_CHUNK = 65_536
 /** The flood begins so long after the good requests, whose tokens are known by then. */
 const FLOOD_AFTER_MS = 1000
 const DRIP_MS = 1000
 const load = JSON.parse(readFileSync(0, 'utf8')) as FloodLoad
+const { warmUpSeconds = 4 } = load
+/** What arrives is read in place: a stream and a buffer for each answer would be work that good requests wait for. */
+const chunk = Buffer.allocUnsafe(LONGEST_CHUNK)
 const { hostname, port, host } = new URL(load.origin)
 const good = await laneOf(load.good)
 const lanes = [good, ...(load.flood === undefined ? [] : [await laneOf(load.flood, FLOOD_AFTER_MS)])]
 let cut = 0
 const slow = openSlow()
 const startedMs = performance.now()
-const measuredMs = startedMs + WARM_UP_SECONDS * 1000
+const measuredMs = startedMs + warmUpSeconds * 1000
 const endMs = measuredMs + load.seconds * 1000
 await new Promise<void>((resolve) => {
   const turn = (): void => {
@@ -98,7 +103,8 @@ async function laneOf(stream: Stream, afterMs = 0): Promise<Lane> {
 
 function open(lane: Lane): Promise<void> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: hostname, port: Number(port), noDelay: true })
+    const onread = { buffer: chunk, callback: (length: number) => take(lane, line, length) }
+    const socket = connect({ host: hostname, port: Number(port), noDelay: true, onread })
     const line: Line = { socket, dueMs: 0, left: undefined, head: '' }
     socket.once('connect', () => {
       lane.lines.push(line)
@@ -106,7 +112,6 @@ function open(lane: Lane): Promise<void> {
       resolve()
     })
     socket.on('error', reject)
-    socket.on('data', (chunk: Buffer) => take(lane, line, chunk))
   })
 }
 
@@ -123,17 +128,18 @@ function send(lane: Lane, nowMs: number): void {
   }
 }
 
-function take(lane: Lane, line: Line, chunk: Buffer): void {
+/** Reads on from `chunk`; returns whether to go on, as the socket asks. */
+function take(lane: Lane, line: Line, length: number): boolean {
   if (line.left === undefined) {
-    line.head += chunk.toString('latin1')
+    line.head += chunk.toString('latin1', 0, length)
     const end = line.head.indexOf('\r\n\r\n')
-    if (end === -1) return
-    const length = Number(/\r\ncontent-length: (\d+)/i.exec(line.head)?.[1])
-    line.left = length - (line.head.length - end - 4)
+    if (end === -1) return true
+    const body = Number(/\r\ncontent-length: (\d+)/i.exec(line.head)?.[1])
+    line.left = body - (line.head.length - end - 4)
   } else {
-    line.left -= chunk.length
+    line.left -= length
   }
-  if (line.left > 0) return
+  if (line.left > 0) return true
   const nowMs = performance.now()
   const status = line.head.slice(9, 12)
   if (line.dueMs >= measuredMs) {
@@ -143,6 +149,7 @@ function take(lane: Lane, line: Line, chunk: Buffer): void {
   line.left = undefined
   line.head = ''
   lane.free.push(line)
+  return true
 }
 
 /** Opens those that are slow, and opens another one for each that is cut. */
@@ -153,8 +160,8 @@ function openSlow(): { stop(): void } {
   const head = `GET / HTTP/1.1\r\nhost: ${host}\r\nx-slow: `
   const body = `POST ${bodyPath} HTTP/1.1\r\nhost: ${host}\r\nauthorization: Bearer ${token}\r\ncontent-length: 60000\r\n\r\n`
   // Not all in the same moment: else those that measure would be held up by opening them, and again each time they are cut.
-  for (let count = 0; count < heads; count += 1) setTimeout(start, Math.random() * WARM_UP_SECONDS * 1000, head)
-  for (let count = 0; count < bodies; count += 1) setTimeout(start, Math.random() * WARM_UP_SECONDS * 1000, body)
+  for (let count = 0; count < heads; count += 1) setTimeout(start, Math.random() * warmUpSeconds * 1000, head)
+  for (let count = 0; count < bodies; count += 1) setTimeout(start, Math.random() * warmUpSeconds * 1000, body)
   return {
     stop() {
       stopped = true

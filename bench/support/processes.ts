@@ -46,7 +46,8 @@ function endAll(): void {
 /**
  * Runs a script that reads JSON from its standard input and writes JSON to its standard output.
  *
- * @param niceness - 1 to 19 for one that never sleeps, so that the others on its core need not wait for the end of its turn
+ * @param niceness - 1 to 19 for one that never sleeps, so that the others on its core need not wait for the end of its turn; below
+ *   0 for one that must not wait for them, which only root may ask for: others go on without
  */
 export function ask<T>(core: number, script: string, question: unknown, niceness = 0): Promise<T> {
   return new Promise((resolve, reject) => {

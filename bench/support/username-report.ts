@@ -8,7 +8,6 @@ import type { CrowdStep } from './username-crowd.ts'
 interface Results {
   readonly setting: {
     readonly node: string
-    readonly seconds: number
     readonly takenNames: number
     readonly loadBefore: readonly number[]
   }
@@ -42,7 +41,7 @@ function head({ setting, start }: Results): string {
       : ` The gateway was ready ${(start.readyMs / 1000).toFixed(1)} s after it was started, and its filter loaded after ${(start.filterMs / 1000).toFixed(1)} s.`
   return `# Usernames
 
-Written by \`npm run bench -- usernames --seconds ${setting.seconds}\`; what is measured and how is in [bench/README.md](../README.md#usernames).
+Written by \`npm run bench -- usernames\`, or by the names of scenarios; what is measured and how is in [bench/README.md](../README.md#usernames).
 Node ${setting.node}, ${setting.takenNames.toLocaleString('en-US')} taken names in PostgreSQL, load of the machine before: ${load} (above about 0.5 something else ran).${ready}`
 }
 
@@ -56,6 +55,7 @@ function checksPart(results: Results): readonly string[] {
   ]
   const cells = (of: (one: UsernameMeasured) => string): readonly string[] => measured.map(([, one]) => of(one))
   const rows = [
+    ['measured for', '60 s', ...cells((one) => `${one.seconds} s`)],
     ['checks a second', '10,000', ...cells((one) => one.perSecond.toLocaleString('en-US'))],
     ['p50', '≤ 2 ms', ...cells((one) => ms(one.p50Ms))],
     ['p95', '≤ 8 ms', ...cells((one) => ms(one.p95Ms))],
@@ -68,7 +68,8 @@ function checksPart(results: Results): readonly string[] {
     ['queries of the database for 100 checks', '≤ 5', ...cells((one) => (one.queriesPerCheck * 100).toFixed(2))],
     ['CPU time of the gateway, each', '', ...cells((one) => `${one.gatewayMicros} µs`)],
     ['CPU time of Redis, each', '', ...cells((one) => `${one.redisMicros} µs`)],
-    ['late at the clients, p99', '', ...cells((one) => ms(one.sentLateP99Ms))],
+    ['sent late by the clients, p99', '', ...cells((one) => ms(one.sentLateP99Ms))],
+    ['waited for a connection, p99', '', ...cells((one) => ms(one.waitedP99Ms))],
   ]
   save('distribution', distributionPlot(main))
   save('over-time', overTimePlot(main))
@@ -85,6 +86,7 @@ function checksPart(results: Results): readonly string[] {
 function ceilingPart({ 'username-ceiling': ceiling }: Results): readonly string[] {
   if (ceiling === undefined) return []
   const rows = [
+    ['measured for', '', `${ceiling.seconds} s`],
     ['checks a second', '≥ 20,000', ceiling.perSecond.toLocaleString('en-US')],
     ['share of its core that the gateway used', '', percent(ceiling.gatewayCore)],
     ['checks in a second of CPU time', '≥ 20,000', ceiling.perCoreSecond.toLocaleString('en-US')],
