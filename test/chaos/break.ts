@@ -41,6 +41,10 @@ const { WARM_UP_MS, CALM_MS, LASTS_MS, AFTER_MS, PROBES_A_SECOND } = IS_MEASURED
   : { WARM_UP_MS: 2_000, CALM_MS: 3_500, LASTS_MS: 6_000, AFTER_MS: 1_500, PROBES_A_SECOND: 100 }
 /** Far more than it takes: a machine may be busy. */
 const RECOVERY_MS = 30_000
+/** Slower by no more than this is as fast. */
+const WITHIN = 1.1
+/** Of a test that may make its fault three times. */
+export const SUFFER_LIMIT_MS = 300_000
 /** What had to wait for the end of the fault is done by then. */
 const SETTLE_MS = IS_MEASURED ? 2_000 : 0
 /** How old the copy of a gateway is at most that follows. */
@@ -50,8 +54,24 @@ const SHOWN = 20
 /** Of 30 that are asked for; a machine that is busy may not get to all. */
 const MOST_ENDS = 15
 
-/** Makes the fault and asserts everything but the numbers of the row. */
+/**
+ * Makes the fault and asserts everything but the numbers of the row. What is measured and looks slower is measured twice more: the
+ * row in the middle is told.
+ */
 export async function suffer(fault: Fault): Promise<MatrixRow> {
+  const first = await sufferOnce(fault)
+  if (!IS_MEASURED || slowdown(first) <= WITHIN) return first
+  const rows = [first, await sufferOnce(fault), await sufferOnce(fault)].toSorted((one, other) => slowdown(one) - slowdown(other))
+  const most = (of: (row: MatrixRow) => number): number => Math.max(...rows.map(of))
+  const [, middle = first] = rows
+  return { ...middle, wrongAccepts: most((row) => row.wrongAccepts), goodFailed: most((row) => row.goodFailed) }
+}
+
+function slowdown({ p99 }: MatrixRow): number {
+  return p99.faultMs / p99.healthyMs
+}
+
+async function sufferOnce(fault: Fault): Promise<MatrixRow> {
   const rig = await startRig(fault.startWith ?? GATEWAYS)
   try {
     return await sufferOn(rig, fault)

@@ -43,6 +43,8 @@ export interface Verdict {
 
 /** What a request may overlap with the begin of a bound by. */
 const EDGE_MS = 50
+/** The copy on the disk may be so old when a gateway is killed, which one that starts by it goes by. */
+const DISK_COPY_MS = 5_000
 /** How long before an end of the fault's begin it was surely known to all. */
 const SPREAD_MS = 1_000
 
@@ -93,12 +95,18 @@ function isBlind({ answer, member, way }: Use, times: Times, { affected, isTotal
   return answer.sentMs > times.begunMs + MAX_STALENESS_MS + EDGE_MS && answer.doneMs < times.endsMs
 }
 
-function goodFailed({ answer, member, subject, way }: Use, times: Times, { affected, staysFresh }: Scope): string | undefined {
+function goodFailed(
+  { answer, member, subject, way }: Use,
+  times: Times,
+  { affected, staysFresh, forgetsMs }: Scope,
+): string | undefined {
   if (answer.status === 200) return undefined
   if (subject.askedMs !== undefined && subject.askedMs < answer.doneMs) {
     if (answer.status === 401 && answer.error === 'token_revoked') return undefined
   }
-  const isStale = answer.sentMs > times.lostMs + MAX_STALENESS_MS / 2 && answer.sentMs < times.recoveredMs
+  const ageMs = forgetsMs > 0 ? DISK_COPY_MS : MAX_STALENESS_MS / 2
+  const staleMs = times.lostMs + MAX_STALENESS_MS - ageMs
+  const isStale = answer.sentMs > staleMs && answer.sentMs < times.recoveredMs
   const isPolicy = answer.status === 503 && answer.error === 'revocation_unavailable' && way.whenStale !== 'pass'
   return isPolicy && isStale && !staysFresh && affected.has(member) ? undefined : 'refused'
 }

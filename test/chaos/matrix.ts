@@ -18,7 +18,7 @@ export interface MatrixRow {
   readonly wrongAccepts: number
   /** Requests that were refused and had to be let in. */
   readonly goodFailed: number
-  /** Slowest percent of the good requests, before the fault and while it lasts. */
+  /** Slowest percent of the good requests, with nothing broken and while the fault lasts. */
   readonly p99: { readonly healthyMs: number; readonly faultMs: number }
   /** From the end of the fault until everything works again. */
   readonly recoverMs: number
@@ -26,7 +26,7 @@ export interface MatrixRow {
   readonly seen: string
 }
 
-const HEAD = `| fault | revoked let in | good refused | p99 before → during | well again after | what users see |
+const HEAD = `| fault | revoked let in | good refused | p99 healthy → during | well again after | what users see |
 | --- | --- | --- | --- | --- | --- |`
 
 /** Writes the rows into the table of their section, or compares them with it; the other rows of the section stay. */

@@ -1,6 +1,6 @@
 /** Redis that answers, but late, seldom, broken, or that it has no memory left. */
 import { expect, it } from 'vitest'
-import { suffer, type Fault } from './break.ts'
+import { suffer, SUFFER_LIMIT_MS, type Fault } from './break.ts'
 import { seeded } from './load.ts'
 import { recordRows } from './matrix.ts'
 import type { Member } from './rig.ts'
@@ -71,5 +71,5 @@ it.each(FAULTS)(
     recordRows('redis', [row])
     expect(row).toMatchObject({ wrongAccepts: 0, goodFailed: 0 })
   },
-  120_000,
+  SUFFER_LIMIT_MS,
 )

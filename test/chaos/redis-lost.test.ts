@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { startFaultProxy, type FaultProxy } from '../support/fault-proxy.ts'
 import { startRedis, type RedisServer } from '../support/redis.ts'
-import { suffer, type Fault } from './break.ts'
+import { suffer, SUFFER_LIMIT_MS, type Fault } from './break.ts'
 import { recordRows } from './matrix.ts'
 import type { Rig } from './rig.ts'
 
@@ -95,5 +95,5 @@ it.each(FAULTS)(
     recordRows('redis', [row])
     expect(row).toMatchObject({ wrongAccepts: 0, goodFailed: 0 })
   },
-  120_000,
+  SUFFER_LIMIT_MS,
 )

@@ -1,6 +1,6 @@
 /** Redis that says nothing: to all gateways, or to one of them while the others go on. */
 import { expect, it } from 'vitest'
-import { suffer, type Fault } from './break.ts'
+import { suffer, SUFFER_LIMIT_MS, type Fault } from './break.ts'
 import { recordRows } from './matrix.ts'
 
 const FAULTS: readonly Fault[] = [
@@ -38,5 +38,5 @@ it.each(FAULTS)(
     recordRows('redis', [row])
     expect(row).toMatchObject({ wrongAccepts: 0, goodFailed: 0 })
   },
-  120_000,
+  SUFFER_LIMIT_MS,
 )
