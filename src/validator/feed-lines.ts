@@ -19,7 +19,7 @@ const LONGEST_LINE = 65_536
  * @param heard called for each piece that comes
  * @throws Problem `storage_unavailable` when the gateway hangs up; Error for what is no such text
  */
-export async function* linesIn(body: ReadableStream<Uint8Array>, heard: () => void): AsyncGenerator<unknown> {
+export async function* linesIn(body: ReadableStream<Uint8Array>, heard: () => void): AsyncGenerator {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   let rest = ''
   for await (const piece of unbroken(body)) {

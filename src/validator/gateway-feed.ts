@@ -23,6 +23,12 @@ export interface GatewayFeedConfig {
 const PAGE = 2_000
 /** A gateway that says nothing for so long, beyond what it was asked to wait, is away. */
 const SILENCE_MS = 4_000
+/** A client that is not let in would be taken for somebody who guesses, and all of its name and address with it. */
+const REFUSALS: ReadonlySet<number> = new Set([401, 403, 404])
+const REFUSED_MS = 10_000
+/** Of a million revocations the gateway begins to tell after some seconds. */
+const WHOLE_MS = 30_000
+const BEAT_MS = 1_000
 /** News do not come more often, so that a storm of them comes by the batch. */
 const BETWEEN_MS = 25
 /** Answers without news and without a wait would go round and round. */
@@ -36,6 +42,7 @@ export function createGatewayFeed(
   const headers = { authorization: basicOf(source), accept: 'application/x-ndjson' }
   const underWay = new Set<AbortController>()
   let tenant: string | undefined
+  let refused: { readonly status: number; readonly untilMs: number } | undefined
   let wake: (() => void) | undefined
   let cancelWake: (() => void) | undefined
   return {
@@ -59,14 +66,29 @@ export function createGatewayFeed(
   }
 
   async function* snapshot(): AsyncGenerator<LogSlice> {
-    let heading: Heading | undefined
-    for await (const page of pagesOf(url, 0)) {
-      heading ??= page.heading
+    const pages = pagesOf(url, WHOLE_MS)[Symbol.asyncIterator]()
+    for (let coming = pages.next(); ;) {
+      const next = await orAfter(coming, BEAT_MS)
+      // Of many the gateway needs seconds to write them down: whoever reads this is told that it is at work.
+      if (next === undefined) {
+        yield { position: '', revocations: [], complete: false }
+        continue
+      }
+      if (next.done === true) break
+      const { heading, revocations, isLast } = next.value
       if (heading.kind !== 'whole') throw new Error('the gateway did not answer with all revocations')
-      const { position, lagMs } = heading
-      yield { position, revocations: page.revocations, complete: page.isLast, lagMs }
+      yield { position: heading.position, revocations, complete: isLast, lagMs: heading.lagMs }
+      coming = pages.next()
     }
     goOnIn(0)
+  }
+
+  /** Undefined when it takes longer; it is not given up then. */
+  function orAfter<T>(coming: Promise<T>, delayMs: number): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      const cancel = schedule(delayMs, () => resolve(undefined))
+      coming.then(resolve, reject).finally(cancel)
+    })
   }
 
   async function readAfter(position: string): Promise<LogSlice> {
@@ -111,6 +133,7 @@ export function createGatewayFeed(
   }
 
   async function ask(from: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+    if (refused !== undefined && monotonicMs() < refused.untilMs) throw unanswered(refused.status)
     let response: Response
     try {
       response = await settings.fetch(from, { headers, redirect: 'error', signal })
@@ -119,7 +142,8 @@ export function createGatewayFeed(
     }
     if (response.status === 200 && response.body !== null) return response.body
     await response.body?.cancel()
-    throw new Problem('storage_unavailable', { cause: new Error(`the gateway answered with ${response.status}`) })
+    if (REFUSALS.has(response.status)) refused = { status: response.status, untilMs: monotonicMs() + REFUSED_MS }
+    throw unanswered(response.status)
   }
 
   async function* pagesIn(lines: AsyncIterable<unknown>): AsyncGenerator<FeedPage> {
@@ -146,6 +170,10 @@ export function createGatewayFeed(
     }
     throw new Error('the answer of the gateway has no end')
   }
+}
+
+function unanswered(status: number): Problem {
+  return new Problem('storage_unavailable', { cause: new Error(`the gateway answered with ${status}`) })
 }
 
 interface FeedPage {

@@ -55,7 +55,7 @@ function open(reach: () => string, { tenants, ...more }: Opening = {}): Validato
     ...(tenants === undefined ? {} : { tenants }),
     onEvent: (event) => void events.push(event),
     fetch(input, init) {
-      const url = new URL(String(input))
+      const url = new URL(new Request(input).url)
       if (url.pathname === '/revocations') asked.push(url)
       return fetch(`${reach()}${url.pathname}${url.search}`, init)
     },

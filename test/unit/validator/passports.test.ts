@@ -221,7 +221,22 @@ describe('the options', () => {
     ['tenants must name one at least, or be absent', { origin: 'https://a.example', service: 'x', tenants: [] }],
     ['clockSkewSeconds must be from 0 to 300', { origin: 'https://a.example', service: 'x', clockSkewSeconds: 3600 }],
     ['cacheEntries must be a whole number from 1', { origin: 'https://a.example', service: 'x', cacheEntries: 0 }],
-    ["tokens.revocations must be { redis }, { introspection } or 'unchecked'", { origin: 'https://a.example', tokens: {} }],
+    [
+      "tokens.revocations must be { feed }, { redis }, { introspection } or 'unchecked'",
+      { origin: 'https://a.example', tokens: {} },
+    ],
+    [
+      'tokens.revocations.feed must name one client at least',
+      { origin: 'https://a.example', tokens: { revocations: { feed: [] } } },
+    ],
+    [
+      'tokens.revocations.feed needs clientId and clientSecret',
+      { origin: 'https://a.example', tokens: { revocations: { feed: { clientId: 'a', clientSecret: '' } } } },
+    ],
+    [
+      'tokens.revocations.feed.path must begin with /',
+      { origin: 'https://a.example', tokens: { revocations: { feed: { clientId: 'a', clientSecret: 'b', path: 'x' } } } },
+    ],
     [
       'tokens.revocations.redis must be redis:// or rediss://',
       { origin: 'https://a.example', tokens: { revocations: { redis: 'http://secret@x' } } },
