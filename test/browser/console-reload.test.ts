@@ -32,7 +32,7 @@ it(
       file,
       `${good}  - { name: a, match: { path: /a }, service: echo }\n  - { name: b, match: { path: /b }, auth: public, upstream: c }\n`,
     )
-    await page.locator('#mark-routes', { hasText: 'file has a fault' }).waitFor()
+    await page.locator('#mark-routes', { hasText: 'faulty file' }).waitFor()
     await page.click('#view-routes')
     await page.getByText('The configuration file has a fault since it was changed.').waitFor()
     await page.getByRole('button', { name: 'Read the file again' }).click()

@@ -179,7 +179,7 @@ it(
     await row.waitFor()
     expect(await row.textContent()).toContain('401 invalid_token')
     expect(await row.textContent()).toContain('route orders')
-    expect(await row.locator('td[data-label="Request id"]').textContent()).toMatch(/^[0-9a-f-]{36}$/)
+    expect(await row.locator('[title="Request id"]').textContent()).toMatch(/^[0-9a-f-]{36}$/)
     await page.locator('tbody tr', { hasText: '/nowhere/[jwt]' }).waitFor()
     expect(await page.content()).not.toContain('eyJ')
     await page.selectOption('#refusal-kind', 'no_route')

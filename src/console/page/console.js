@@ -110,11 +110,17 @@ function factsOf({ uptime_seconds: uptime, config_version: config, workers }) {
 /** Says beside the link of a view that something there asks for a look. */
 function mark(id, trouble) {
   const badge = at(`mark-${id}`)
+  const isNew = badge.hidden !== (trouble === undefined)
   badge.hidden = trouble === undefined
-  if (trouble === undefined) return
-  setText(badge, trouble.text)
-  badge.title = trouble.text
-  badge.className = `mark ${trouble.tone}`
+  setText(badge, trouble?.text ?? '')
+  badge.className = `mark ${trouble?.tone ?? ''}`
+  // On small screens it moves the links after it.
+  if (isNew) reveal(document.querySelector('.views [aria-current]'))
+}
+
+/** The links are in a row on small screens, of which one may be off the end. */
+function reveal(link) {
+  link?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
 }
 
 /** What one view asks of another: `asked` is for that view to read. */
@@ -147,8 +153,7 @@ function open(isMove) {
     if (id !== name) link.removeAttribute('aria-current')
     else {
       link.setAttribute('aria-current', 'page')
-      // In a row on small screens, of which it may be off the end.
-      link.scrollIntoView({ block: 'nearest', inline: 'nearest' })
+      reveal(link)
     }
   }
   document.title = `${title} · Gatehouse`

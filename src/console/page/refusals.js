@@ -18,7 +18,6 @@ export function refusalsView(app) {
       { label: 'Request', class: 'request', of: (one) => one.path, show: requestOf },
       { label: 'Tenant', of: (one) => `${one.tenant} ${one.user}`, show: whoOf },
       { label: 'Client', class: 'address', of: (one) => one.client, show: (one) => h('code', {}, one.client) },
-      { label: 'Request id', class: 'id', of: (one) => one.request_id, show: (one) => h('code', {}, one.request_id) },
       { label: 'Action', class: 'action', of: (one) => one.id, show: explainButton },
     ],
   })
@@ -83,8 +82,12 @@ function reasonOf(one) {
   ]
 }
 
-function requestOf({ method, path, route }) {
-  return [h('code', {}, `${method} ${path}`), h('span', { class: 'detail' }, route === 'none' ? 'no route' : `route ${route}`)]
+function requestOf({ method, path, route, request_id: id }) {
+  return [
+    h('code', {}, `${method} ${path}`),
+    h('span', { class: 'detail' }, route === 'none' ? 'no route' : `route ${route}`),
+    h('code', { class: 'detail', title: 'Request id' }, id),
+  ]
 }
 
 /** As the client asked for it, but for its query. */

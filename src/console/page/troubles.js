@@ -16,7 +16,7 @@ export function isFaulty(overview) {
 }
 
 function ofRoutes(overview) {
-  return isFaulty(overview) ? { text: 'file has a fault', tone: 'warn' } : undefined
+  return isFaulty(overview) ? { text: 'faulty file', tone: 'warn' } : undefined
 }
 
 function ofUpstreams(upstreams) {
