@@ -56,6 +56,19 @@ describe('the access log', () => {
     ).toEqual(['overloaded', 'storage_unavailable', 'overloaded'])
   })
 
+  it('has as few for tokens that were not looked at any more, and counts them all', async () => {
+    const world = createWorld()
+    const problem = new Problem('rate_limited', { isOneOfMany: true })
+    for (let count = 0; count < 50; count += 1) {
+      const record = world.telemetry.open(ARRIVED)
+      record.problem = problem
+      record.status = 429
+      world.telemetry.close(record)
+    }
+    expect(world.lines().map((line) => line['status'])).toEqual(Array.from({ length: 10 }, () => 429))
+    expect((await world.telemetry.scrape()).body).toMatch(/^gatehouse_requests_total\{.*code="429"\} 50$/m)
+  })
+
   it('has one line for a request that was never routed', () => {
     const world = createWorld()
     const record = world.telemetry.open({ ...ARRIVED, target: '/nowhere;x?a=1#b', rawHeaders: [] })
