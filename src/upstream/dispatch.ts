@@ -3,6 +3,13 @@ import type { Readable } from 'node:stream'
 /** Fields as they were received, line by line: name in lower case, value, name, value … */
 export type ReceivedFields = readonly string[]
 
+/** What a list of fields says from the index `from` up to `to`: whole lines of HTTP/1.1, which are not looked at again. */
+export interface ReadyLines {
+  readonly from: number
+  readonly to: number
+  readonly lines: string
+}
+
 /** One request as a pool takes it. */
 export interface DispatchRequest {
   readonly method: string
@@ -10,6 +17,8 @@ export interface DispatchRequest {
   readonly path: string
   /** Name, value, name, value … without those of a connection. `content-length` where there is a body whose length is known. */
   readonly headers: string[]
+  /** What the headers say from one index to another, as lines: whoever can takes these instead. */
+  readonly ready?: ReadyLines | undefined
   readonly body: Readable | null
   /** Until the head of the answer; absent: as the pool is configured. */
   readonly headersTimeout?: number

@@ -12,7 +12,7 @@ import { isOfUpstream, problemOfEnd, problemOfFailure, reasonOfFailure } from '.
 import { isRepeatable, isUnseen, reasonOfStatus } from './retries.ts'
 import type { Servers } from './servers.ts'
 import { tracedAttempt } from './traced-attempt.ts'
-import type { ForwardNeeds, ForwardRecord, HttpIo } from './upstream.ts'
+import type { ForwardFields, ForwardNeeds, ForwardRecord, HttpIo } from './upstream.ts'
 
 /** Most that is passed on before the final answer: it is written whether the client takes it or not. */
 const MOST_INTERIM_BYTES = 256 * 1024
@@ -30,7 +30,7 @@ export function exchangeMessages(
   needs: ForwardNeeds,
   servers: Servers,
   exchange: Admitted,
-  fields: string[],
+  { list: fields, ready }: ForwardFields,
   io: HttpIo,
   record: ForwardRecord,
 ): Promise<void> {
@@ -106,6 +106,7 @@ export function exchangeMessages(
         path: to.basePath + exchange.forwardPath + exchange.query,
         method: exchange.method,
         headers: fields,
+        ready,
         body: body ?? null,
         // The same for all: otherwise it is taken from the Host field, and a change of it costs the connection.
         servername: to.url.hostname,

@@ -63,13 +63,18 @@ export function createHeadWriter(host: string): HeadWriter {
   return { write }
 
   function write(request: DispatchRequest, bodyLength: number): string {
-    const { method, path, headers } = request
+    const { method, path, headers, ready } = request
     checkMethod(method)
     if (!isTargetText(path)) throw new errors.InvalidArgumentError('invalid request line')
     let authority: string | undefined
     let lengths = 0
     let lines = ''
     for (let index = 0; index < headers.length; index += 2) {
+      if (ready !== undefined && index === ready.from && index < ready.to) {
+        lines += ready.lines
+        index = ready.to - 2
+        continue
+      }
       const name = headers[index] ?? ''
       const value = headers[index + 1] ?? ''
       const line = lineOf(index >> 1, name, value)

@@ -3,6 +3,7 @@ import { openHttp1Connection, type Http1Connection, type Http1ConnectionConfig }
 import { createExchange, failExchange, type Http1Exchange } from './http1-exchange.ts'
 import { createHeadWriter } from './http1-head.ts'
 import { createQueue, type Queue } from './queue.ts'
+import { createSettling } from './settling.ts'
 import { errors } from './undici-errors.ts'
 
 export interface Http1PoolNeeds {
@@ -46,7 +47,7 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
   let isPlanned = false
   let lookMs = Infinity
   let cancelLook: (() => void) | undefined
-  let settle: (() => void) | undefined
+  const settling = createSettling(closeWhenDone)
   const on = { opened, free, missed, closed, due }
   return { dispatch, close, destroy }
 
@@ -171,12 +172,12 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
     for (const connection of idle.splice(0)) connection.destroy()
     if (connections.size > 0) return
     cancelLook?.()
-    settle?.()
+    settling.settle()
   }
 
   function close(): Promise<void> {
     if (state === 'open') state = 'closing'
-    return settled()
+    return settling.whenSettled()
   }
 
   function destroy(): Promise<void> {
@@ -185,17 +186,6 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
       failExchange(exchange, new errors.ClientDestroyedError())
     }
     for (const connection of connections) connection.destroy()
-    return settled()
-  }
-
-  function settled(): Promise<void> {
-    return new Promise((resolve) => {
-      const before = settle
-      settle = () => {
-        before?.()
-        resolve()
-      }
-      closeWhenDone()
-    })
+    return settling.whenSettled()
   }
 }

@@ -1,6 +1,7 @@
 import type { Dispatcher } from 'undici'
 import { createHttp2Exchange, type Http2Exchange, type Http2ExchangeNeeds } from './http2-exchange.ts'
 import { openHttp2Session, type Http2Session, type Http2SessionConfig } from './http2-session.ts'
+import { createSettling } from './settling.ts'
 import { errors } from './undici-errors.ts'
 
 export interface Http2PoolConfig extends Http2SessionConfig {
@@ -41,7 +42,7 @@ export function createHttp2Pool(needs: Http2ExchangeNeeds, config: Http2PoolConf
   const waiting = new Set<Http2Exchange>()
   let usualStreams = USUAL_STREAMS
   let state: 'open' | 'closing' | 'destroyed' = 'open'
-  let settle: (() => void) | undefined
+  const settling = createSettling(closeWhenDone)
   let isFilling = false
   const options = { ...config, again: place, over: leave }
   return { dispatch, close, destroy }
@@ -118,12 +119,12 @@ export function createHttp2Pool(needs: Http2ExchangeNeeds, config: Http2PoolConf
   function closeWhenDone(): void {
     if (state === 'open' || waiting.size > 0) return
     for (const session of sessions) session.close()
-    if (leaving.size === 0) settle?.()
+    if (leaving.size === 0) settling.settle()
   }
 
   function close(): Promise<void> {
     if (state === 'open') state = 'closing'
-    return settled()
+    return settling.whenSettled()
   }
 
   function destroy(): Promise<void> {
@@ -132,17 +133,6 @@ export function createHttp2Pool(needs: Http2ExchangeNeeds, config: Http2PoolConf
     waiting.clear()
     for (const exchange of unserved) exchange.fail(new errors.ClientDestroyedError())
     for (const session of [...sessions, ...leaving]) session.destroy()
-    return settled()
-  }
-
-  function settled(): Promise<void> {
-    return new Promise((resolve) => {
-      const before = settle
-      settle = () => {
-        before?.()
-        resolve()
-      }
-      closeWhenDone()
-    })
+    return settling.whenSettled()
   }
 }

@@ -11,6 +11,7 @@ import type { Duplex } from 'node:stream'
 import { isSame, type UpstreamConfig } from '../config/config.ts'
 import type { Admitted, AnswerMessage, LiveEnd, LiveExchange, RequestMessage } from '../exchange/exchange.ts'
 import type { Problem } from '../problem/problem.ts'
+import type { ReadyLines } from './dispatch.ts'
 import { exchangeMessages } from './forward.ts'
 import type { Ahead } from './gather.ts'
 import { createServers, type Servers, type ServersNeeds } from './servers.ts'
@@ -65,7 +66,7 @@ export interface Upstreams {
    *
    * @throws Problem `upstream_unreachable`, `upstream_timeout` or `payload_too_large`, only while nothing was answered
    */
-  forward(exchange: Admitted, fields: string[], io: HttpIo, record: ForwardRecord): Promise<void>
+  forward(exchange: Admitted, fields: ForwardFields, io: HttpIo, record: ForwardRecord): Promise<void>
   /**
    * Opens a WebSocket. Settles when it is closed.
    *
@@ -84,6 +85,14 @@ export interface Upstreams {
   close(others?: readonly Upstreams[]): Promise<void>
   /** By name, for the upstreams of the next configuration. */
   readonly opened: ReadonlyMap<string, Opened>
+}
+
+/** The header fields of a request. */
+export interface ForwardFields {
+  /** Name, value, name, value …, without those that are written here: Host, those of a connection and of the framing. */
+  readonly list: string[]
+  /** Absent: there is none. */
+  readonly ready?: ReadyLines | undefined
 }
 
 /** The servers of an upstream with what they were made of. */
@@ -126,7 +135,7 @@ export function createUpstreams(needs: UpstreamNeeds, configs: Iterable<Upstream
   const forwardNeeds: ForwardNeeds = { ...needs, ahead: { octets: 0 } }
   return { forward, tunnel, start, describe, targets, endTunnels, close, opened }
 
-  function forward(exchange: Admitted, fields: string[], io: HttpIo, record: ForwardRecord): Promise<void> {
+  function forward(exchange: Admitted, fields: ForwardFields, io: HttpIo, record: ForwardRecord): Promise<void> {
     return exchangeMessages(forwardNeeds, serversOf(exchange, record), exchange, fields, io, record)
   }
 

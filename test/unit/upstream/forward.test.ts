@@ -106,7 +106,7 @@ test.each([
 ])('%s is a fault of ours, not the upstream’s, and never a hang', async (_, fields) => {
   const { forward, exchange } = await open()
   const { req, res } = await arrive('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
-  const failure = await forward(exchange, [...fields], { req, res }, record()).catch((error: unknown) => error)
+  const failure = await forward(exchange, { list: [...fields] }, { req, res }, record()).catch((error: unknown) => error)
   expect(failure instanceof Problem && failure.kind).toBe('internal_error')
   expect(upstream?.requests).toEqual([])
 })
@@ -117,7 +117,7 @@ test('a client that went while the steps before waited is not forwarded, and doe
   leave()
   await new Promise((resolve) => res.once('close', resolve))
   const noted = record()
-  await forward({ ...exchange, method: 'POST', bodyLength: 5 }, [], { req, res }, noted)
+  await forward({ ...exchange, method: 'POST', bodyLength: 5 }, { list: [] }, { req, res }, noted)
   expect(noted).toMatchObject({ aborted: true, status: 0 })
   await upstream?.until(() => false, 100)
   expect(upstream?.requests).toEqual([])

@@ -96,6 +96,16 @@ test('a head says what its own request says, whatever was asked before', () => {
   expect(fieldsOf()).toEqual(['host: host.test', own])
 })
 
+test('lines that are made already stand in the place of the fields that they say', () => {
+  const headers = ['x-a', '1', 'x-user', 'u', 'x-tenant', 't', 'x-b', '2']
+  const heads = createHeadWriter('host.test')
+  const plain = heads.write(asked({ headers }), 0)
+  const ready = { from: 2, to: 6, lines: 'x-user: u\r\nx-tenant: t\r\n' }
+  expect(heads.write(asked({ headers, ready }), 0)).toBe(plain)
+  expect(heads.write(asked({ headers, ready: { from: 2, to: 2, lines: 'never' } }), 0)).toBe(plain)
+  expect(heads.write(asked({ headers: headers.slice(0, 6), ready }), 0)).toBe(plain.replace('x-b: 2\r\n', ''))
+})
+
 test('more fields than are remembered go as they are', () => {
   const headers = Array.from({ length: 200 }, (_, index) => (index % 2 === 0 ? `x-${index}` : 'v'))
   const heads = createHeadWriter('host.test')

@@ -183,3 +183,38 @@ function keepOf(octets: string): number {
   reader.read(Buffer.from(octets), octets.length)
   return reader.keepSeconds()
 }
+
+test('answers alike one behind the other on one connection are each read for what they say', () => {
+  const seen: unknown[] = []
+  const reader = createAnswerReader({
+    interim: () => undefined,
+    head: (status, fields) => seen.push([status, ...fields]),
+    data: (bytes, from, to) => seen.push(bytes.toString('latin1', from, to)),
+    end: (trailers, isLast) => seen.push([...trailers, isLast]),
+  })
+  const given = (octets: string): unknown[] => {
+    seen.length = 0
+    reader.expect(false)
+    reader.read(Buffer.from(octets, 'latin1'), octets.length)
+    return [...seen]
+  }
+  const answer = (status: string, field: string, body = 'hi'): string =>
+    `HTTP/1.1 ${status} X\r\n${LENGTH_2}x-a: ${field}\r\n\r\n${body}`
+  const told = (status: number, field: string, body = 'hi'): unknown[] => [
+    [status, 'content-length', '2', 'x-a', field],
+    body,
+    [true],
+  ]
+  for (let turn = 0; turn < 3; turn += 1) {
+    for (let again = 0; again < 3; again += 1) expect(given(answer('200', '1'))).toEqual(told(200, '1'))
+    expect(given(answer('200', '1', 'ho'))).toEqual(told(200, '1', 'ho'))
+    expect(given(answer('404', '1'))).toEqual(told(404, '1'))
+    expect(given(answer('404', '2'))).toEqual(told(404, '2'))
+    expect(given(answer('404', '2'))).toEqual(told(404, '2'))
+    // One of the same size with another framing, and its trailers.
+    expect(given(`${CHUNKED}2\r\nhi\r\n0\r\nx: 1\r\n\r\n`).at(-1)).toEqual(['x', '1', true])
+    expect(given(`${CHUNKED}2\r\nhi\r\n0\r\nx: 1\r\n\r\n`).at(-1)).toEqual(['x', '1', true])
+  }
+  for (let again = 0; again < 3; again += 1) given(answer('200', '1'))
+  expect(() => given(answer('200', '\0'))).toThrow('a control character')
+})
