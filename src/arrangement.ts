@@ -91,7 +91,10 @@ export async function arrange(foundation: Foundation, config: Config, before?: A
   const upstreams = openUpstreams(foundation, config, before)
   const identity = identityOf(foundation, config, before)
   const split = createSplit(router.routes)
-  const arrivals = createArrivals({ requestId: createRequestIds(randomFillSync), monotonicMs, doubtful: foundation.doubtful }, config.listeners.public)
+  const arrivals = createArrivals(
+    { requestId: createRequestIds(randomFillSync), monotonicMs, doubtful: foundation.doubtful },
+    config.listeners.public,
+  )
   const occupancy = createOccupancy(telemetry)
   const rooms = {
     listener: { read: arrivals.read, refuse, refuseSocket, discardRest },
@@ -175,7 +178,8 @@ function namesIn({ tenants, usernames }: Config) {
 function identityOf({ tenants, world }: Foundation, config: Config, before: Arrangement | undefined): Identity {
   const { origin } = config.listeners.public
   const bare = withoutPassport(config)
-  const isSaid = before !== undefined && isSame(before.config.identity, config.identity) && isSame(withoutPassport(before.config), bare)
+  const isSaid =
+    before !== undefined && isSame(before.config.identity, config.identity) && isSame(withoutPassport(before.config), bare)
   if (isSaid && before.config.listeners.public.origin === origin) return before.identity
   const { nowSeconds } = world
   const needs = { signPassport: tenants.passport.sign, tokenId: randomUUID, nowSeconds, origin }

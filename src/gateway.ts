@@ -125,7 +125,14 @@ function assemble(
   clients.connections = listener.connections
   const underWay = foundation.overload.inFlight
   // Not the timers of the world, whose time may pass at another pace.
-  const tidiness = createTidiness({ schedule, requests: () => requests, underWay, connections: listener.connections, heapBytes, tidyUp })
+  const tidiness = createTidiness({
+    schedule,
+    requests: () => requests,
+    underWay,
+    connections: listener.connections,
+    heapBytes,
+    tidyUp,
+  })
   let isStarted = false
   let lastReload: 'ok' | 'failed' | undefined
   // Of several processes the primary has it.

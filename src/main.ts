@@ -22,8 +22,11 @@ const SETTINGS = {
   // And each of its arenas, one for almost every thread, keeps a megabyte or two that nobody else can use.
   MALLOC_ARENA_MAX: '2',
 }
-/** For the collections of `world.ts`; and room for what requests leave, which is then looked through half as often. */
-const FLAGS = ['--expose-gc', '--max-semi-space-size=32']
+/**
+ * For the collections of `world.ts`; room for what requests leave, which is then looked through half as often; and none of the
+ * collections by which V8 finds out how much a start needs.
+ */
+const FLAGS = ['--expose-gc', '--max-semi-space-size=32', '--initial-old-space-size=64']
 
 const environment = { ...SETTINGS, ...process.env }
 const isSet = FLAGS.every((flag) => process.execArgv.includes(flag))

@@ -40,7 +40,7 @@ export function createTargets({ cors, split, identity, upstreams, services }: Ta
     if (bodyLength !== undefined && bodyLength > route.bodyBytes) throw new Problem('payload_too_large')
     if (exchange.expectsContinue && bodyLength !== 0) res.writeContinue()
     if (route.target.kind === 'upstream') {
-      await upstreams.forward(exchange, identity.outgoing(exchange), { req, res }, record)
+      await upstreams.forward(exchange, identity.forwarded(exchange), { req, res }, record)
       return
     }
     if (route.target.kind === 'preflight') {

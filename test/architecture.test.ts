@@ -74,7 +74,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   live: { rooms: HALL, packages: [], node: [] },
   overload: { rooms: HALL, packages: [], node: [] },
   listener: { rooms: HALL, packages: [], node: ['http', 'http2', 'tls', 'net', 'stream', 'crypto', 'events'] },
-  authenticator: { rooms: HALL, packages: ['lru-cache'], node: ['crypto'] },
+  authenticator: { rooms: HALL, packages: [], node: ['crypto'] },
   errors: { rooms: [], packages: [], node: [] },
   client: { rooms: ['errors'], packages: [], node: [] },
   validator: {
@@ -83,7 +83,11 @@ const RULES: Readonly<Record<string, Rule>> = {
     node: ['crypto', 'http'],
   },
   revocation: { rooms: HALL, packages: ['opossum', 'lru-cache'], node: [] },
-  upstream: { rooms: HALL, packages: ['undici', 'http-proxy-3'], node: ['dns/promises', 'http', 'http2', 'module', 'net', 'stream'] },
+  upstream: {
+    rooms: HALL,
+    packages: ['undici', 'http-proxy-3'],
+    node: ['dns/promises', 'http', 'http2', 'module', 'net', 'stream'],
+  },
   telemetry: { rooms: HALL, packages: ['prom-client'], node: ['perf_hooks', 'process'] },
   traces: {
     rooms: HALL,

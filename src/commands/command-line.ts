@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { openBreachedFile } from '../breached-file.ts'
 import { ConfigError, type Config } from '../config/config.ts'
+import { Problem } from '../problem/problem.ts'
 import { exportAudit, listAudit, verifyAudit } from './audit.ts'
 import { commandIn, faultOfArguments, faultOfOptions, readArguments, unknownCommand, type Values } from './arguments.ts'
 import { factsOf } from './catalogue.ts'
@@ -203,6 +204,8 @@ async function withConfig(
 /** The message of a failure and those of its causes: what an operator can act on, without a stack. */
 function reasonsOf(error: unknown): string[] {
   if (!(error instanceof Error)) return [String(error)]
+  // What clients would be answered is no reason.
+  if (error instanceof Problem && error.cause !== undefined) return reasonsOf(error.cause)
   return error.cause === undefined ? [error.message] : [error.message, ...reasonsOf(error.cause)]
 }
 

@@ -1,11 +1,25 @@
 import type { Admitted } from '../exchange/exchange.ts'
 
+/** A `forwarded` field that was made before: most requests come the same way. */
+interface Last {
+  peer: string
+  host: string
+  proto: string
+  text: string
+}
+
+/** Whoever adds what a request came over to its fields. */
+export function createForwarding(): (exchange: Admitted, out: string[]) => void {
+  const last: Last = { peer: '', host: '', proto: '', text: '' }
+  return (exchange, out) => forwardingHeaders(exchange, out, last)
+}
+
 /**
  * Adds who asked, over what, and under which id: `x-request-id`, `x-forwarded-for/-proto/-host`, `forwarded` (RFC 7239) and,
  * where no trusted proxy gave one or traces are kept, `traceparent` (W3C Trace Context). From a peer that is not trusted nothing
  * is taken over.
  */
-export function forwardingHeaders(exchange: Admitted, out: string[]): void {
+function forwardingHeaders(exchange: Admitted, out: string[], last: Last): void {
   const chain = exchange.trusted ? fieldOf(exchange.rawHeaders, 'x-forwarded-for') : undefined
   const proto = (exchange.trusted ? fieldOf(exchange.rawHeaders, 'x-forwarded-proto') : undefined) ?? exchange.scheme
   const host = (exchange.trusted ? fieldOf(exchange.rawHeaders, 'x-forwarded-host') : undefined) ?? exchange.authority
@@ -13,7 +27,7 @@ export function forwardingHeaders(exchange: Admitted, out: string[]): void {
   out.push('x-forwarded-for', chain === undefined ? exchange.peer : `${chain}, ${exchange.peer}`)
   out.push('x-forwarded-proto', proto)
   if (host !== '') out.push('x-forwarded-host', host)
-  out.push('forwarded', forwarded(exchange, host, proto))
+  out.push('forwarded', forwarded(exchange, { host, proto, last }))
   if (exchange.trace !== undefined) {
     out.push('traceparent', exchange.trace.parent)
     if (exchange.trace.state !== undefined) out.push('tracestate', exchange.trace.state)
@@ -25,9 +39,15 @@ export function forwardingHeaders(exchange: Admitted, out: string[]): void {
   if (isTraceId(hex)) out.push('traceparent', `00-${hex}-${hex.slice(16)}-01`)
 }
 
-function forwarded(exchange: Admitted, host: string, proto: string): string {
-  const peer = exchange.peer.includes(':') ? `"[${exchange.peer}]"` : exchange.peer
-  const ours = host === '' ? `for=${peer};proto=${proto}` : `for=${peer};host="${host}";proto=${proto}`
+function forwarded(exchange: Admitted, { host, proto, last }: Pick<Last, 'host' | 'proto'> & { readonly last: Last }): string {
+  if (last.peer !== exchange.peer || last.host !== host || last.proto !== proto) {
+    const peer = exchange.peer.includes(':') ? `"[${exchange.peer}]"` : exchange.peer
+    last.text = host === '' ? `for=${peer};proto=${proto}` : `for=${peer};host="${host}";proto=${proto}`
+    last.peer = exchange.peer
+    last.host = host
+    last.proto = proto
+  }
+  const ours = last.text
   const before = exchange.trusted ? fieldOf(exchange.rawHeaders, 'forwarded') : undefined
   return before === undefined ? ours : `${before}, ${ours}`
 }

@@ -9,7 +9,7 @@
 import type { IdentityConfig } from '../config/config.ts'
 import { foldHeaderName, type Admitted, type HeaderRules, type Identified } from '../exchange/exchange.ts'
 import { dropOurCookies } from './cookies.ts'
-import { forwardingHeaders } from './forwarding.ts'
+import { createForwarding } from './forwarding.ts'
 import { createHeaderNames, type HeaderNames } from './header-names.ts'
 
 export interface IdentityNeeds {
@@ -29,50 +29,84 @@ export interface Identity {
    * and the framing fields, which the forward step writes itself.
    */
   outgoing(exchange: Admitted): string[]
+  /** The same, with those lines that are the same for every request of a token. */
+  forwarded(exchange: Admitted): Forwarded
+}
+
+export interface Forwarded {
+  /** As of {@link Identity.outgoing}. */
+  readonly list: string[]
+  /** Absent: nobody is named. */
+  readonly ready: ReadyLines | undefined
+}
+
+/** What the list says from the index `from` up to `to`: lines of HTTP/1.1, each with its end, visible ASCII otherwise. */
+export interface ReadyLines {
+  readonly from: number
+  readonly to: number
+  readonly lines: string
 }
 
 const NONE: ReadonlySet<string> = new Set()
 
-/** The header fields of one principal, made once: the identity itself, and a passport for each upstream. */
-interface Badge {
+/** The header fields of one principal for one upstream: the identity, and a passport where it gets one. */
+interface Stamp {
   readonly fields: readonly string[]
-  readonly passports: Map<string, { readonly value: string; readonly renewAt: number }>
+  /** The same as they go over the wire. */
+  readonly lines: string
+  /** Seconds since 1970. */
+  readonly renewAt: number
 }
+
+/** The stamps of a principal, by upstream. */
+type Badge = Map<string, Stamp>
 
 /** @param bare upstreams that get no passport */
 export function createIdentity(needs: IdentityNeeds, config: IdentityConfig, bare: ReadonlySet<string> = NONE): Identity {
   const names = createHeaderNames(config)
+  const addForwarding = createForwarding()
   // Weak: a badge lives exactly as long as the verified-token cache keeps its principal.
   const badges = new WeakMap<Identified, Badge>()
-  return { outgoing }
+  return { outgoing: (exchange) => forwarded(exchange).list, forwarded }
 
-  function outgoing(exchange: Admitted): string[] {
+  function forwarded(exchange: Admitted): Forwarded {
     const out: string[] = []
     copyClientHeaders(exchange, names, out)
     const own = out.length
-    forwardingHeaders(exchange, out)
+    addForwarding(exchange, out)
     applyRules(exchange.route.requestHeaders, out, own)
     if (exchange.route.clientCertificate !== undefined) presentCertificate(exchange, config, out)
-    if (exchange.principal.kind === 'identified') present(exchange.principal, audienceOf(exchange), out)
-    return out
+    if (exchange.principal.kind !== 'identified') return { list: out, ready: undefined }
+    const { fields, lines } = present(exchange.principal, audienceOf(exchange))
+    const from = out.length
+    for (const field of fields) out.push(field)
+    return { list: out, ready: { from, to: out.length, lines } }
   }
 
-  function present(principal: Identified, audience: string, out: string[]): void {
+  function present(principal: Identified, audience: string): Stamp {
     let badge = badges.get(principal)
     if (badge === undefined) {
-      badge = { fields: identityFields(principal, config), passports: new Map() }
+      badge = new Map()
       badges.set(principal, badge)
     }
-    for (const field of badge.fields) out.push(field)
-    if (!bare.has(audience)) out.push(config.passport.header, passport(principal, badge, audience))
+    const now = needs.nowSeconds()
+    const held = badge.get(audience)
+    if (held !== undefined && now < held.renewAt) return held
+    const stamp = stampOf(principal, audience, now)
+    badge.set(audience, stamp)
+    return stamp
   }
 
   /** Signing costs tens of microseconds, so a passport serves until half of its life is over. */
-  function passport(principal: Identified, badge: Badge, audience: string): string {
-    const now = needs.nowSeconds()
-    const held = badge.passports.get(audience)
-    if (held !== undefined && now < held.renewAt) return held.value
-    const value = needs.signPassport({
+  function stampOf(principal: Identified, audience: string, now: number): Stamp {
+    const fields = identityFields(principal, config)
+    if (bare.has(audience)) return { ...asLines(fields), renewAt: Number.POSITIVE_INFINITY }
+    fields.push(config.passport.header, passport(principal, audience, now))
+    return { ...asLines(fields), renewAt: now + Math.floor(config.passport.lifetimeSeconds / 2) }
+  }
+
+  function passport(principal: Identified, audience: string, now: number): string {
+    return needs.signPassport({
       iss: needs.origin,
       aud: audience,
       sub: principal.user,
@@ -83,9 +117,19 @@ export function createIdentity(needs: IdentityNeeds, config: IdentityConfig, bar
       exp: now + config.passport.lifetimeSeconds,
       jti: needs.tokenId(),
     })
-    badge.passports.set(audience, { value, renewAt: now + Math.floor(config.passport.lifetimeSeconds / 2) })
-    return value
   }
+}
+
+/** Whoever sends the lines does not look at them again: nothing may stand in them that could end one. */
+function asLines(fields: readonly string[]): Pick<Stamp, 'fields' | 'lines'> {
+  const text: string[] = []
+  for (let index = 0; index < fields.length; index += 2) {
+    const name = fields[index] ?? ''
+    const value = fields[index + 1] ?? ''
+    if (name === '' || NOT_IN_NAME.test(name) || NOT_VISIBLE.test(value)) throw new Error('a field of the identity is none')
+    text.push(name, ': ', value, '\r\n')
+  }
+  return { fields, lines: text.join('') }
 }
 
 /** What the connection proved, for upstreams of routes that ask: its subject, and the certificate itself (RFC 9440). */
@@ -108,6 +152,10 @@ function identityFields(principal: Identified, config: IdentityConfig): string[]
   if (principal.tokenId !== undefined) fields.push(config.headers.token, headerText(principal.tokenId))
   return fields
 }
+
+/** RFC 9110 §5.6.2. */
+const NOT_IN_NAME = /[^!#$%&'*+\-.^_`|~0-9A-Za-z]/
+const NOT_VISIBLE = /[^\x20-\x7e]/
 
 /** Visible ASCII and spaces as they are, all else percent-encoded as UTF-8, so that a value cannot leave its line. */
 function headerText(text: string): string {

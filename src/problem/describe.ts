@@ -48,7 +48,6 @@ interface Mould {
 const ID = 'request-id-goes-here'
 /** What needs no escape in JSON and is one octet a character. */
 const PLAIN_ID = /^[\w.:-]{1,128}$/
-const NOT_ASCII = /[^\x00-\x7f]/
 
 /**
  * Writes the answers of a table. What does not differ between two requests is made once: refusals come by the thousand, and
@@ -92,7 +91,7 @@ export function createDescriber<Kind extends string>(
       between,
       afterId,
       octets: Buffer.byteLength(body) - 2 * ID.length,
-      encoding: NOT_ASCII.test(body) ? 'utf8' : 'latin1',
+      encoding: Buffer.byteLength(body) === body.length ? 'latin1' : 'utf8',
       challenge: challenge(row, row.description),
     }
     moulds.set(kind, mould)

@@ -142,8 +142,18 @@ function keepsEncodedSlash(candidate: Candidate): boolean {
 }
 
 function readParams(names: ReadonlyMap<number, string>, path: string): ReadonlyMap<string, string> {
-  const segments = path.split('/')
   const params = new Map<string, string>()
-  for (const [number, name] of names) params.set(name, segments[number] ?? '')
+  for (const [number, name] of names) params.set(name, segmentOf(path, number))
   return params
+}
+
+/** What is between two slashes, counted from 0 before the first one; empty past the last. */
+function segmentOf(path: string, number: number): string {
+  let from = 0
+  for (let passed = 0; passed < number; passed += 1) {
+    from = path.indexOf('/', from) + 1
+    if (from === 0) return ''
+  }
+  const end = path.indexOf('/', from)
+  return end === -1 ? path.slice(from) : path.slice(from, end)
 }

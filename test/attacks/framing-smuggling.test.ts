@@ -173,6 +173,17 @@ describe('octets that readers read in different ways', () => {
     },
   )
 
+  // What is long, such as a token, is looked through in another way.
+  test.each(controls.map((code) => [`0x${code.toString(16).padStart(2, '0')}`, code] as const))(
+    '%s in a long value, and in a token',
+    async (_, code) => {
+      for (const name of ['X-A', 'Authorization']) {
+        const line = `${name}: Bearer ${'a'.repeat(300)}${String.fromCharCode(code)}${'b'.repeat(300)}`
+        await expectRefused(Buffer.from(head('GET /public HTTP/1.1', line), 'latin1'))
+      }
+    },
+  )
+
   test.each([
     ['UTF-8 in the target', Buffer.from(head('GET /pub\u00e9 HTTP/1.1'), 'utf8')],
     ['NUL in the target', head('GET /pub\0 HTTP/1.1')],

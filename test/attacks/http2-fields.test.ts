@@ -81,6 +81,10 @@ describe('control characters in fields', () => {
     ['LF', 'a\nb'],
     ['CR and LF', 'a\r\nx-admin: 1'],
     ['another', 'a\x01b'],
+    ['DEL', 'a\x7fb'],
+    ...['\0', '\r', '\n', '\x1f', '\x7f'].map(
+      (char) => [`${JSON.stringify(char)} in a long value`, `${'a'.repeat(300)}${char}x-admin: 1`] as const,
+    ),
   ])('CVE-2019-9900, CVE-2026-31908: %s goes no further than its field', async (_, value) => {
     client.head(stream, requestFields('/public/x', [['x-own', value]]))
     const outcome = await client.over(stream)
@@ -91,6 +95,9 @@ describe('control characters in fields', () => {
 
   it('CVE-2026-73552: octets that readers decode in different ways are refused', async () => {
     client.head(stream, requestFields('/public/x', [['x-own', 'a\xff']]))
+    expect([(await client.over(stream)).status, scene.upstream.seen]).toEqual([400, []])
+    stream += 2
+    client.head(stream, requestFields('/public/x', [['x-own', `${'a'.repeat(300)}\x80`]]))
     expect([(await client.over(stream)).status, scene.upstream.seen]).toEqual([400, []])
   })
 

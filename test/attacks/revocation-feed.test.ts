@@ -149,7 +149,10 @@ describe('a gateway that tells nonsense', () => {
       gate = createValidator({
         origin: keys.origin,
         tokens: { revocations: { feed: { clientId: 'reader', clientSecret: SECRET }, whenStale } },
-        fetch: (input, init) => fetch(String(input).includes('/revocations') ? `http://127.0.0.1:${port}` : String(input), init),
+        fetch(input, init) {
+          const { url } = new Request(input)
+          return fetch(url.endsWith('/revocations') ? `http://127.0.0.1:${port}` : url, init)
+        },
       })
       const token = signJwt(key, tokenClaims(keys.origin, { sid: 's1' }), { typ: 'at+jwt' })
       await gate.verifyToken(token)
@@ -184,6 +187,28 @@ describe('a gateway that tells nonsense', () => {
     ['a line without an end', `${HEAD}["session","${'x'.repeat(100_000)}`],
   ])('is not taken for «nothing was revoked»: %s', async (_, body) => {
     expect(await judged(body)).toBe('revocation_unavailable')
+  })
+
+  it('is not asked again and again where it lets the client not in, which would look like guessing', async () => {
+    let asked = 0
+    const server = createServer((_, response) => void ((asked += 1), response.writeHead(401).end()))
+    await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    const causes: unknown[] = []
+    gate = createValidator({
+      origin: `http://127.0.0.1:${port}`,
+      tokens: { revocations: { feed: { clientId: 'reader', clientSecret: 'wrong' } } },
+      fetch(input, init) {
+        if (!new Request(input).url.endsWith('/revocations')) return Promise.reject(new Error('no keys here'))
+        return fetch(input, init)
+      },
+      onEvent: (event) => void (event.kind === 'revocations' && causes.push(event.cause)),
+    })
+    await expect(gate.ready(1_000)).rejects.toThrow()
+    expect(asked).toBe(1)
+    expect(JSON.stringify(causes)).not.toContain('wrong')
+    await gate.close()
+    server.close()
   })
 
   it('keeps a tenant that it does not tell of out, also where stale knowledge is allowed', async () => {

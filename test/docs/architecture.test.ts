@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { codeIn, readPage, ROOT, rowsOf } from './documents.ts'
+import { codeIn, packageOf, readPage, ROOT, rowsOf } from './documents.ts'
 
 const SRC = join(ROOT, 'src')
 
@@ -46,7 +46,7 @@ function importsByPlace(): ReadonlyMap<string, Imports> {
     places.set(place, imports)
     for (const [, specifier = ''] of readFileSync(join(SRC, name), 'utf8').matchAll(/^(?:import|export) .*from '([^']+)'$/gm)) {
       if (specifier.startsWith('node:')) imports.node.add(specifier.slice(5))
-      else if (!specifier.startsWith('.')) imports.packages.add(specifier)
+      else if (!specifier.startsWith('.')) imports.packages.add(packageOf(specifier))
     }
   }
   return places

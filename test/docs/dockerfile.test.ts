@@ -3,7 +3,7 @@ import { isBuiltin } from 'node:module'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { argumentsOf, readInstructions } from '../support/dockerfile.ts'
-import { ROOT } from './documents.ts'
+import { packageOf, ROOT } from './documents.ts'
 
 const read = (name: string) => readFileSync(join(ROOT, name), 'utf8')
 
@@ -71,6 +71,7 @@ describe('Dockerfile', () => {
         ].map(([, name, loaded]) => name ?? loaded ?? ''),
       )
       .filter((name) => !isBuiltin(name))
+      .map(packageOf)
     expect(new Set(imported)).toEqual(new Set(Object.keys(manifest.dependencies)))
   })
 })

@@ -81,3 +81,8 @@ export function codeIn(cell: string | undefined): string {
 export function codesIn(text: string): readonly string[] {
   return [...text.matchAll(/`([^`\n]+)`/g)].map(([, code]) => code ?? '')
 }
+
+/** `undici` of `undici/lib/core/errors.js`. */
+export function packageOf(specifier: string): string {
+  return specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')
+}

@@ -4,6 +4,7 @@ import { createServer, type AddressInfo, type Server } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { gatehouse, startGatewayProcess, temporaryFolder, type Output } from '../support/process.ts'
+import { startRedis } from '../support/redis.ts'
 
 const KEY = Buffer.alloc(32, 7).toString('base64')
 
@@ -68,6 +69,53 @@ describe('a start that cannot be', () => {
     expect(await again.end()).toEqual({ code: 0, signal: null })
   })
 })
+
+describe('a Redis that cannot be used', () => {
+  it('is named, with the reason, by whatever needs it, and its password is not', async () => {
+    const redis = await startRedis(['--requirepass', 'right'])
+    try {
+      const place = `127.0.0.1:${redis.port}`
+      expect(await all(`redis://${place}`)).toEqual(
+        refusedByAll(`Redis at ${place} cannot be used: NOAUTH Authentication required.`),
+      )
+      expect(await all(`redis://:wr0ng-one@${place}`)).toEqual(
+        refusedByAll(`Redis at ${place} cannot be used: WRONGPASS invalid username-password pair or user is disabled.`),
+      )
+      await redis.kill()
+      expect(await all(`redis://:wr0ng-one@${place}`)).toEqual(
+        refusedByAll(`Redis at ${place} cannot be used: connect ECONNREFUSED ${place}`),
+      )
+    } finally {
+      await redis.stop()
+    }
+  }, 60_000)
+})
+
+/** A start, a command that changes nothing, and one that prints for machines. */
+async function all(url: string): Promise<readonly unknown[]> {
+  const folder = temporaryFolder()
+  const file = join(folder, 'redis.yaml')
+  const yaml = `storage: { sessions: "\${REDIS}", directory: ./data }\nmasterKey: { env: MASTER_KEY }\n`
+  writeFileSync(file, `listeners: { public: { address: '127.0.0.1:0' }, admin: { address: '127.0.0.1:0' } }\n${yaml}routes: []\n`)
+  const environment = { REDIS: url, MASTER_KEY: KEY }
+  const run = (...words: readonly string[]) => gatehouse([...words, '--config', file], { environment })
+  const outputs = await Promise.all([
+    run('start'),
+    run('explain', 'GET', '/x'),
+    run('keys', 'list', '--tenant', 'default', '--json'),
+  ])
+  // A gateway that starts logs that Redis is away, too.
+  return outputs.map(({ code, stdout, stderr }, at) => ({ code, stderr, stdout: at === 0 ? '' : stdout }))
+}
+
+function refusedByAll(reason: string): readonly unknown[] {
+  const ofKeys = `the storage cannot be reached, nothing was changed: ${reason}`
+  return [
+    { code: 1, stdout: '', stderr: `gatehouse: ${reason}\n` },
+    { code: 1, stdout: '', stderr: `gatehouse: ${reason}\n` },
+    { code: 1, stdout: `${JSON.stringify({ ok: false, error: ofKeys })}\n`, stderr: `gatehouse: ${ofKeys}\n` },
+  ]
+}
 
 interface Places {
   readonly host?: string

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -94,3 +94,72 @@ describe('a file of accounts', () => {
     await sql.close()
   })
 })
+
+describe('a file of accounts that nobody asks for', () => {
+  const glances = async (place: Awaited<ReturnType<typeof bench.newPlace>>) => {
+    const sql = await openOn(place)
+    const pages = []
+    for await (const page of sql.usernames.allNames()) pages.push(page)
+    const answers = [pages, await sql.usernames.eventsAfter(0, 10), await sql.usernames.sweep(2_000_000_000, 10)]
+    return { sql, answers }
+  }
+
+  test('says so while nothing has happened to a name, and has every step of the schema', async () => {
+    const place = await bench.newPlace()
+    const { sql, answers } = await glances(place)
+    expect(answers).toEqual([[{ tail: 0, names: [] }], [], []])
+    expect(await bench.admin(place, 'SELECT count(*) AS steps FROM migrations')).toEqual([{ steps: STEPS }])
+    await sql.close()
+    expect(statSync(join(place.directory, 'accounts.db')).mode & 0o777).toBe(0o600)
+  })
+
+  test('tells of names that another process has given meanwhile', async () => {
+    const place = await bench.newPlace()
+    const { sql } = await glances(place)
+    const other = await openOn(place)
+    await other.accounts.create({ ...ACCOUNT, username: username('Ann') })
+    await other.close()
+    const events = await sql.usernames.eventsAfter(0, 10)
+    expect(events.map(({ id, folded, event }) => ({ id, folded, event }))).toEqual([{ id: 1, folded: 'ann', event: 'claimed' }])
+    const pages = []
+    for await (const page of sql.usernames.allNames()) pages.push(...page.names)
+    expect(pages).toEqual([{ tenant: ACCOUNT.tenant, folded: 'ann' }])
+    await sql.close()
+  })
+
+  test('is opened by whoever asks first, once, and answers storage_unavailable after it was closed', async () => {
+    const sql = await openOn(await bench.newPlace())
+    const created = await Promise.all([sql.accounts.create(ACCOUNT), sql.accounts.create(ACCOUNT)])
+    expect(created.toSorted()).toEqual(['created', 'email_taken'])
+    expect(await sql.accounts.findById(ACCOUNT.tenant, ACCOUNT.id)).toEqual(ACCOUNT)
+    await sql.close()
+    await expect(sql.accounts.findById(ACCOUNT.tenant, ACCOUNT.id)).rejects.toMatchObject({ kind: 'storage_unavailable' })
+    const unused = await openOn(await bench.newPlace())
+    await unused.close()
+    await expect(unused.usernames.eventsAfter(0, 1)).rejects.toMatchObject({ kind: 'storage_unavailable' })
+  })
+
+  test('is looked for again where it could not be read', async () => {
+    const place = await bench.newPlace()
+    const sql = await openOn(place)
+    await bench.admin(place, "INSERT INTO migrations VALUES (999, '0999_of_tomorrow', 1)")
+    await expect(sql.accounts.findById('acme', 'usr_1')).rejects.toMatchObject({ kind: 'storage_unavailable' })
+    await bench.admin(place, 'DELETE FROM migrations WHERE id = 999')
+    expect(await sql.accounts.findById('acme', 'usr_1')).toBeUndefined()
+    await sql.close()
+  })
+})
+
+const STEPS = readdirSync(join(import.meta.dirname, '../../src/storage/sql/migrations')).filter((name) =>
+  name.endsWith('.up.sql'),
+).length
+
+const ACCOUNT = {
+  id: `usr_${'1'.repeat(32)}`,
+  tenant: 'acme',
+  email: 'Ann@x.org',
+  emailFolded: 'ann@x.org',
+  passwordHash: 'hash',
+  status: 'active',
+  createdAt: 1,
+} as const

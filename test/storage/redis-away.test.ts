@@ -174,6 +174,27 @@ describe('commands to a Redis that does not answer', () => {
   }, 90_000)
 })
 
+describe('Redis that is out of memory', () => {
+  test('is away, however many reads it answers meanwhile, and is back when it takes writes', async () => {
+    const server = keep(await startRedis())
+    const { storage, told } = await start({ kind: 'redis', url: server.url })
+    await create(storage, 'a')
+    const before = told.up.length
+    await server.admin.config('SET', 'maxmemory', '1')
+    for (let round = 0; round < 300; round += 1) {
+      await expect(create(storage, 'b')).rejects.toMatchObject(REFUSED)
+      expect(await storage.sessions.find({ ...USER, id: sid('a') })).toBeDefined()
+    }
+    // Once, and once more for each second that nothing was refused in, on a machine that is that busy.
+    expect(told.up[before]).toBe(false)
+    expect(told.up.length - before).toBeLessThan(30)
+    await server.admin.config('SET', 'maxmemory', '0')
+    await create(storage, 'b')
+    await vi.waitFor(() => expect(told.up.at(-1)).toBe(true), WHOLE)
+    expect(told.breaker).toEqual(['closed'])
+  }, 60_000)
+})
+
 describe('Redis that is back', () => {
   test('has its readers woken at once, and the number of its buckets recorded again', async () => {
     const server = keep(await startRedis())

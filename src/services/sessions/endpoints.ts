@@ -203,6 +203,7 @@ export function createSessionEndpoints(
 
   async function revoker(call: Call): Promise<Revoker> {
     if (isBasic(call)) return { kind: 'client', client: await writer(call) }
+    if (call.admitted.principal.kind === 'anonymous') throw namesNobody()
     return { kind: 'user', user: callerOf(call.admitted) }
   }
 
@@ -211,6 +212,14 @@ export function createSessionEndpoints(
     const elsewhere = call.admitted.tenant ?? tenantInPath(call.admitted.path) ?? own
     if (asked !== own || elsewhere !== own || !config.tenants.has(own)) throw new Problem('tenant_mismatch')
   }
+}
+
+/** RFC 9110 §11.6.1: a challenge for each way there is. */
+function namesNobody(): Problem {
+  return new Problem('unauthorized', {
+    description: 'Send an access token of the user, or authenticate as a client: HTTP Basic with client id and secret.',
+    headers: { 'www-authenticate': 'Bearer realm="gatehouse", Basic realm="gatehouse", charset="UTF-8"' },
+  })
 }
 
 function namesClient(): Problem {

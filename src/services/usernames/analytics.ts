@@ -54,7 +54,7 @@ interface Tally {
   checks: number
   conflicts: number
   readonly layers: Map<Layer, number>
-  readonly prefixes: Map<string, Counter>
+  readonly prefixes: Map<number, Counter>
 }
 
 export interface AnalyticsNeeds {
@@ -74,7 +74,7 @@ export function createAnalytics(needs: AnalyticsNeeds, tenants: Iterable<string>
   function asked(tenant: string, folded: string, source: string): void {
     const tally = tallies.get(tenant)
     if (tally === undefined) return
-    const prefix = folded.slice(0, PREFIX)
+    const prefix = prefixOf(folded)
     const known = tally.prefixes.get(prefix)
     // Taking over means looking for the rarest: one new beginning in so many is enough to find those that are frequent.
     if (known === undefined && tally.prefixes.size >= COUNTERS && ++passed % TAKEN_OVER !== 0) return
@@ -108,7 +108,7 @@ export function createAnalytics(needs: AnalyticsNeeds, tenants: Iterable<string>
  * Space-saving (Metwally et al. 2005): the counter of the rarest is given to a new one, which counts on from there. Its callers
  * are counted anew, so that nothing is shown to be of more callers than asked for it.
  */
-function newCounter(prefixes: Map<string, Counter>, prefix: string): Counter {
+function newCounter(prefixes: Tally['prefixes'], prefix: number): Counter {
   const counter = (prefixes.size < COUNTERS ? undefined : takeRarest(prefixes)) ?? {
     checks: 0,
     registers: new Uint8Array(REGISTERS),
@@ -117,8 +117,8 @@ function newCounter(prefixes: Map<string, Counter>, prefix: string): Counter {
   return counter
 }
 
-function takeRarest(prefixes: Map<string, Counter>): Counter | undefined {
-  let rarest = ''
+function takeRarest(prefixes: Tally['prefixes']): Counter | undefined {
+  let rarest = 0
   let least = Number.POSITIVE_INFINITY
   for (const [prefix, { checks }] of prefixes) {
     if (checks >= least) continue
@@ -129,6 +129,17 @@ function takeRarest(prefixes: Map<string, Counter>): Counter | undefined {
   prefixes.delete(rarest)
   counter?.registers.fill(0)
   return counter
+}
+
+/** The first characters of a name as a number, for which no text need be made. They are ASCII. */
+function prefixOf(name: string): number {
+  let prefix = 0
+  for (let index = 0; index < PREFIX && index < name.length; index += 1) prefix = (prefix << 7) | name.charCodeAt(index)
+  return prefix
+}
+
+function textOf(prefix: number): string {
+  return prefix === 0 ? '' : textOf(prefix >>> 7) + String.fromCharCode(prefix & 0x7f)
 }
 
 /** HyperLogLog (Flajolet et al. 2007): the longest run of zeros among the hashes of a register. */
@@ -153,7 +164,7 @@ function callersOf(registers: Uint8Array): number {
 
 function reportOf(tally: Tally): TenantReport {
   const prefixes = [...tally.prefixes]
-    .map(([prefix, { checks, registers }]) => ({ prefix, checks, callers: callersOf(registers) }))
+    .map(([prefix, { checks, registers }]) => ({ prefix: textOf(prefix), checks, callers: callersOf(registers) }))
     .filter(({ callers }) => callers >= LEAST_CALLERS)
     .toSorted((one, other) => other.checks - one.checks)
     .slice(0, REPORTED)

@@ -36,12 +36,17 @@ const REDIS_MS = 100
 const RESET_MS = 1_000
 const VOLUME = 5
 
-interface Waiting {
+interface Question {
+  readonly promise: Promise<Found>
   resolve(found: Found): void
   reject(error: unknown): void
 }
 
-type Batch = Map<string, Waiting>
+/** What is asked together, of one tenant. */
+interface Batch {
+  readonly tenant: string
+  readonly questions: Map<string, Question>
+}
 
 const REDIS_TAKEN: Found = Object.freeze({ state: 'taken', layer: 'redis' })
 const REDIS_FREE: Found = Object.freeze({ state: 'free', layer: 'redis' })
@@ -55,58 +60,55 @@ const DATABASE: Readonly<Record<KnownState, Found>> = Object.freeze({
 /** Redis and the database, asked about many names at once. */
 export function createLookups(needs: LookupsNeeds): Lookups {
   const { cache } = needs
-  const asking = new Map<string, Promise<Found>>()
   const queries = createQueries(needs)
   const redis = createRedis(cache, needs.events)
-  let batches = new Map<string, Batch>()
+  // A Map for each batch, none for all: one from which is taken what is put in, all the time, keeps much of it from being collected.
+  /** Begun, and on their way. */
+  const batches: { begun: Batch[]; asked: Batch[] } = { begun: [], asked: [] }
   let cancel: (() => void) | undefined
   return { ask, statesOf: queries.statesOf, stop }
 
   function ask(tenant: string, folded: string): Promise<Found> {
-    const key = `${tenant} ${folded}`
-    const known = asking.get(key)
-    if (known !== undefined) return known
-    const { promise, resolve, reject } = Promise.withResolvers<Found>()
-    asking.set(key, promise)
-    const batch = batches.get(tenant) ?? new Map<string, Waiting>()
-    batches.set(tenant, batch)
-    batch.set(folded, {
-      resolve(found) {
-        asking.delete(key)
-        resolve(found)
-      },
-      reject(error) {
-        asking.delete(key)
-        reject(error)
-      },
-    })
-    if (batch.size >= LARGEST_QUERY) flush()
+    const known = questionIn(batches.begun, tenant, folded) ?? questionIn(batches.asked, tenant, folded)
+    if (known !== undefined) return known.promise
+    const question = Promise.withResolvers<Found>()
+    const { questions } = batches.begun.find((one) => one.tenant === tenant) ?? begin(tenant)
+    questions.set(folded, question)
+    if (questions.size >= LARGEST_QUERY) flush()
     else cancel ??= needs.schedule(WINDOW_MS, flush)
-    return promise
+    return question.promise
+  }
+
+  function begin(tenant: string): Batch {
+    const batch: Batch = { tenant, questions: new Map() }
+    batches.begun.push(batch)
+    return batch
   }
 
   function flush(): void {
     cancel?.()
     cancel = undefined
-    const ready = batches
-    batches = new Map()
-    for (const [tenant, batch] of ready) void answer(tenant, batch)
+    const ready = batches.begun
+    batches.begun = []
+    for (const batch of ready) void answer(batch)
   }
 
   /** Never rejects: each question of the batch is answered or refused. */
-  async function answer(tenant: string, batch: Batch): Promise<void> {
-    const names = [...batch.keys()]
+  async function answer(batch: Batch): Promise<void> {
+    batches.asked.push(batch)
     try {
-      const misses = await answerFromRedis(tenant, names, batch)
-      if (misses.length > 0) await answerFromDatabase(tenant, misses, batch)
+      const misses = await answerFromRedis(batch)
+      if (misses.length > 0) await answerFromDatabase(batch, misses)
     } catch (error) {
       // Those that Redis has answered are settled already.
-      for (const waiting of batch.values()) waiting.reject(error)
+      for (const name of [...batch.questions.keys()]) taken(batch.questions, name)?.reject(error)
     }
+    batches.asked.splice(batches.asked.indexOf(batch), 1)
   }
 
   /** Returns the names that Redis does not know: all of them while it is away. */
-  async function answerFromRedis(tenant: string, names: readonly string[], batch: Batch): Promise<readonly string[]> {
+  async function answerFromRedis({ tenant, questions }: Batch): Promise<readonly string[]> {
+    const names = [...questions.keys()]
     if (cache === undefined) return names
     // Redis is a shortcut: its breaker says that it is away, and the database answers.
     const known = await redis.fire(tenant, names).catch(() => undefined)
@@ -114,14 +116,14 @@ export function createLookups(needs: LookupsNeeds): Lookups {
     return names.filter((name, index) => {
       const isTaken = known[index]
       if (isTaken === undefined) return true
-      batch.get(name)?.resolve(isTaken ? REDIS_TAKEN : REDIS_FREE)
+      taken(questions, name)?.resolve(isTaken ? REDIS_TAKEN : REDIS_FREE)
       return false
     })
   }
 
-  async function answerFromDatabase(tenant: string, names: readonly string[], batch: Batch): Promise<void> {
+  async function answerFromDatabase({ tenant, questions }: Batch, names: readonly string[]): Promise<void> {
     const states = await queries.statesOf(tenant, names)
-    for (const name of names) batch.get(name)?.resolve(DATABASE[states.get(name) ?? 'free'])
+    for (const name of names) taken(questions, name)?.resolve(DATABASE[states.get(name) ?? 'free'])
     if (cache === undefined || redis.opened) return
     // A hold ends before an entry would.
     const lasting = names.filter((name) => states.get(name) !== 'held').map((name) => [name, states.has(name)] as const)
@@ -134,6 +136,21 @@ export function createLookups(needs: LookupsNeeds): Lookups {
     redis.shutdown()
     queries.stop()
   }
+}
+
+/** Whoever asks from now on asks anew. */
+function taken(questions: Batch['questions'], name: string): Question | undefined {
+  const question = questions.get(name)
+  questions.delete(name)
+  return question
+}
+
+function questionIn(batches: readonly Batch[], tenant: string, folded: string): Question | undefined {
+  for (const batch of batches) {
+    const question = batch.tenant === tenant ? batch.questions.get(folded) : undefined
+    if (question !== undefined) return question
+  }
+  return undefined
 }
 
 function createRedis(cache: NameCache | undefined, events: Pick<UsernameEvents, 'breaker'>) {

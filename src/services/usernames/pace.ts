@@ -17,8 +17,14 @@ export interface Pace {
   took(ms: number): void
 }
 
+interface Beat {
+  readonly atMs: number
+  readonly waiting: (() => void)[]
+}
+
 export function createPace(needs: { monotonicMs(): number; schedule(delayMs: number, run: () => void): () => void }): Pace {
-  const beats = new Map<number, (() => void)[]>()
+  /** A few, in the order in which they were planned. A Map of them would keep much of what waited from being collected. */
+  const beats: Beat[] = []
   let paceMs = SHORTEST_MS + 1
   return { until, took }
 
@@ -27,17 +33,17 @@ export function createPace(needs: { monotonicMs(): number; schedule(delayMs: num
     const beat = Math.ceil(startedMs + paceMs)
     if (beat <= nowMs) return Promise.resolve()
     const { promise, resolve } = Promise.withResolvers<void>()
-    const waiting = beats.get(beat)
-    if (waiting !== undefined) {
-      waiting.push(resolve)
+    const planned = beats.find((one) => one.atMs === beat)
+    if (planned !== undefined) {
+      planned.waiting.push(resolve)
       return promise
     }
-    beats.set(beat, [resolve])
+    const made = { atMs: beat, waiting: [resolve] }
+    beats.push(made)
     // Whole milliseconds: timers of equal length are one list to Node.
     needs.schedule(Math.ceil(beat - nowMs), () => {
-      const released = beats.get(beat) ?? []
-      beats.delete(beat)
-      for (const release of released) release()
+      beats.splice(beats.indexOf(made), 1)
+      for (const release of made.waiting) release()
     })
     return promise
   }

@@ -33,6 +33,12 @@ export function createClient(config: RedisConfig, random: () => number): Redis |
   return client
 }
 
+/** Hosts and ports, without users and passwords. */
+export function placesOf(config: RedisConfig): string {
+  const urls = config.kind === 'redis' ? [config.url] : config.urls
+  return urls.map((url) => new URL(url).host).join(', ')
+}
+
 /** How long to wait before the next attempt; from 1. */
 export function retryDelayMs(times: number, random: () => number): number {
   if (times <= 1) return AT_ONCE_MS * random()

@@ -4,7 +4,7 @@ import { Problem } from '../../problem/problem.ts'
 import type { RedisConfig } from './client.ts'
 import { createClient } from './client.ts'
 import { createCork } from './cork.ts'
-import { Broken, codeOf, isOurFault, withoutArguments } from './failures.ts'
+import { Broken, codeOf, isOurFault, refusesWrites, withoutArguments } from './failures.ts'
 import { list } from './replies.ts'
 import { keepInStep } from './step.ts'
 import type { Script } from './script.ts'
@@ -49,6 +49,9 @@ export interface Connection {
 const ANSWER_MS = 2_000
 /** A connection that broke just now is waited for: most breaks are over in the time of one answer. */
 const PATIENCE_MS = 250
+/** For so long after it refused a write Redis is not there; longer when it refuses again as soon as it is. */
+const HOLD_MS = 1_000
+const LONGEST_HOLD_MS = 5_000
 
 /**
  * Connects.
@@ -72,7 +75,8 @@ export async function openConnection(
     if (away === 'refuse') {
       step.stop()
       client.disconnect()
-      throw unavailable(cause)
+      // That the connection is closed says nothing: why, it was told before.
+      throw unavailable(state.lastFault() ?? cause)
     }
     state.note(false)
   }
@@ -135,7 +139,8 @@ export async function openConnection(
       return reply
     } catch (error) {
       if (isOurFault(error)) throw withoutArguments(error)
-      state.note(false)
+      if (refusesWrites(error)) state.refused()
+      else state.note(false)
       if (error instanceof NoAnswer) step.leave()
       const isBroken = isSent && codeOf(error) === undefined && !(error instanceof NoAnswer || client instanceof Cluster)
       throw unavailable(isBroken ? new Broken(withoutArguments(error).message) : error)
@@ -168,6 +173,10 @@ interface State {
   /** Resolves when the connection is there again; rejects when it is not within the time, or was lost before that. */
   ready(patienceMs: number): Promise<void>
   note(isUp: boolean): void
+  /** It takes no writes, for which it is not there; that it answers reads meanwhile says nothing. */
+  refused(): void
+  /** Why the connection was not made, or lost, the last time. */
+  lastFault(): unknown
   /** Tells nothing from now on. */
   close(): void
 }
@@ -178,6 +187,9 @@ function watch(client: Redis | Cluster, needs: ConnectionNeeds): State {
   let wasUp: boolean | undefined
   let wasReady = false
   let isClosed = false
+  let lastFault: unknown
+  let upMs = Number.NEGATIVE_INFINITY
+  let [holdMs, heldMs] = [HOLD_MS, Number.NEGATIVE_INFINITY]
   client.on('ready', () => {
     wasReady = true
     note(true)
@@ -192,10 +204,14 @@ function watch(client: Redis | Cluster, needs: ConnectionNeeds): State {
     note(false)
   })
   // Each command says its own failure, and `up` tells of the rest: an event without a listener would be printed.
-  client.on('error', () => undefined)
+  client.on('error', (fault) => {
+    lastFault = fault
+  })
   return {
     ready,
     note,
+    refused,
+    lastFault: () => lastFault,
     close() {
       isClosed = true
     },
@@ -215,9 +231,18 @@ function watch(client: Redis | Cluster, needs: ConnectionNeeds): State {
   }
 
   function note(isUp: boolean): void {
-    if (isUp === wasUp || isClosed) return
+    if (isUp === wasUp || isClosed || (isUp && needs.nowMs() < heldMs)) return
     wasUp = isUp
+    if (isUp) upMs = needs.nowMs()
     needs.up?.(isUp)
+  }
+
+  /** Who is told that it is there again writes at once: a refusal of that must not become a loop. */
+  function refused(): void {
+    const nowMs = needs.nowMs()
+    if (wasUp !== false) holdMs = nowMs - upMs < holdMs ? Math.min(holdMs * 2, LONGEST_HOLD_MS) : HOLD_MS
+    heldMs = nowMs + holdMs
+    note(false)
   }
 }
 

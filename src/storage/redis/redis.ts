@@ -14,9 +14,11 @@ import type { RevocationLog, RevocationLookup } from '../../revocation/revocatio
 import type { DeviceStore } from '../../services/accounts/accounts.ts'
 import type { SessionStore } from '../../services/sessions/sessions.ts'
 import type { NameCache } from '../../services/usernames/usernames.ts'
+import { placesOf } from './client.ts'
 import type { RedisConfig } from './client.ts'
 import { openConnection } from './connection.ts'
 import type { Connection } from './connection.ts'
+import { unusable } from './failures.ts'
 import { checked } from './first-check.ts'
 import { createDeviceStore } from './device-store.ts'
 import { createFollower } from './follow.ts'
@@ -42,7 +44,6 @@ export { openChannel } from './pub-sub.ts'
 export type { RedisFacts } from './examine.ts'
 export { examineRedis } from './examine.ts'
 export type { RedisKeyStore } from './key-store.ts'
-export type { RevocationFeed } from './revocation-feed.ts'
 export { openRevocationFeed } from './revocation-feed.ts'
 
 export interface RedisNeeds extends ReplicationNeeds, GuardNeeds {
@@ -88,7 +89,10 @@ export async function openRedis(needs: RedisNeeds, config: RedisConfig, options:
     needs.up?.(isUp)
     if (isUp) for (const run of returns) run()
   })
-  const raw = await openConnection({ ...needs, up: standing.connected }, config, away)
+  const places = placesOf(config)
+  const raw = await openConnection({ ...needs, up: standing.connected }, config, away).catch((error: unknown) => {
+    throw unusable(error, places)
+  })
   const guarded = createGuard({ ...needs, breaker: (state) => (needs.breaker?.(state), standing.breaker(state)) }, raw, layout)
   // What was given up while Redis was away is looked at when it is there, not when the next look is due.
   standing.onConnected(guarded.look)
@@ -100,7 +104,7 @@ export async function openRedis(needs: RedisNeeds, config: RedisConfig, options:
     if (away === 'refuse') await check()
   } catch (error) {
     guarded.close()
-    throw error
+    throw unusable(error, places)
   }
   const connection = away === 'refuse' ? guarded : checked(guarded, check, (cause) => needs.unfit?.(cause))
   // Where Redis lost it, and before a gateway of another layout records its own.

@@ -4,25 +4,57 @@ import { integer, openDatabase, text, type Database } from '../embedded/database
 import { LEDGER, readMigrations, type Migration } from './migration-files.ts'
 import type { MigrationNeeds } from './migrations.ts'
 
+/** What can be told of the file without all that makes queries. */
+export interface Glance {
+  /** The latest of what happened to names; 0: nothing ever did. */
+  lastEvent(): number
+  hasNames(): boolean
+  /** Whether a hold or a quarantine is over by then, whole seconds since 1970. */
+  hasOver(now: number): boolean
+  close(): void
+}
+
 /**
- * Looks whether `accounts.db` in a directory has every step of the schema; one that has none yet is given all of them, where
+ * Opens `accounts.db` in a directory where it has every step of the schema; one that has none yet is given all of them, where
  * that may be.
  *
- * @returns false where there is more to do, or something is wrong: whoever opens it with all that it takes will say what
+ * @returns undefined where there is more to do, or something is wrong: whoever opens it with all that it takes will say what
  */
-export function prepareFile(needs: MigrationNeeds, { directory, migrate }: { directory: string; migrate: boolean }): boolean {
-  const known = readMigrations()
+export function openFile(needs: MigrationNeeds, { directory, migrate }: FileConfig): Glance | undefined {
+  let db: Database | undefined
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
-    const db = openDatabase(join(directory, 'accounts.db'))
-    try {
-      if (isComplete(db, known)) return true
-      return migrate && db.write(() => fill(db, known, needs.nowSeconds()))
-    } finally {
-      db.close()
+    const opened = openDatabase(join(directory, 'accounts.db'))
+    db = opened
+    const known = readMigrations()
+    if (isComplete(opened, known) || (migrate && opened.write(() => fill(opened, known, needs.nowSeconds())))) {
+      return glanceAt(opened)
     }
   } catch {
-    return false
+    // Whatever it is, it will be met again.
+  }
+  db?.close()
+  return undefined
+}
+
+interface FileConfig {
+  readonly directory: string
+  readonly migrate: boolean
+}
+
+function glanceAt(db: Database): Glance {
+  const last = db.prepare('SELECT last_id FROM username_feed')
+  const named = db.prepare('SELECT 1 FROM accounts WHERE username_folded IS NOT NULL LIMIT 1')
+  const held = db.prepare('SELECT 1 FROM username_holds WHERE expires_at <= ? LIMIT 1')
+  const quarantined = db.prepare('SELECT 1 FROM username_quarantine WHERE expires_at <= ? LIMIT 1')
+  return {
+    lastEvent() {
+      const row = last.get()
+      return row === undefined ? 0 : integer(row, 'last_id')
+    },
+    hasNames: () => named.get() !== undefined,
+    hasOver: (now) => held.get(now) !== undefined || quarantined.get(now) !== undefined,
+    close: db.close,
   }
 }
 

@@ -1,8 +1,14 @@
 import { Problem } from '../../problem/problem.ts'
+import type { Glance } from './file.ts'
 import type { Sql } from './sql.ts'
 
-/** A database that is opened when it is first asked for something. What cannot be opened then is tried again the next time. */
-export function openLater(open: () => Promise<Sql>): Sql {
+/**
+ * A database that is opened when it is first asked for something that a glance cannot tell: that nothing has happened to names
+ * can be. What cannot be opened then is tried again the next time.
+ *
+ * @param asked told of each glance
+ */
+export function openLater(glance: Glance, open: () => Promise<Sql>, asked: () => void): Sql {
   let opening: Promise<Sql> | undefined
   let isClosed = false
   return {
@@ -19,17 +25,29 @@ export function openLater(open: () => Promise<Sql>): Sql {
       statesOf: async (tenant, folded, now) => (await usernames()).statesOf(tenant, folded, now),
       hold: async (hold, now) => (await usernames()).hold(hold, now),
       async *allNames() {
-        yield* (await usernames()).allNames()
+        if (shows(() => glance.lastEvent() === 0 && !glance.hasNames())) yield { tail: 0, names: [] }
+        else yield* (await usernames()).allNames()
       },
-      eventsAfter: async (id, limit) => (await usernames()).eventsAfter(id, limit),
-      sweep: async (now, limit) => (await usernames()).sweep(now, limit),
+      async eventsAfter(id, limit) {
+        return shows(() => glance.lastEvent() <= id) ? [] : (await usernames()).eventsAfter(id, limit)
+      },
+      async sweep(now, limit) {
+        return shows(() => !glance.hasOver(now)) ? [] : (await usernames()).sweep(now, limit)
+      },
     },
     ping: async () => (await opened()).ping(),
     async close() {
       isClosed = true
+      glance.close()
       const sql = await opening?.catch(() => undefined)
       await sql?.close()
     },
+  }
+
+  function shows(look: () => boolean): boolean {
+    if (opening !== undefined || isClosed) return false
+    asked()
+    return look()
   }
 
   async function accounts(): Promise<Sql['accounts']> {

@@ -36,11 +36,7 @@ export async function openNow(needs: SqlNeeds, config: SqlConfig, answerMs: numb
   }
 }
 
-export async function migrateBy<T>(
-  needs: SqlNeeds,
-  config: Place,
-  work: (migrations: Migrations) => Promise<T>,
-): Promise<T> {
+export async function migrateBy<T>(needs: SqlNeeds, config: Place, work: (migrations: Migrations) => Promise<T>): Promise<T> {
   const { engine, db } = await open(needs, config, MIGRATION_MS)
   try {
     return await work(createMigrations(needs, db, engine))

@@ -41,7 +41,8 @@ interface Waiter {
  */
 export function createPool(needs: PoolNeeds, engine: Pick<Engine, 'open' | 'connections'>, answerMs: number): Pool {
   const idle: Kept[] = []
-  const waiters = new Set<Waiter>()
+  /** No Set: one that things are put into and taken from all the time keeps much of them from being collected. */
+  const waiters: Waiter[] = []
   let count = 0
   let opening = 0
   let isClosed = false
@@ -53,31 +54,32 @@ export function createPool(needs: PoolNeeds, engine: Pick<Engine, 'open' | 'conn
         const cancel = needs.schedule(answerMs, () => waiter.refuse(new SqlFailure('away', 'no connection in time')))
         const settle = (done: () => void): void => {
           cancel()
-          waiters.delete(waiter)
+          const at = waiters.indexOf(waiter)
+          if (at !== -1) waiters.splice(at, 1)
           done()
         }
         const waiter: Waiter = {
           take: (kept) => settle(() => resolve(leased(kept, deadlineMs))),
           refuse: (error) => settle(() => reject(error)),
         }
-        waiters.add(waiter)
+        waiters.push(waiter)
         serve()
       }),
     close() {
       isClosed = true
-      for (const waiter of waiters) waiter.refuse(new SqlFailure('away', 'the storage is closed'))
+      for (const waiter of waiters.slice()) waiter.refuse(new SqlFailure('away', 'the storage is closed'))
       for (const { session } of idle.splice(0)) session.close()
     },
   }
 
   /** Whoever waits longest gets what is free. */
   function serve(): void {
-    for (const waiter of waiters) {
+    for (let [waiter] = waiters; waiter !== undefined; [waiter] = waiters) {
       const kept = idle.pop()
       if (kept === undefined) break
       waiter.take(kept)
     }
-    while (opening < waiters.size && count < engine.connections) void open()
+    while (opening < waiters.length && count < engine.connections) void open()
   }
 
   async function open(): Promise<void> {

@@ -10,7 +10,7 @@
 import type { Config } from '../../config/config.ts'
 import type { AccountStore } from '../../services/accounts/accounts.ts'
 import type { UsernameStore } from '../../services/usernames/store.ts'
-import { prepareFile } from './file.ts'
+import { openFile } from './file.ts'
 import type { GuardNeeds } from './guard.ts'
 import { openLater } from './later.ts'
 import type { MigrationNeeds, Migrations } from './migrations.ts'
@@ -47,7 +47,8 @@ const ANSWER_MS = 2_000
  * @throws Error when it cannot be reached, is of a newer version, or lacks migrations that may not be applied
  */
 export async function openSql(needs: SqlNeeds, config: SqlConfig, answerMs = ANSWER_MS): Promise<Sql> {
-  return config.accounts.kind === 'embedded' && prepareFile(needs, config) ? openLater(open) : open()
+  const glance = config.accounts.kind === 'embedded' ? openFile(needs, config) : undefined
+  return glance === undefined ? open() : openLater(glance, open, () => needs.asked?.('names'))
 
   async function open(): Promise<Sql> {
     const { openNow } = await import('./opened.ts')

@@ -39,6 +39,10 @@ describe('the cache of verified tokens', () => {
     expect(await world.ask(stranger)).toBe('invalid_signature: signature')
     const sameId = (await sign(key, foreignClaims({ sub: 'admin' }))).split('.')[1] ?? ''
     expect(await world.ask(`${header}.${sameId}.${signature}`)).toBe('invalid_signature: signature')
+    // As long as the token, and with the same end.
+    const another = (await sign(key, foreignClaims({ sub: 'u-9' }))).split('.')[1] ?? ''
+    expect(another).toHaveLength(payload.length)
+    expect(await world.ask(`${header}.${another}.${signature}`)).toBe('invalid_signature: signature')
     expect(await world.ask(await sign(key, foreignClaims({ sub: 'u-2' })))).toBe('ok u-2')
     expect(await world.ask(token)).toBe('ok u-1')
   })
@@ -103,6 +107,24 @@ describe('the cache of verified tokens', () => {
     const [a = '', b = '', c = ''] = await Promise.all(['a', 'b', 'c'].map((sub) => sign(key, foreignClaims({ sub }))))
     for (const token of [a, b, a, c, a, b]) await world.ask(token)
     expect(world.events.cache).toEqual(['miss', 'miss', 'hit', 'miss', 'hit', 'miss'])
+  })
+
+  it('forgets the token used least recently, in whatever order they come', async () => {
+    world = createWorld({ tokenCache: { entries: 3 } })
+    world.web.pages.set(URI, [key.jwk])
+    await world.authenticator.start()
+    const tokens = await Promise.all(['a', 'b', 'c', 'd', 'e'].map((sub) => sign(key, foreignClaims({ sub }))))
+    const expected: string[] = []
+    let used: string[] = []
+    for (let turn = 0, chance = 7; turn < 200; turn += 1) {
+      chance = (chance * 1103515245 + 12345) % 2147483648
+      const token = tokens[Math.floor(chance / 65536) % tokens.length] ?? ''
+      expected.push(used.includes(token) ? 'hit' : 'miss')
+      used = [token, ...used.filter((one) => one !== token)].slice(0, 3)
+      await world.ask(token)
+    }
+    expect(world.events.cache).toEqual(expected)
+    expect(new Set(expected).size).toBe(2)
   })
 
   it.each([

@@ -33,6 +33,18 @@ describe('the protocol of an upstream', () => {
     expect(faultsOf(yaml)).toEqual(faults)
   })
 
+  it('gets a passport with each request, unless it wants none', () => {
+    const passportOf = (more: string) =>
+      testConfig(`upstreams: { u: { targets: ["http://a"]${more} } }`).upstreams.get('u')?.passport
+    expect(['', ', passport: true', ', passport: false'].map(passportOf)).toEqual([undefined, undefined, false])
+  })
+
+  it.each(['no', '{ header: x-me }', '60s'])('%s says nothing about passports', (value) => {
+    const text = `upstreams: { u: { targets: ["http://a"], passport: §${value} } }`
+    const { yaml, faults } = marked(text, ['upstreams.u.passport: must be true or false'])
+    expect(faultsOf(yaml)).toEqual(faults)
+  })
+
   it('leaves no way for WebSockets without TLS, which the route is told', () => {
     const route = (target: string): string =>
       `routes: [{ name: r, match: { path: / }, auth: public, websocket: §true, ${target} }]`

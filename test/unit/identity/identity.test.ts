@@ -40,6 +40,29 @@ describe('the fields of an identified caller', () => {
     ])
   })
 
+  it('are lines too, and those say the same', () => {
+    const made = world()
+    const principal = { ...ALICE, user: 'jürgen\r\nX-Admin: 1\0' }
+    for (const rawHeaders of [[], ['a', '1'], ['a', '1', 'b', '2']]) {
+      const { list, ready } = made.identity.forwarded(admitted({ principal, rawHeaders }))
+      expect(ready?.lines).toBe(
+        fieldsOf(list.slice(ready?.from, ready?.to))
+          .map(([name, value]) => `${name}: ${value}\r\n`)
+          .join(''),
+      )
+      expect(list.slice(ready?.to)).toEqual([])
+      expect(fieldsOf(list.slice(ready?.from))[0]).toEqual(['x-user-id', 'j%C3%BCrgen%0D%0AX-Admin: 1%00'])
+    }
+    expect(made.identity.forwarded(admitted()).ready).toBeUndefined()
+  })
+
+  it.each(['\r\nx-admin: 1', '\n', '\0', '\u010a', '\x7f'])('are not made of what could end their line: %j', (part) => {
+    const exchange = admitted({ principal: ALICE })
+    expect(() => world(IDENTITY, [], part).identity.forwarded(exchange)).toThrow('a field of the identity is none')
+    const headers = { ...IDENTITY.headers, user: `x-user${part}` }
+    expect(() => world({ ...IDENTITY, headers }).identity.forwarded(exchange)).toThrow('a field of the identity is none')
+  })
+
   it('are none for an anonymous one', () => {
     const made = world()
     const lines = OURS.flatMap((name) => [name, 'forged'])
@@ -49,6 +72,16 @@ describe('the fields of an identified caller', () => {
 })
 
 describe('the passport', () => {
+  it('is neither signed for an upstream that wants none, nor taken from a client', () => {
+    const made = world(IDENTITY, ['orders'])
+    const rawHeaders = ['X-Gatehouse-Identity', 'forged', 'x_gatehouse_identity', 'forged']
+    const fields = fieldsOf(made.identity.outgoing(admitted({ principal: ALICE, rawHeaders })))
+    expect(fields.filter(([name]) => OURS.includes(name)).map(([name]) => name)).toEqual(
+      Object.values(IDENTITY.headers).slice(0, 5),
+    )
+    expect([fields.filter(([, value]) => value === 'forged'), made.signed]).toEqual([[], []])
+  })
+
   it('tells the upstream who calls, for a minute', () => {
     const made = world()
     made.identity.outgoing(admitted({ principal: ALICE }))

@@ -82,19 +82,21 @@ export interface World {
   clock: number
 }
 
-export function world(config: IdentityConfig = IDENTITY): World {
+/** @param bare upstreams that get no passport */
+export function world(config: IdentityConfig = IDENTITY, bare: readonly string[] = [], passport = 'passport'): World {
   const signed: Readonly<Record<string, unknown>>[] = []
   const made: World = {
     signed,
     clock: 1_000,
     identity: createIdentity(
       {
-        signPassport: (claims) => `passport-${signed.push(claims)}`,
+        signPassport: (claims) => `${passport}-${signed.push(claims)}`,
         tokenId: () => `id-${signed.length + 1}`,
         nowSeconds: () => made.clock,
         origin: 'https://gateway.test',
       },
       config,
+      new Set(bare),
     ),
   }
   return made

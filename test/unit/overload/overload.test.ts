@@ -265,7 +265,7 @@ describe('effort for signatures', () => {
     for (let count = 0; count < 101; count += 1) world.overload.effort.failed(OF_ACME, WHO)
     expect(world.overload.effort.refuse(OF_ACME, WHO)).toMatchObject({
       kind: 'rate_limited',
-      facts: { headers: { 'retry-after': '1' } },
+      facts: { headers: { 'retry-after': '1' }, detail: expect.stringContaining('wrong signatures'), isOneOfMany: true },
     })
     expect(world.overload.effort.refuse(exchangeOf(ORDERS, ACME, { client: '192.0.2.2' }), WHO)).toBeUndefined()
     world.rest(110)

@@ -155,6 +155,11 @@ describe('revoking all', () => {
     }
     for (const pair of [mine, other]) expect(await lives(pair)).toEqual(ALIVE)
   })
+
+  test('tells whoever says nothing of both ways to say who they are', async () => {
+    const { headers } = refusalOf(await call(world, 'revoke-all', ALL)).facts
+    expect(headers).toEqual({ 'www-authenticate': 'Bearer realm="gatehouse", Basic realm="gatehouse", charset="UTF-8"' })
+  })
 })
 
 describe('a user', () => {

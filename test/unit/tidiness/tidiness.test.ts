@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest'
+import { createTidiness } from '../../../src/tidiness.ts'
+
+const MIB = 1024 * 1024
+
+function world() {
+  const due: (() => void)[] = []
+  const made = { requests: 0, underWay: 0, connections: 0, heapBytes: 40 * MIB, tidied: 0, due, second }
+  const tidiness = createTidiness({
+    schedule(_delayMs, run) {
+      due.push(run)
+      return () => void due.splice(due.indexOf(run), 1)
+    },
+    requests: () => made.requests,
+    underWay: () => made.underWay,
+    connections: () => made.connections,
+    heapBytes: () => made.heapBytes,
+    tidyUp: () => {
+      made.tidied += 1
+    },
+  })
+  tidiness.start()
+  return Object.assign(made, { tidiness })
+
+  /** As one passes. */
+  function second(): void {
+    for (const run of due.splice(0)) run()
+  }
+}
+
+describe('memory is given back', () => {
+  it('once after a start, and not again while nothing happens', () => {
+    const made = world()
+    for (let second = 0; second < 10; second += 1) made.second()
+    expect(made.tidied).toBe(1)
+  })
+
+  it('after a rush of requests, as soon as there is none any more', () => {
+    const made = world()
+    made.second()
+    made.requests += 10_000
+    made.second()
+    const during = made.tidied
+    made.second()
+    made.second()
+    expect([during, made.tidied]).toEqual([1, 2])
+  })
+
+  it('after many connections have come, and after they have gone', () => {
+    const made = world()
+    made.second()
+    made.connections = 10_000
+    made.second()
+    const open = made.tidied
+    made.connections = 0
+    made.second()
+    expect([open, made.tidied]).toEqual([2, 3])
+  })
+
+  it('although somebody asks how we are each second', () => {
+    const made = world()
+    made.second()
+    made.requests += 5000
+    made.second()
+    made.requests += 1
+    made.second()
+    expect(made.tidied).toBe(2)
+  })
+})
+
+describe('memory is not given back', () => {
+  it('while requests come', () => {
+    const made = world()
+    for (let second = 0; second < 10; second += 1) {
+      made.requests += 3
+      made.second()
+    }
+    expect(made.tidied).toBe(0)
+  })
+
+  it('while one is under way', () => {
+    const made = world()
+    made.underWay = 1
+    for (let second = 0; second < 10; second += 1) made.second()
+    expect(made.tidied).toBe(0)
+  })
+
+  it('where it would take long', () => {
+    const made = world()
+    made.heapBytes = 300 * MIB
+    for (let second = 0; second < 10; second += 1) made.second()
+    expect(made.tidied).toBe(0)
+  })
+
+  it('after a stop', () => {
+    const made = world()
+    made.tidiness.stop()
+    made.second()
+    expect([made.tidied, made.due]).toEqual([0, []])
+  })
+})
