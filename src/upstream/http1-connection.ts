@@ -246,7 +246,7 @@ export function openHttp1Connection(
   /** The other side ended it. */
   function lose(error: Error): void {
     const exchange = running
-    if (exchange !== undefined && isReused && !hasHeard && releaseOnce(exchange)) {
+    if (exchange !== undefined && isReused && !hasHeard && releaseOnce(exchange, error)) {
       running = undefined
       on.missed(exchange)
     }

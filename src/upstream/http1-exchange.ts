@@ -16,8 +16,8 @@ export interface Http1Exchange {
   /** Absent while it waits for a connection. */
   carrier: Carrier | undefined
   isStarted: boolean
-  /** It was sent on a connection that the other side had closed. */
-  wasMissed: boolean
+  /** What ended the connection that it was sent on first, when the other side closed that at the same moment. */
+  missedBy: Error | undefined
   isOver: boolean
 }
 
@@ -29,7 +29,7 @@ export function createExchange(request: DispatchRequest, handler: AnswerHandler)
     controller,
     carrier: undefined,
     isStarted: false,
-    wasMissed: false,
+    missedBy: undefined,
     isOver: false,
   }
   return exchange
@@ -52,10 +52,10 @@ export function createExchange(request: DispatchRequest, handler: AnswerHandler)
  * Takes it from its carrier, so that another may have it: once, and only what may be sent twice. A client may do so by itself when a
  * connection that was kept is closed before anything of an answer came (RFC 9112 §9.3.1).
  */
-export function releaseOnce(exchange: Http1Exchange): boolean {
+export function releaseOnce(exchange: Http1Exchange, error: Error): boolean {
   const { request } = exchange
-  if (exchange.wasMissed || !isRepeatable(request.method, request.body === null ? 0 : undefined)) return false
-  exchange.wasMissed = true
+  if (exchange.missedBy !== undefined || !isRepeatable(request.method, request.body === null ? 0 : undefined)) return false
+  exchange.missedBy = error
   exchange.carrier = undefined
   return true
 }

@@ -133,12 +133,15 @@ export function createHttp1Pool(needs: Http1PoolNeeds, config: Http1PoolConfig):
     closeWhenDone()
   }
 
-  /** Fails one that waited for it. When there is no other connection, nobody has one to wait for. */
+  /**
+   * Fails one that waited for it. When there is no other connection, nobody has one to wait for. One that was sent already fails by
+   * what it met first: it broke off, and is no less fit for another server than if it had not been tried here again.
+   */
   function notConnected(error: Error): void {
     connecting -= 1
     let exchange = again.size() + waiting.size() > connecting ? nextOfAll() : undefined
     while (exchange !== undefined) {
-      failExchange(exchange, error)
+      failExchange(exchange, exchange.missedBy ?? error)
       exchange = connections.size === 0 ? nextOfAll() : undefined
     }
   }

@@ -17,6 +17,8 @@ interface Upstream {
   readonly sockets: Socket[]
   /** What each connection received so far. */
   readonly received: string[]
+  /** Ends: it takes no connection any more, and resets those that it has. */
+  leave(): void
 }
 
 /** Calls `heard` whenever something came; `number` counts connections from 0. */
@@ -35,11 +37,12 @@ async function upstreamOf(heard: (socket: Socket, received: string, number: numb
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve)
   })
-  closers.push(() => {
-    for (const socket of sockets) socket.destroy()
+  const leave = (): void => {
     server.close()
-  })
-  return { port: (server.address() as AddressInfo).port, sockets, received }
+    for (const socket of sockets) socket.resetAndDestroy()
+  }
+  closers.push(leave)
+  return { port: (server.address() as AddressInfo).port, sockets, received, leave }
 }
 
 function poolTo(port: number, config: Partial<Http1PoolConfig> = {}, clock?: TestClock): DispatchPool {
@@ -267,6 +270,17 @@ describe('a kept connection on which something happened before the next request'
         ['DELETE /', 'HEAD /'],
         ['HEAD /'],
       ])
+    })
+
+    test('and is gone with that, fails what it got by what broke off, and not by a place that it never had', async () => {
+      const upstream = await upstreamOf((socket, received) => {
+        if (received.split('\r\n\r\n').length === 2) socket.write(ANSWER, 'latin1')
+        else upstream.leave()
+      })
+      const pool = poolTo(upstream.port)
+      await ask(pool)
+      expect((await ask(pool)).error).toMatchObject({ code: 'ECONNRESET', syscall: 'read' })
+      expect((await ask(pool)).error).toMatchObject({ code: 'ECONNREFUSED' })
     })
 
     test('goes before those that wait', async () => {
