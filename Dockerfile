@@ -34,7 +34,8 @@ COPY --from=build --chown=0:0 /opt/gatehouse /opt/gatehouse
 # `storage.directory: ./data` is relative to the configuration; the only folders that are written to are the volume and /tmp.
 RUN install -d -o 1000 -g 1000 -m 0700 /data && install -d /etc/gatehouse && ln -s /data /etc/gatehouse/data \
   && cp /opt/gatehouse/gateway.yaml /etc/gatehouse/gateway.yaml && ln -s /opt/gatehouse/src/main.ts /usr/local/bin/gatehouse
-ENV NODE_ENV=production GATEHOUSE_CONFIG=/etc/gatehouse/gateway.yaml
+# The cache is named before Node begins, so that even the first file of it need not be compiled.
+ENV NODE_ENV=production GATEHOUSE_CONFIG=/etc/gatehouse/gateway.yaml NODE_COMPILE_CACHE=/opt/gatehouse/node_modules/.cache/gatehouse
 WORKDIR /opt/gatehouse
 # By number, so that `runAsNonRoot` can tell; the code belongs to root.
 USER 1000:1000

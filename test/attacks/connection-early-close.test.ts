@@ -66,14 +66,20 @@ describe.each(['builtin', 'undici'])('an upstream that is spoken to by the clien
     })
   })
 
-  test('the requests beside them are all answered, and none is sent twice', async () => {
+  test('the requests beside them are all answered, and none is sent twice that may not be', async () => {
     upstream.clear()
     const total = 200
     const outcomes = await Promise.all(
       Array.from({ length: total }, async (_, turn) => {
         const drops = turn % 2 === 1
         const client = await openClient(gateway.port)
-        client.send(head(`GET ${drops ? `/drop/${turn % Object.keys(DROPS).length}` : '/good'}?${turn} HTTP/1.1`))
+        const method = turn % 4 === 3 ? 'POST' : 'GET'
+        client.send(
+          head(
+            `${method} ${drops ? `/drop/${turn % Object.keys(DROPS).length}` : '/good'}?${turn} HTTP/1.1`,
+            ...(method === 'POST' ? ['Content-Length: 0'] : []),
+          ),
+        )
         const answers = await client.answered(1)
         client.close()
         return drops ? 'dropped' : `${statusCode(answers[0])} ${answers[0]?.body.toString()}`
@@ -81,6 +87,11 @@ describe.each(['builtin', 'undici'])('an upstream that is spoken to by the clien
     )
     expect(outcomes.filter((outcome) => outcome === '200 good')).toHaveLength(total / 2)
     const starts = upstream.requests.map(({ start }) => start)
-    expect(new Set(starts).size).toBe(starts.length)
+    const times = (start: string): number => starts.filter((other) => other === start).length
+    const posts = starts.filter((start) => start.startsWith('POST'))
+    expect(posts).toHaveLength(total / 4)
+    expect(new Set(posts).size).toBe(posts.length)
+    // One that may be sent twice is, if its connection was kept and is closed before any octet: once more, on a new one.
+    expect(Math.max(...starts.map(times))).toBeLessThanOrEqual(2)
   })
 })

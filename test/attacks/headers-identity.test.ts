@@ -11,7 +11,9 @@ let scene: Scene
 
 beforeAll(async () => {
   scene = await openScene({
+    upstreams: '  bare: { targets: ["http://127.0.0.1:$PORT"], passport: false }',
     routes: `
+  - { name: bare, match: { path: /bare/* }, auth: optional, upstream: bare }
   - { name: forwards, match: { path: /forwards/* }, auth: required, upstream: recorder, forwardToken: true }
   - { name: removes, match: { path: /removes/* }, auth: public, upstream: recorder, requestHeaders: { remove: [X-DEBUG], set: { X-Env: prod, x-forwarded-proto: https } } }`,
   })
@@ -74,6 +76,19 @@ describe('a forged identity header', () => {
       const lines = NAMES.map((name) => `${spell(name)}: forged`)
       const answer = await scene.ask({ target, lines, token: scene.token({ jti: 'token-1' }) })
       expect([answer.status, identityOf(onlySeen())]).toEqual([200, OURS])
+    }
+  })
+
+  it.each(SPELLINGS)('%s: is removed where the upstream gets no passport', async (_, spell) => {
+    const { 'x-gatehouse-identity': _passport, ...headers } = OURS
+    for (const [token, expected] of [
+      [scene.token({ jti: 'token-1' }), headers],
+      [undefined, {}],
+    ] as const) {
+      scene.upstream.seen.length = 0
+      const lines = NAMES.map((name) => `${spell(name)}: forged`)
+      const answer = await scene.ask({ target: '/bare/x', lines, ...(token !== undefined && { token }) })
+      expect([answer.status, identityOf(onlySeen())]).toEqual([200, expected])
     }
   })
 

@@ -66,7 +66,7 @@ describe('the OpenAPI document of the admin listener', () => {
       })
       expect(Object.keys(one.operation['responses'] as Json)).toContain(String(response.status))
     }
-  }, 30_000)
+  }, 90_000)
 
   it('tells the refusal of whoever does not prove who they are', async () => {
     for (const one of operations) {

@@ -139,11 +139,15 @@ describe('health', () => {
     expect(new Set(await texts(4))).toEqual(new Set(['a', 'b']))
     a?.setHealth(500)
     await until(async () => (await states())[0] === 'unhealthy')
+    const { targets } = await state()
+    expect(targets[0]).toMatchObject({ why: 'status 500', state_seconds: expect.any(Number) })
+    expect(targets[1]).not.toHaveProperty('why')
     expect(await texts(4)).toEqual(['b', 'b', 'b', 'b'])
     expect(await metric('gatehouse_upstream_healthy{upstream="app",target="0"}')).toBe(0)
     expect(await metric('gatehouse_upstream_healthy{upstream="app",target="1"}')).toBe(1)
     a?.setHealth(204)
     await until(async () => (await states())[0] === 'in')
+    expect((await state()).targets[0]).not.toHaveProperty('why')
     expect(new Set(await texts(4))).toEqual(new Set(['a', 'b']))
     await until(() => lines().some(({ msg }) => msg === 'a target of an upstream takes requests again'))
     expect(lines().filter(({ upstream, target }) => upstream === 'app' && target === 0)).toMatchObject([
@@ -256,7 +260,7 @@ describe('outliers', () => {
     expect(found.filter((text) => text === 'ill')).toHaveLength(3)
     expect(await state()).toMatchObject({
       targets: [
-        { state: 'ejected', ejections: 1 },
+        { state: 'ejected', why: '3 failures in a row', ejections: 1 },
         { state: 'in', ejections: 0 },
       ],
     })

@@ -101,7 +101,7 @@ export function createLookups(needs: LookupsNeeds): Lookups {
       if (misses.length > 0) await answerFromDatabase(batch, misses)
     } catch (error) {
       // Those that Redis has answered are settled already.
-      for (const name of [...batch.questions.keys()]) taken(batch.questions, name)?.reject(error)
+      for (const name of batch.questions.keys()) taken(batch.questions, name)?.reject(error)
     }
     batches.asked.splice(batches.asked.indexOf(batch), 1)
   }
