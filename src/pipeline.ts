@@ -128,21 +128,26 @@ export function createWalk(steps: Steps): Walk {
     overload.enter(place, routed)
     const entered = networks.admit(routed)
     const pacing = quota.arrive(entered, res)
-    const paced = pacing instanceof Promise ? await pacing : pacing
+    const paced = isPending(pacing) ? await pacing : pacing
     const authenticating = authenticator.authenticate(paced)
-    const authenticated = authenticating instanceof Promise ? await authenticating : authenticating
+    const authenticated = isPending(authenticating) ? await authenticating : authenticating
     record.exchange = authenticated
     overload.claim(place, authenticated)
     const checking = revocation.check(authenticated)
-    const unrevoked = checking instanceof Promise ? await checking : checking
+    const unrevoked = isPending(checking) ? await checking : checking
     record.exchange = unrevoked
     const permitted = policy.admit(unrevoked)
     record.exchange = permitted
     const counting = quota.spend(permitted, res)
-    const counted = counting instanceof Promise ? await counting : counting
+    const counted = isPending(counting) ? await counting : counting
     const spending = replay.spend(counted)
-    const admitted = spending instanceof Promise ? await spending : spending
+    const admitted = isPending(spending) ? await spending : spending
     record.exchange = admitted
     return admitted
   }
+}
+
+/** By a type of its own, since `instanceof` alone would let anything through that is no step's result. */
+function isPending<T>(result: T | Promise<T>): result is Promise<T> {
+  return result instanceof Promise
 }

@@ -23,19 +23,19 @@ const STEPS = [
   },
   {
     step: 'arrival',
-    call: 'await quota.arrive(entered, res)',
+    call: 'quota.arrive(entered, res)',
     instead: 'entered',
     missing: /Property '\[paced\]' is missing in type 'Entered' but required in type 'Paced'/,
   },
   {
     step: 'authenticator',
-    call: 'await authenticator.authenticate(paced)',
+    call: 'authenticator.authenticate(paced)',
     instead: 'paced',
     missing: /Property 'principal' is missing in type 'Paced' but required in type 'Authenticated'/,
   },
   {
     step: 'revocation',
-    call: 'await revocation.check(authenticated)',
+    call: 'revocation.check(authenticated)',
     instead: 'authenticated',
     missing: /Property 'revocation' is missing in type 'Authenticated' but required in type 'Unrevoked'/,
   },
@@ -47,13 +47,13 @@ const STEPS = [
   },
   {
     step: 'quota',
-    call: 'await quota.spend(permitted, res)',
+    call: 'quota.spend(permitted, res)',
     instead: 'permitted',
     missing: /'Uncounted' is not assignable to .* 'Counted'/,
   },
   {
     step: 'replay',
-    call: 'await replay.spend(counted)',
+    call: 'replay.spend(counted)',
     instead: 'counted',
     missing: /Property 'admitted' is missing in type 'Unspent' but required in type 'Admitted'/,
   },
@@ -69,7 +69,7 @@ beforeAll(async () => {
   write('complete', PIPELINE)
   for (const { step, call, instead } of STEPS) write(`without-${step}`, PIPELINE.replace(call, instead))
   const compilerOptions = { typeRoots: [join(ROOT, 'node_modules/@types')], noUnusedLocals: false, rootDir: '/' }
-  const project = { extends: join(ROOT, 'tsconfig.json'), compilerOptions, include: ['pipelines'] }
+  const project = { extends: join(ROOT, 'tsconfig.json'), compilerOptions, include: ['pipelines', join(ROOT, 'src/**/*.d.ts')] }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(project))
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
