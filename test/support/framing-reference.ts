@@ -43,9 +43,12 @@ const STATUS_LINE = /^HTTP\/(?:0\.9|1\.[01]|2\.0) ([1-5]\d\d)(?: .*)?$/
 const LENGTH = /^(?:0|[1-9]\d{0,14})$/
 /** What an answer may say besides (RFC 9110 §8.6): the length is written anew. */
 const PADDED_LENGTH = /^0*\d{1,15}$/
-/** RFC 9112 §7.1: the size, and extensions with what whitespace they may have. */
+/**
+ * RFC 9112 §7.1: the size, and extensions with what whitespace they may have. The parser takes one without a name as well (`0;;a`),
+ * which says nothing about where the line ends; no extension is passed on.
+ */
 const CHUNK_LINE =
-  /^0*([0-9A-Fa-f]{1,16})(?:[\t ]*;[\t ]*[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[\t ]*=[\t ]*(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+|"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"))?)*$/
+  /^0*([0-9A-Fa-f]{1,16})(?:[\t ]*;[\t ]*(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[\t ]*=[\t ]*(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+|"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"))?)?)*$/
 /** What is no line of a head, however it goes on: a CR or LF alone, and NUL. */
 const NO_LINE = /\r(?!\n|$)|(?:^|[^\r])\n|\0/
 
