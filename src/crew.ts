@@ -101,7 +101,7 @@ export function openCrew(first: Config, needs: CrewNeeds): Crew {
   async function listen() {
     const adminAddress = await admin.listen()
     const address = await workers.start()
-    tidyUp()
+    tidyUp(false)
     if (state === 'starting') state = 'running'
     return { public: address, admin: adminAddress }
   }

@@ -18,8 +18,8 @@ export interface TidinessNeeds {
   connections(): number
   /** Octets that V8 uses. */
   heapBytes(): number
-  /** Collects all that can be. */
-  tidyUp(): void
+  /** Collects all that can be; of a process that `hasServed` requests, not what makes the next ones fast. */
+  tidyUp(hasServed: boolean): void
 }
 
 export interface Tidiness {
@@ -50,7 +50,7 @@ export function createTidiness(needs: TidinessNeeds): Tidiness {
 
   function look(): void {
     if (isQuiet() && isWorthIt() && needs.heapBytes() < MOST_HEAP_BYTES) {
-      needs.tidyUp()
+      needs.tidyUp(needs.requests() >= WORTH_REQUESTS)
       tidiedRequests = needs.requests()
       tidiedConnections = needs.connections()
     }

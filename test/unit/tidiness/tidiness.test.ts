@@ -5,7 +5,7 @@ const MIB = 1024 * 1024
 
 function world() {
   const due: (() => void)[] = []
-  const made = { requests: 0, underWay: 0, connections: 0, heapBytes: 40 * MIB, tidied: 0, due, second }
+  const made = { requests: 0, underWay: 0, connections: 0, heapBytes: 40 * MIB, tidied: 0, hasServed: false, due, second }
   const tidiness = createTidiness({
     schedule(_delayMs, run) {
       due.push(run)
@@ -15,8 +15,9 @@ function world() {
     underWay: () => made.underWay,
     connections: () => made.connections,
     heapBytes: () => made.heapBytes,
-    tidyUp: () => {
+    tidyUp: (hasServed) => {
       made.tidied += 1
+      made.hasServed = hasServed
     },
   })
   tidiness.start()
@@ -44,6 +45,16 @@ describe('memory is given back', () => {
     made.second()
     made.second()
     expect([during, made.tidied]).toEqual([1, 2])
+  })
+
+  it('but for the code that was optimized for requests, once there were some', () => {
+    const made = world()
+    made.second()
+    const atStart = made.hasServed
+    made.requests += 10_000
+    made.second()
+    made.second()
+    expect([atStart, made.hasServed]).toEqual([false, true])
   })
 
   it('after many connections have come, and after they have gone', () => {
