@@ -113,7 +113,7 @@ describe('sessions', () => {
       await page.locator('dialog').getByRole('button', { name: 'Revoke all' }).click()
       expect(await page.evaluate("document.querySelector('#reason').validity.valueMissing")).toBe(true)
       await page.getByRole('button', { name: 'Cancel' }).click()
-      expect(await page.locator('dialog').count()).toBe(0)
+      await page.locator('dialog').waitFor({ state: 'detached' })
       expect(await statusOf(token)).toBe(200)
       await page.close()
     },
@@ -220,7 +220,7 @@ describe('keys', () => {
         .filter({ hasText: /not published long enough.*Try again in \d+ s/ })
         .waitFor()
       await page.keyboard.press('Escape')
-      expect(await page.locator('dialog').count()).toBe(0)
+      await page.locator('dialog').waitFor({ state: 'detached' })
       await page.close()
     },
     LIMIT,
@@ -244,7 +244,7 @@ describe('a key that others may have', () => {
       const row = card.locator('tbody tr', { hasText: kid })
       await row.locator('.badge', { hasText: 'revoked' }).waitFor()
       expect(await row.locator('td[data-label="State"]').textContent()).toContain('was in a backup')
-      expect(await row.getByRole('button').count()).toBe(0)
+      await row.getByRole('button').waitFor({ state: 'detached' })
       expect(await card.locator('.badge', { hasText: 'current' }).count()).toBe(1)
       const answer = await fetch(`${guarded.gateway.url}/api/x`, { headers: bearer(token) })
       expect(answer.status).toBe(401)
