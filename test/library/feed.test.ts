@@ -161,15 +161,18 @@ describe('beside one gateway on embedded storage', () => {
         await until(() => (validator.state().revocations?.stalenessMs ?? 0) > 600)
         expect(await refusal(validator.verifyToken(good.accessToken))).toBe(what)
         expect(await refusal(validator.verifyToken(bad.accessToken))).toBe('token_revoked -')
-        expect(events.filter(({ kind }) => kind === 'revocations')).toEqual([
-          { kind: 'revocations', state: 'down', cause: expect.any(Error) },
-        ])
+        // A gateway that stops takes no new connections and still answers over one that is kept, so it may be down twice.
+        expect(events.findLast(({ kind }) => kind === 'revocations')).toEqual({
+          kind: 'revocations',
+          state: 'down',
+          cause: expect.any(Error),
+        })
         current = await startGateway(YAML, { environment, directory })
         await until(() => (validator.state().revocations?.stalenessMs ?? 1_000) < 600)
         expect(await refusal(validator.verifyToken(good.accessToken))).toBe('none')
         await createClient({ origin: current.url }).revoke(good.refreshToken)
         await becomes(validator, good, 'token_revoked -')
-        expect(events).toContainEqual({ kind: 'revocations', state: 'up' })
+        expect(events.findLast(({ kind }) => kind === 'revocations')).toEqual({ kind: 'revocations', state: 'up' })
         expect(asked.filter(({ search }) => search === '')).toHaveLength(1)
       } finally {
         await current.close()

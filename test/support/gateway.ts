@@ -53,6 +53,8 @@ export async function startGateway(yaml: string, options: GatewayOptions = {}): 
     ...(options.world && { world: options.world }),
   })
   const addresses = await gateway.listen()
+  /** Once: a test that fails between its own call and that of its `finally` says why, and does not hang. */
+  let closing: Promise<void> | undefined
   return {
     url: `http://127.0.0.1:${addresses.public.port}`,
     port: addresses.public.port,
@@ -65,10 +67,12 @@ export async function startGateway(yaml: string, options: GatewayOptions = {}): 
       writeFileSync(file, withListeners(next))
       await gateway.reload(load(gateway.config))
     },
-    async close() {
-      await gateway.close()
-      if (options.directory === undefined) rmSync(folder, { recursive: true, force: true })
-    },
+    close: () => (closing ??= close()),
+  }
+
+  async function close(): Promise<void> {
+    await gateway.close()
+    if (options.directory === undefined) rmSync(folder, { recursive: true, force: true })
   }
 
   function load(running?: Config): Config {
