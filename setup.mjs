@@ -26,6 +26,10 @@ const TEST_PROGRAMS = {
   promtool: 'prometheus',
   go: 'golang-go',
 }
+/** Waits for other installations to end, and asks a mirror that breaks off again. */
+const APT_OPTIONS = ['-qq', '-o', 'DPkg::Lock::Timeout=300', '-o', 'Acquire::Retries=3']
+/** Between one attempt and the next. */
+const PAUSES_SECONDS = [5, 20, 60]
 /** The load, and what is measured beside the gateway. Apache's module is known by its file. */
 const BENCH_PROGRAMS = {
   wrk: 'wrk',
@@ -49,11 +53,11 @@ function installPackages() {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && nodeRuns()) return
   say('installing the packages of package-lock.json and the pinned Node')
   // Not `npm ci`: the lock file holds the binaries of the platforms it was made on, and `ci` insists on those of all.
-  run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'])
+  patiently('npm', () => succeeds('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']))
   if (!nodeRuns())
     fail('the pinned Node does not run: were install scripts switched off? Try: npm install --no-save --ignore-scripts=false')
   // Leaves the code compiled: the first start is as quick as all others.
-  run(pinnedNode, ['src/main.ts', '--version'])
+  if (!succeeds(pinnedNode, ['src/main.ts', '--version'])) fail('the gateway does not start: see above')
   writeFileSync(stamp, wanted)
 }
 
@@ -71,13 +75,14 @@ function installPrograms(programs, users) {
   if (!isOnPath('apt-get')) fail(`the ${users} need ${missing.join(', ')}: install them`)
   say(`installing for the ${users}: ${packages.join(', ')}`)
   // Run level 1 keeps the packages from starting their services: the tests start their own, on free ports.
-  const apt = [...sudo, 'env', 'RUNLEVEL=1', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq', '-o', 'DPkg::Lock::Timeout=120']
-  run(...command([...apt, 'update']))
-  run(...command([...apt, 'install', '-y', '--no-install-recommends', ...packages]))
-}
-
-function command([program, ...args]) {
-  return [program, args]
+  const [program, ...args] = [...sudo, 'env', 'RUNLEVEL=1', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...APT_OPTIONS]
+  patiently('apt-get', () => {
+    // Lists that could not be read anew may do all the same.
+    succeeds(program, [...args, 'update'])
+    return succeeds(program, [...args, 'install', '-y', '--no-install-recommends', ...packages])
+  })
+  const still = missing.filter((name) => !isOnPath(name))
+  if (still.length > 0) fail(`${packages.join(', ')} came without ${still.join(', ')}: install them by hand`)
 }
 
 function isOnPath(program) {
@@ -91,9 +96,20 @@ function postgresFolders() {
   return existsSync(folder) ? readdirSync(folder).map((version) => join(folder, version, 'bin')) : []
 }
 
-function run(program, args) {
-  const result = spawnSync(program, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] })
-  if (result.status !== 0) fail(`${program} ${args.join(' ')} failed`)
+/** Registries and mirrors fail now and then, and another program may hold the lock of the packages. */
+function patiently(name, attempt) {
+  for (const seconds of PAUSES_SECONDS) {
+    if (attempt()) return
+    say(`${name} failed: trying again in ${seconds} s`)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, seconds * 1000)
+  }
+  if (!attempt()) fail(`${name} failed ${PAUSES_SECONDS.length + 1} times: see above`)
+}
+
+function succeeds(program, args) {
+  const { status, error } = spawnSync(program, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] })
+  if (error !== undefined) say(`${program}: ${error.message}`)
+  return status === 0
 }
 
 function say(text) {

@@ -1,6 +1,6 @@
 /** What the console shows, live, in a real Chromium. */
 import type { Browser } from 'playwright-core'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { bearer, login } from '../support/gateway.ts'
 import { createSession, launch, live, PATIENCE_MS, show, startStage, VIEWS, type Stage } from './console.ts'
 
@@ -10,13 +10,13 @@ let stage: Stage
 let browser: Browser
 
 beforeAll(async () => {
-  stage = await startStage()
   browser = await launch()
-}, 60_000)
-afterAll(async () => {
-  await browser?.close()
-  await stage?.close()
 })
+afterAll(() => browser?.close())
+beforeEach(async () => {
+  stage = await startStage()
+})
+afterEach(() => stage.close())
 
 it.each(VIEWS)(
   'shows %s under its link, and breaks no policy of its own',
@@ -26,8 +26,8 @@ it.each(VIEWS)(
     await page.click(`#view-${view}`)
     await page.locator(`#view-${view}[aria-current="page"]`).waitFor()
     const title = await page.textContent(`#view-${view}`)
-    expect(await page.textContent('h1')).toBe(title)
-    expect(await page.title()).toBe(`${title} · Gatehouse`)
+    await expect.poll(() => page.textContent('h1')).toBe(title)
+    await expect.poll(() => page.title()).toBe(`${title} · Gatehouse`)
     expect(new URL(page.url()).hash).toBe(`#${view}`)
     expect(complaints).toEqual([])
     await page.close()
@@ -48,11 +48,11 @@ it(
     await row.locator('td[data-label="15 min"]', { hasText: /^15$/ }).waitFor()
     expect(await row.locator('td[data-label="4xx"]').textContent()).toBe('3')
     expect(await row.locator('td[data-label="p50"]').textContent()).toMatch(/^\d+(\.\d)? ms$/)
-    expect(await page.locator('figure path.line').count()).toBeGreaterThan(0)
+    await page.locator('figure path.line').first().waitFor({ state: 'attached' })
     await row.getByRole('button', { name: 'demo.below' }).click()
     await page.getByText('Route demo.below alone').waitFor()
     await page.getByText('Show all routes').click()
-    expect(await row.getByRole('button').getAttribute('aria-pressed')).toBe('false')
+    await expect.poll(() => row.getByRole('button').getAttribute('aria-pressed')).toBe('false')
     expect(complaints).toEqual([])
     await page.close()
   },
@@ -69,12 +69,12 @@ it(
     await plot.focus()
     await page.keyboard.press('ArrowLeft')
     const label = 'Requests per second, the last 15 minutes. '
-    expect(await plot.getAttribute('aria-label')).toMatch(new RegExp(`^${label}\\d\\d:\\d\\d:\\d\\d · all `))
-    expect(await page.locator('figure [aria-live]').first().textContent()).toMatch(
-      /^\d\d:\d\d:\d\d · all [\d.]+ · 4xx [\d.]+ · 5xx [\d.]+$/,
-    )
+    await expect.poll(() => plot.getAttribute('aria-label')).toMatch(new RegExp(`^${label}\\d\\d:\\d\\d:\\d\\d · all `))
+    await expect
+      .poll(() => page.locator('figure [aria-live]').first().textContent())
+      .toMatch(/^\d\d:\d\d:\d\d · all [\d.]+ · 4xx [\d.]+ · 5xx [\d.]+$/)
     await page.keyboard.press('Tab')
-    expect(await plot.getAttribute('aria-label')).toContain(`${label}now`)
+    await expect.poll(() => plot.getAttribute('aria-label')).toContain(`${label}now`)
     await page.close()
   },
   LIMIT,
@@ -98,9 +98,9 @@ it(
       'scopes orders:read',
     ])
     await page.check('#route-open')
-    expect(new Set(await page.locator('tbody .badge').allTextContents())).toEqual(new Set(['Public']))
+    await expect.poll(async () => new Set(await page.locator('tbody .badge').allTextContents())).toEqual(new Set(['Public']))
     await page.fill('#route-search', 'catalogue')
-    expect(await page.locator('tbody tr').count()).toBe(1)
+    await expect.poll(() => page.locator('tbody tr').count()).toBe(1)
     await page.locator('summary', { hasText: 'catalogue' }).click()
     expect(await page.locator('pre').textContent()).toContain('"upstream": "orders"')
     await page.close()
@@ -116,10 +116,10 @@ it(
     await page.getByText('1 of 2 take requests').waitFor()
     await page.getByText('Breaker closed').waitFor()
     const states = page.locator('tbody td[data-label="State"] .badge')
-    expect(await states.allTextContents()).toEqual(['Takes requests', 'Unhealthy'])
-    expect(await page.locator('tbody td[data-label="State"] .detail').allTextContents()).toEqual(['ECONNREFUSED'])
+    await expect.poll(() => states.allTextContents()).toEqual(['Takes requests', 'Unhealthy'])
+    await expect.poll(() => page.locator('tbody td[data-label="State"] .detail').allTextContents()).toEqual(['ECONNREFUSED'])
     expect(await page.locator('tbody td[data-label="In this state"]').last().textContent()).toMatch(/^\d+ (s|min)$/)
-    expect(await page.textContent('#mark-upstreams')).toBe('1 impaired')
+    await expect.poll(() => page.textContent('#mark-upstreams')).toBe('1 impaired')
     expect(await page.locator('tbody td[data-label="Weight"]').allTextContents()).toEqual(['1', '2'])
     const { port } = stage.server.address() as { readonly port: number }
     stage.server.closeAllConnections()
@@ -131,7 +131,7 @@ it(
     await page.locator('#mark-upstreams', { hasText: '1 down' }).waitFor()
     await page.click('#view-upstreams')
     await page.getByText('0 of 2 take requests').waitFor()
-    expect(await states.allTextContents()).toEqual(['Unhealthy', 'Unhealthy'])
+    await expect.poll(() => states.allTextContents()).toEqual(['Unhealthy', 'Unhealthy'])
     stage.server.listen(port, '127.0.0.1')
     await page.getByText('1 of 2 take requests').waitFor()
     await page.close()
@@ -183,8 +183,9 @@ it(
     await page.locator('tbody tr', { hasText: '/nowhere/[jwt]' }).waitFor()
     expect(await page.content()).not.toContain('eyJ')
     await page.selectOption('#refusal-kind', 'no_route')
-    expect(await page.locator('tbody .reason').allTextContents()).toEqual(['no_route'])
+    await expect.poll(() => page.locator('tbody .reason').allTextContents()).toEqual(['no_route'])
     await page.selectOption('#refusal-kind', '')
+    await row.waitFor()
     await page.getByRole('button', { name: 'Pause' }).click()
     const held = await page.locator('tbody tr').count()
     await fetch(`${stage.gateway.url}/later`)
@@ -193,7 +194,7 @@ it(
     await page.getByRole('button', { name: 'Go on' }).click()
     await page.locator('tbody tr', { hasText: 'GET /later' }).waitFor()
     await page.fill('#refusal-search', '/later')
-    expect(await page.locator('tbody tr').count()).toBe(1)
+    await expect.poll(() => page.locator('tbody tr').count()).toBe(1)
     expect(complaints).toEqual([])
     await page.close()
   },
@@ -217,7 +218,7 @@ it(
     expect(await lost.locator('td[data-label="Reason"]').textContent()).toContain('No route of this gateway matches')
     await lost.getByRole('button', { name: /^Explain request/ }).click()
     await page.getByRole('heading', { name: 'Explain' }).waitFor()
-    expect(await page.evaluate('document.activeElement.id')).toBe('explain-token')
+    await expect.poll(() => page.evaluate('document.activeElement.id')).toBe('explain-token')
     expect(await page.inputValue('#explain-method')).toBe('DELETE')
     expect(await page.inputValue('#explain-url')).toMatch(/^http:\/\/127\.0\.0\.1\/nowhere\/erin$/)
     expect(await page.inputValue('#explain-ip')).toBe('127.0.0.1')

@@ -48,7 +48,7 @@ export async function startStage(token?: string): Promise<Stage> {
 geography: { header: cf-ipcountry }
 tenants:
   default: { signing: ES256 }
-  acme: { signing: ES256, hosts: [acme.localhost] }
+  acme: { name: Acme Ltd, signing: ES256, hosts: [acme.localhost] }
 clients:
   billing: { tenant: default, secret: { env: BILLING_SECRET }, scopes: [sessions:write] }
 upstreams:

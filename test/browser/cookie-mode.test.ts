@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { WebSocketServer } from 'ws'
 import { launchChromium, listen, stop } from '../support/browser.ts'
 import { bearer, postJson, SERVICE_ROUTES, startGateway, type TestGateway } from '../support/gateway.ts'
-import { freePort } from '../support/process.ts'
+import { freePort } from '../support/ports.ts'
 
 const USER = { email: 'ada@example.com', password: 'correct horse battery staple' }
 const THIEF = { email: 'thief@example.com', password: 'correct horse battery staple' }

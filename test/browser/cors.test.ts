@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { launchChromium, listen, stop } from '../support/browser.ts'
 import { postJson, SERVICE_ROUTES, startGateway, type TestGateway } from '../support/gateway.ts'
-import { freePort } from '../support/process.ts'
+import { freePort } from '../support/ports.ts'
 
 const USER = { email: 'ada@example.com', password: 'correct horse battery staple' }
 

@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { parseConfig } from '../../src/config/config.ts'
-import { freePort, run, startProgram, temporaryFolder, waitFor } from '../support/process.ts'
+import { freePort } from '../support/ports.ts'
+import { run, startProgram, temporaryFolder, waitFor } from '../support/process.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const FOLDER = join(ROOT, 'deploy/compose')

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { argumentsOf, below, build, IS_ROOT, readInstructions, type Stage } from '../support/dockerfile.ts'
-import { freePort, startProgram, waitFor, type Program } from '../support/process.ts'
+import { freePort } from '../support/ports.ts'
+import { startProgram, waitFor, type Program } from '../support/process.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const UID = 1000

@@ -15,7 +15,8 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { freePort, pause } from '../support/process.ts'
+import { freePort } from '../support/ports.ts'
+import { pause } from '../support/process.ts'
 import { until } from '../support/until.ts'
 import { ROOT, type Page } from './documents.ts'
 

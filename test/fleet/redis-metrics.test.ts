@@ -19,7 +19,7 @@ async function replicaOf(master: RedisServer): Promise<RedisServer> {
   const replica = await startRedis()
   open.push({ close: () => replica.stop() })
   await replica.admin.replicaof('127.0.0.1', master.port)
-  await vi.waitFor(async () => expect(await master.admin.info('replication')).toMatch(/state=online/), 15_000)
+  await vi.waitFor(async () => expect(await master.admin.info('replication')).toMatch(/state=online/), 20_000)
   return replica
 }
 

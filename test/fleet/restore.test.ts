@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { DatabaseServer } from '../support/database.ts'
 import { bearer, postJson, SERVICE_ROUTES, startGateway, type TestGateway } from '../support/gateway.ts'
 import { startPostgres } from '../support/postgres.ts'
-import { freePort, MAIN, run, temporaryFolder, type Output } from '../support/process.ts'
+import { freePort } from '../support/ports.ts'
+import { MAIN, run, temporaryFolder, type Output } from '../support/process.ts'
 import { startRedis, type RedisServer } from '../support/redis.ts'
 
 const SCRIPTS = resolve(import.meta.dirname, '../../deploy/backup')

@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readPage, ROOT } from '../docs/documents.ts'
 import { bearer } from '../support/gateway.ts'
-import { freePort, run, startProgram, temporaryFolder, waitFor, type Program } from '../support/process.ts'
+import { freePort } from '../support/ports.ts'
+import { run, startProgram, temporaryFolder, waitFor, type Program } from '../support/process.ts'
 
 const BLOCKS = [...readPage('docs/validator.md').blocks, ...readPage('docs/client.md').blocks].flatMap(({ info, text }) =>
   info.startsWith('ts ') ? [{ file: info.slice(3), text }] : [],

@@ -4,7 +4,8 @@ import { createClient, type Client, type TokenPair } from '../../src/client/clie
 import { createValidator, type Validator, type ValidatorEvent, type ValidatorOptions } from '../../src/validator/validator.ts'
 import { startGateway, SERVICE_ROUTES, type TestGateway } from '../support/gateway.ts'
 import { makeKey, signJwt, startKeyServer, tokenClaims } from '../support/passports.ts'
-import { freePort, startRedis, startRedisCluster, type RedisServer } from '../support/redis.ts'
+import { freePort } from '../support/ports.ts'
+import { startRedis, startRedisCluster, type RedisServer } from '../support/redis.ts'
 import { until } from '../support/until.ts'
 
 const ORIGIN = 'http://gateway.test'

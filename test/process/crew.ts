@@ -30,11 +30,9 @@ export interface Call {
   readonly agent?: Agent
 }
 
-/** Starts as many workers; `yaml` is what follows. Several on a machine that has other work are late at times, and are to answer. */
+/** Starts as many workers; `yaml` is what follows. */
 export function startCrew(workers: number, yaml: string, options: GatewayProcessOptions = {}): Promise<GatewayProcess> {
-  const patient = 'overload: { lag: 10s }'
-  const listener = options.listener === undefined ? patient : `${patient}, ${options.listener}`
-  return startGatewayProcess(`workers: ${workers}\n${yaml}`, { startMs: LIMIT_MS, ...options, listener })
+  return startGatewayProcess(`workers: ${workers}\n${yaml}`, { startMs: LIMIT_MS, ...options })
 }
 
 /** One request on a connection of its own: connections go to the workers in turn. */

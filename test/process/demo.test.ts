@@ -1,7 +1,8 @@
 import { resolve } from 'node:path'
 import { expect, it } from 'vitest'
 import { SERVICE_ROUTES } from '../support/gateway.ts'
-import { freePort, run, startGatewayProcess } from '../support/process.ts'
+import { freePort } from '../support/ports.ts'
+import { run, startGatewayProcess } from '../support/process.ts'
 
 const DEMO = resolve(import.meta.dirname, '../../examples/demo.ts')
 

@@ -7,7 +7,8 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import { createAuthority } from '../support/authority.ts'
-import { freePort, gatehouse, startGatewayProcess, temporaryFolder, type Output } from '../support/process.ts'
+import { freePort } from '../support/ports.ts'
+import { gatehouse, startGatewayProcess, temporaryFolder, type Output } from '../support/process.ts'
 import { startReceiver } from '../support/otlp.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { startRedis, type RedisServer } from '../support/redis.ts'
@@ -311,6 +312,37 @@ it('asks the receiver of traces whether it takes them, and shows no header', asy
   expect((await report(folderWith(traces(receiver.url)))).levelOf('traces')).toEqual(['warn'])
   const { stdout, code } = await doctor(folderWith(traces(`http://127.0.0.1:${await freePort()}`)))
   expect([code, stdout.includes('spans are dropped until it takes them'), stdout.includes(PASSWORD)]).toEqual([0, true, false])
+}, 60_000)
+
+it('asks a receiver of traces with the authority and the certificate that spans would go with', async () => {
+  const authority = createAuthority()
+  const { certificate: cert, key } = authority.server(['localhost'])
+  const receiver = await startReceiver(0, { cert, key, ca: authority.certificate, requestCert: true })
+  closers.push(() => receiver.close())
+  const folder = folderWith(`storage: { directory: ./data }\ntelemetry: { traces: { otlp: "${receiver.url}" } }`)
+  const client = authority.client('/CN=gatehouse')
+  const files = { ca: authority.certificate, certificate: client.certificate, key: client.key }
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, `${name}.pem`), text)
+  const OTEL = 'OTEL_EXPORTER_OTLP_'
+  const trusting = { [`${OTEL}CERTIFICATE`]: join(folder, 'ca.pem') }
+  const named = {
+    ...trusting,
+    [`${OTEL}CLIENT_CERTIFICATE`]: join(folder, 'certificate.pem'),
+    [`${OTEL}CLIENT_KEY`]: join(folder, 'key.pem'),
+  }
+  const found = async (environment: Readonly<Record<string, string>>): Promise<Finding | undefined> => {
+    const { stdout } = await gatehouse(['doctor', '--json', '--config', join(folder, 'gateway.yaml')], { environment })
+    const { checks } = JSON.parse(stdout) as Report
+    return checks.find(({ check }) => check === 'traces')
+  }
+  const host = new URL(receiver.url).host
+  expect(await found({})).toMatchObject({
+    level: 'warn',
+    what: `${host} cannot be reached: SELF_SIGNED_CERT_IN_CHAIN`,
+  })
+  expect(await found(named)).toEqual({ level: 'ok', check: 'traces', what: `${host} takes spans` })
+  expect(await found(trusting)).toMatchObject({ level: 'warn' })
+  expect(receiver.exports.length).toBe(1)
 }, 60_000)
 
 it('says when there are more workers than cores', async () => {

@@ -49,6 +49,7 @@ async function useUntilItDies(gateway: GatewayProcess, told: Told): Promise<void
       if (registered.status !== 201) throw new Error(`register: ${registered.status}`)
       told.registered.push(email)
       const login = await postJson(`${gateway.url}/auth/login`, { email, password: PASSWORD })
+      if (login.status !== 200) throw new Error(`login: ${login.status}`)
       const { access_token: token } = (await login.json()) as { access_token: string }
       told.live.add(token)
       if (turn % 2 === 1) continue

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bearer } from '../support/gateway.ts'
 import { hearing, LEGACY_SECRET, legacyToken, olderService } from '../support/legacy.ts'
-import { freePort, gatehouse, MAIN, startProgram, temporaryFolder, waitFor, type Program } from '../support/process.ts'
+import { freePort } from '../support/ports.ts'
+import { gatehouse, MAIN, startProgram, temporaryFolder, waitFor, type Program } from '../support/process.ts'
 import { startRedis, type RedisServer } from '../support/redis.ts'
 
 const ROOT = join(import.meta.dirname, '../..')

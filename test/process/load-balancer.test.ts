@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { selfSigned } from '../support/certificates.ts'
 import { basic } from '../support/clients.ts'
 import { startRedis, type RedisServer } from '../support/redis.ts'
+import { freePort } from '../support/ports.ts'
 import {
-  freePort,
   run,
   startGatewayProcess,
   startProgram,

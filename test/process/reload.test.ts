@@ -5,15 +5,8 @@ import { Agent, createServer, get, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  MAIN,
-  freePort,
-  startGatewayProcess,
-  startProgram,
-  temporaryFolder,
-  waitFor,
-  type GatewayProcess,
-} from '../support/process.ts'
+import { freePort } from '../support/ports.ts'
+import { MAIN, startGatewayProcess, startProgram, temporaryFolder, waitFor, type GatewayProcess } from '../support/process.ts'
 
 const WATCH = 'reload: { interval: 100ms }\n'
 const PUBLIC = 'routes: [{ name: echo, match: { path: /echo }, auth: public, service: echo }]\n'

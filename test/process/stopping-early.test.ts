@@ -2,7 +2,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { freePort, MAIN, startProgram, temporaryFolder, waitFor } from '../support/process.ts'
+import { freePort } from '../support/ports.ts'
+import { MAIN, startProgram, temporaryFolder, waitFor } from '../support/process.ts'
 import { startRedis } from '../support/redis.ts'
 
 it('a gateway that waits for the revocations ends with 0 when it is told to, and was never open', async () => {

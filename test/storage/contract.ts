@@ -4,7 +4,7 @@ import type { UsedTokens } from '../../src/replay/replay.ts'
 import type { RevocationLog, RevocationLookup } from '../../src/revocation/revocation.ts'
 import type { Account, DeviceStore } from '../../src/services/accounts/accounts.ts'
 import type { NewSession, SessionStore } from '../../src/services/sessions/sessions.ts'
-import type { KeyStore } from '../../src/tenants/tenants.ts'
+import type { KeyStore, TenantStore } from '../../src/tenants/tenants.ts'
 
 export interface Backend {
   readonly keys: KeyStore
@@ -12,6 +12,7 @@ export interface Backend {
   readonly log: RevocationLog & RevocationLookup
   readonly used: UsedTokens
   readonly devices: DeviceStore
+  readonly tenants: TenantStore
   close(): void | Promise<void>
 }
 

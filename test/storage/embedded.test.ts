@@ -19,6 +19,7 @@ import { aSession, keyStoreContract, NOW } from './contract.ts'
 import { revocationLogContract } from './log-contract.ts'
 import { sessionStoreContract } from './session-contract.ts'
 import { deviceContract } from './device-contract.ts'
+import { tenantContract } from './tenant-contract.ts'
 import { usedTokensContract } from './used-contract.ts'
 import { snapshotOf } from '../support/log.ts'
 
@@ -87,6 +88,7 @@ describe('embedded storage keeps the contract', () => {
   keyStoreContract(opened)
   usedTokensContract(opened)
   deviceContract(opened)
+  tenantContract(opened)
 })
 
 describe('embedded storage', () => {
@@ -243,7 +245,7 @@ describe('migrations of embedded storage', () => {
   test('are not applied unless allowed, and the pending ones are named', async () => {
     const directory = newFolder()
     await expect(open(directory, false)).rejects.toThrow(
-      'lacks the migrations 0001_sessions, 0002_rotation, 0003_used_tokens, 0004_audit_elsewhere, 0005_tenant_epochs, 0006_devices, and storage.migrate is false',
+      'lacks the migrations 0001_sessions, 0002_rotation, 0003_used_tokens, 0004_audit_elsewhere, 0005_tenant_epochs, 0006_devices, 0007_tenants, and storage.migrate is false',
     )
     const storage = await open(directory)
     storage.close()

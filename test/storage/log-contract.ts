@@ -166,11 +166,11 @@ export function revocationLogContract(open: Open): void {
         woken += 1
       })
       await revoke('warm')
-      await vi.waitFor(() => expect(woken).toBeGreaterThan(0), 2_000)
+      await vi.waitFor(() => expect(woken).toBeGreaterThan(0), 20_000)
       await settled(() => woken)
       const before = woken
       await revoke('one')
-      await vi.waitFor(() => expect(woken).toBeGreaterThan(before), 2_000)
+      await vi.waitFor(() => expect(woken).toBeGreaterThan(before), 20_000)
       await settled(() => woken)
       stop()
       const after = woken

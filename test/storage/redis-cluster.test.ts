@@ -146,7 +146,7 @@ describe('a cluster of three masters', () => {
     silent?.pause()
     const startedMs = performance.now()
     const outcomes = await Promise.all(Array.from({ length: 40 }, (_, i) => attempt(i)))
-    expect(performance.now() - startedMs).toBeLessThan(3_000)
+    expect(performance.now() - startedMs).toBeLessThan(8_000)
     const refused = outcomes.filter((outcome) => outcome !== 'made')
     expect(refused.length).toBeGreaterThan(0)
     expect(refused.length).toBeLessThan(40)
@@ -155,7 +155,7 @@ describe('a cluster of three masters', () => {
     await vi.waitFor(async () => {
       const again = await Promise.all(Array.from({ length: 40 }, (_, i) => attempt(100 + i)))
       expect(again.filter((outcome) => outcome !== 'made')).toEqual([])
-    }, 10_000)
+    }, 20_000)
   })
 
   test('with the sessions of a single Redis in it is refused at the opening', async () => {

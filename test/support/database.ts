@@ -6,10 +6,9 @@ import { execFileSync, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from './ports.ts'
 
 export interface DatabaseServer {
   readonly kind: 'postgres' | 'mysql'
@@ -123,17 +122,6 @@ export async function startServer(
       rmSync(folder, { recursive: true, force: true })
     },
   }
-}
-
-/** Of the ports that are free now. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 async function end(child: ChildProcess, ...signals: readonly NodeJS.Signals[]): Promise<void> {

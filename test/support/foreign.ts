@@ -115,10 +115,3 @@ export async function jwksServer(): Promise<JwksServer> {
       }),
   }
 }
-
-/** A loopback port on which nobody listens. */
-export async function closedPort(): Promise<number> {
-  const server = await jwksServer()
-  await server.close()
-  return server.port
-}

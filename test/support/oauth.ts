@@ -1,6 +1,6 @@
 /** A gateway with clients of two tenants, whose origin is where it listens, so that outside clients find it by themselves. */
 import { basic, createSigner, jwksFile } from './clients.ts'
-import { closedPort } from './foreign.ts'
+import { freePort } from './ports.ts'
 import { startGateway, type TestGateway } from './gateway.ts'
 
 export const SECRETS = {
@@ -34,7 +34,7 @@ export interface Answered {
 const TENANT_OF = { billing: 'acme', reader: 'acme', rival: 'globex' } as const
 
 export async function openOAuth(more = ''): Promise<OAuthScene> {
-  const port = await closedPort()
+  const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const signers = ['ES256', 'RS256', 'PS256', 'EdDSA'].map((alg) => createSigner(alg, `reports-${alg}`))
   const gateway = await startGateway(

@@ -1,5 +1,6 @@
 /** A receiver of traces: OTLP over HTTP in its binary form, read by a decoder of its own. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer, type ServerOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
 
 export interface ReceivedSpan {
@@ -29,8 +30,11 @@ export interface Receiver {
   close(): Promise<void>
 }
 
-/** @param port default: any that is free */
-export async function startReceiver(port = 0): Promise<Receiver> {
+/**
+ * @param port default: any that is free
+ * @param tls with it, the receiver is one of HTTPS
+ */
+export async function startReceiver(port = 0, tls?: ServerOptions): Promise<Receiver> {
   const receiver: { -readonly [Key in keyof Receiver]: Receiver[Key] } = {
     url: '',
     spans: [],
@@ -38,9 +42,11 @@ export async function startReceiver(port = 0): Promise<Receiver> {
     answer: 200,
     close: () => Promise.resolve(),
   }
-  const server = createServer((req, res) => void take(receiver, req, res))
+  const answer = (req: IncomingMessage, res: ServerResponse) => void take(receiver, req, res)
+  const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer)
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
-  receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { port: own } = server.address() as AddressInfo
+  receiver.url = tls === undefined ? `http://127.0.0.1:${own}` : `https://localhost:${own}`
   receiver.close = () =>
     new Promise((resolve) => {
       server.close(() => resolve())

@@ -1,11 +1,11 @@
 /** The product as a user runs it: `node src/main.ts` as a process of its own, on free ports, stopped by its own pid. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll } from 'vitest'
+import { freePort } from './ports.ts'
 
 export const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
 
@@ -43,21 +43,26 @@ export interface Program {
 export interface ProgramOptions {
   readonly cwd?: string
   readonly environment?: Readonly<Record<string, string>>
+  /** A file that takes what it writes to stdout: reading a line for each of many requests is work beside what is measured. */
+  readonly log?: string
 }
 
 /** Starts a program; it is killed at the latest when the tests end. */
 export function startProgram(file: string, args: readonly string[], options: ProgramOptions = {}): Program {
+  const { log } = options
+  const written = log === undefined ? 'pipe' : openSync(log, 'wx')
   const child = spawn(file, args, {
     cwd: options.cwd,
     env: { ...process.env, GATEHOUSE_CONFIG: '', ...options.environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', written, 'pipe'],
   })
+  if (written !== 'pipe') closeSync(written)
   let stdout = ''
   let stderr = ''
-  child.stdout.on('data', (chunk: Buffer) => {
+  child.stdout?.on('data', (chunk: Buffer) => {
     stdout += chunk.toString()
   })
-  child.stderr.on('data', (chunk: Buffer) => {
+  child.stderr?.on('data', (chunk: Buffer) => {
     stderr += chunk.toString()
   })
   const exited = once(child, 'close').then(([code, signal]): Exit => ({ code, signal }))
@@ -67,7 +72,7 @@ export function startProgram(file: string, args: readonly string[], options: Pro
     child,
     pid: child.pid ?? 0,
     exited,
-    stdout: () => stdout,
+    stdout: () => (log === undefined ? stdout : readFileSync(log, 'utf8')),
     stderr: () => stderr,
     end(signal = 'SIGTERM') {
       child.kill(signal)
@@ -112,13 +117,16 @@ export interface GatewayProcessOptions {
   readonly storage?: string
 }
 
+/** Where the machine has other work a gateway is late at times, and is to answer. */
+const PATIENT = 'overload: { lag: 10s }'
+
 /** Starts the gateway and waits until it says that it is ready. `yaml` is what follows `listeners` and `storage`. */
 export async function startGatewayProcess(yaml: string, options: GatewayProcessOptions = {}): Promise<GatewayProcess> {
   const folder = options.folder ?? temporaryFolder()
   const port = options.port ?? (await freePort())
   const adminPort = options.adminPort ?? (await freePort())
-  const more = options.listener === undefined ? '' : `, ${options.listener}`
-  const listeners = `listeners:\n  public: { address: 127.0.0.1:${port}${more} }\n  admin: { address: 127.0.0.1:${adminPort} }\n`
+  const more = options.listener === undefined ? PATIENT : `${PATIENT}, ${options.listener}`
+  const listeners = `listeners:\n  public: { address: 127.0.0.1:${port}, ${more} }\n  admin: { address: 127.0.0.1:${adminPort} }\n`
   writeFileSync(join(folder, 'gateway.yaml'), `${listeners}storage:\n  directory: ./data${options.storage ?? ''}\n${yaml}`)
   const program = startProgram(process.execPath, [MAIN, 'start', '--config', join(folder, 'gateway.yaml')])
   await waitFor(() => program.stderr().includes('gatehouse is ready at'), program, options.startMs)
@@ -143,7 +151,7 @@ function memoryOf(pid: number): { nowKiB: number; peakKiB: number } {
 }
 
 /** Waits for something that another process does; fails when that process ends first. */
-export async function waitFor(isSo: () => boolean | Promise<boolean>, program?: Program, limitMs = 15_000): Promise<void> {
+export async function waitFor(isSo: () => boolean | Promise<boolean>, program?: Program, limitMs = 30_000): Promise<void> {
   const deadline = performance.now() + limitMs
   while (!(await isSo())) {
     if (program !== undefined && (program.child.exitCode !== null || program.child.signalCode !== null)) {
@@ -165,17 +173,6 @@ export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-process-'))
   folders.push(folder)
   return folder
-}
-
-/** A port that nobody listens on now. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Python's own file server, over a folder with `hello.txt` in it. */

@@ -1,15 +1,19 @@
 /** Bare sockets: a client that sends exactly the octets of a test, and an upstream that records exactly those it gets. */
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net'
 
-/** Sends octets and collects what comes back until the other side closes, or until it is quiet for `quietMs`. */
+/** A machine that is busy begins to answer late. */
+const PATIENCE_MS = 15_000
+
+/** Sends octets and collects what comes back until the other side closes, or until it is quiet for `quietMs` after something came. */
 export function sendRaw(port: number, bytes: string | Buffer, quietMs = 300): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1')
     let received = ''
-    socket.setTimeout(quietMs)
+    socket.setTimeout(Math.max(quietMs, PATIENCE_MS))
     socket.on('connect', () => socket.write(bytes))
     socket.on('data', (chunk) => {
       received += chunk.toString('latin1')
+      socket.setTimeout(quietMs)
     })
     socket.on('timeout', () => socket.destroy())
     socket.on('error', (error: Error & { code?: string }) => {

@@ -6,11 +6,10 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
+import { freePort } from './ports.ts'
 
 export interface RedisServer {
   readonly port: number
@@ -43,6 +42,9 @@ process.once('exit', () => {
   for (const child of children) child.kill('SIGKILL')
 })
 
+/** Between two attempts to connect, to a server that is there and to one that was killed. */
+const [SOON_MS, AWAY_MS] = [20, 10_000]
+
 /** @param settings - further arguments of redis-server, such as `--requirepass`, `secret` */
 export async function startRedis(settings: readonly string[] = []): Promise<RedisServer> {
   const port = await freePort()
@@ -61,7 +63,10 @@ export async function startRedis(settings: readonly string[] = []): Promise<Redi
   let child = run(command)
   const password = settings[settings.indexOf('--requirepass') + 1]
   const access = settings.includes('--requirepass') && password !== undefined ? { password } : {}
-  const admin = new Redis({ port, host: '127.0.0.1', protocol: 2, connectionName: 'test', retryStrategy: () => 20, ...access })
+  let isAway = false
+  // Nobody waits for a server that was killed, and looking for it all the time would be work beside what is tested.
+  const retryStrategy = (): number => (isAway ? AWAY_MS : SOON_MS)
+  const admin = new Redis({ port, host: '127.0.0.1', protocol: 2, connectionName: 'test', retryStrategy, ...access })
   admin.on('error', () => undefined)
   try {
     await answering(admin)
@@ -76,10 +81,17 @@ export async function startRedis(settings: readonly string[] = []): Promise<Redi
     admin,
     pause: () => void child.kill('SIGSTOP'),
     resume: () => void child.kill('SIGCONT'),
-    kill: () => end(child, 'SIGKILL'),
+    kill() {
+      isAway = true
+      return end(child, 'SIGKILL')
+    },
     async restart() {
+      isAway = false
       child = run(command)
-      await answering(admin)
+      await until(async () => {
+        if (admin.status === 'reconnecting') await admin.connect()
+        return (await admin.ping()) === 'PONG'
+      })
     },
     async stop() {
       admin.disconnect()
@@ -171,20 +183,9 @@ function answering(admin: Redis): Promise<void> {
 }
 
 async function until(isTrue: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 15_000
+  const deadline = Date.now() + 30_000
   while (!(await isTrue().catch(() => false))) {
     if (Date.now() > deadline) throw new Error('redis-server did not get ready: is it installed? node setup.mjs test')
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
-}
-
-/** A port on loopback that nobody has now. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

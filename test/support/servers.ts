@@ -81,11 +81,3 @@ export async function startServer(name: string, host = '127.0.0.1', wanted = 0):
     await stop()
   }
 }
-
-/** A port at which nobody listens. */
-export async function deadPort(): Promise<number> {
-  const server = await startServer('nobody')
-  const { port } = server
-  await server.kill()
-  return port
-}
