@@ -9,8 +9,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { claims } from '../support/foreign.ts'
 import { MAIN, startProgram, temporaryFolder, waitFor, type Program } from '../support/process.ts'
 import { createCaller, type Answer, type Caller } from './caller.ts'
-import { recordRows, type MatrixRow } from './matrix.ts'
-import { IS_MEASURED, p99Of, startProbe, type Sample, type Target } from './probe.ts'
+import { recordRows, type FaultTimes, type MatrixRow } from './matrix.ts'
+import { IS_MEASURED, startProbe, timingOf, type Sample, type Target } from './probe.ts'
 import { FORGERIES, startIssuer, TROUBLES, type Issuer, type Trouble } from './support-issuers.ts'
 
 /** How often keys are fetched and how long they serve, how long each part of a run lasts, the load, and what the probe asks. */
@@ -19,10 +19,10 @@ const { REFRESH_MS, STALE_FOR_MS, WARM_MS, HEALTHY_MS, EVERY_MS, PROBES_A_SECOND
       REFRESH_MS: 3_000,
       STALE_FOR_MS: 12_000,
       WARM_MS: 5_000,
-      HEALTHY_MS: 6_000,
+      HEALTHY_MS: 12_000,
       EVERY_MS: 100,
       PROBES_A_SECOND: 1_300,
-      PROBED_TOKENS: 1_000,
+      PROBED_TOKENS: 1_600,
     }
   : {
       REFRESH_MS: 1_000,
@@ -159,27 +159,26 @@ test('none of them lets anything in that is not good, or keeps out what is, whil
   }
 }, 120_000)
 
-/** Of eight tokens seven that were seen before; where another key follows, those of that too. */
+/** Of four tokens three that were seen before; where another key follows, as many of that, of which none or all are good. */
 function probedAt({ issuer, cached, trouble }: Scene, group: number): readonly Target[] {
   const at = (tokens: readonly string[]): Target => ({ group, port: caller.port, path: '/api/x', tokens })
-  const signed = (signer: Issuer['good']): string[] =>
-    Array.from({ length: PROBED_TOKENS }, () => signer.token(claims(issuer.iss)))
-  return [
-    at(cached),
-    at(cached),
-    at(cached),
-    at(signed(issuer.good)),
-    ...(trouble.keys === 'replaced' ? [at(signed(issuer.next))] : []),
+  const signed = (signer: Issuer['good'], count: number): string[] =>
+    Array.from({ length: count }, () => signer.token(claims(issuer.iss)))
+  const of = (signer: Issuer['good'], known: readonly string[]): Target[] => [
+    ...Array.from({ length: 3 }, () => at(known)),
+    at(signed(signer, PROBED_TOKENS)),
   ]
+  return [...of(issuer.good, cached), ...(trouble.keys === 'replaced' ? of(issuer.next, signed(issuer.next, CACHED)) : [])]
 }
 
-/** With nothing broken issuers are alike, and what all of their tokens took together is the more certain. */
-function timesOf(samples: readonly Sample[], number: number, times: Times | undefined): MatrixRow['p99'] {
+function timesOf(samples: readonly Sample[], number: number, times: Times | undefined): FaultTimes {
   if (times === undefined) throw new Error('no times')
-  const before = { fromMs: times.calmMs, toMs: times.begunMs }
-  const after = { fromMs: times.wellMs + SETTLE_MS, toMs: times.overMs }
   const own = samples.filter(({ group }) => group === number)
-  return { healthyMs: p99Of(samples, [before, after]), faultMs: p99Of(own, [{ fromMs: times.begunMs, toMs: times.endedMs }]) }
+  return {
+    before: timingOf(own, { fromMs: times.calmMs, toMs: times.begunMs }),
+    during: timingOf(own, { fromMs: times.begunMs, toMs: times.endedMs }),
+    after: timingOf(own, { fromMs: times.wellMs + SETTLE_MS, toMs: times.overMs }),
+  }
 }
 
 /** Each scene at its time, whatever became of what was sent before. */
@@ -235,7 +234,7 @@ async function recovered({ issuer }: Scene): Promise<number> {
 function judge(
   scene: Scene,
   times: Times | undefined,
-  p99: MatrixRow['p99'],
+  took: FaultTimes,
 ): { readonly wrong: readonly string[]; readonly row: MatrixRow } {
   if (times === undefined) throw new Error('no times')
   const { trouble, uses } = scene
@@ -247,7 +246,7 @@ function judge(
     fault: trouble.fault,
     wrongAccepts: letIn.length,
     goodFailed: keptOut.length,
-    p99,
+    times: took,
     recoverMs: Math.max(0, times.recoveredMs - times.endedMs),
     seen: trouble.seen,
   }

@@ -6,10 +6,19 @@ import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { expect } from 'vitest'
+import { middleOf, p99Of, together, type Timing } from './probe.ts'
 
 export const MATRIX = resolve(import.meta.dirname, '../../docs/failure-matrix.md')
 
 export type Section = 'redis' | 'issuers'
+
+/** How long good requests took. */
+export interface FaultTimes {
+  /** With nothing broken: before the fault, and after it. */
+  readonly before: Timing
+  readonly after: Timing
+  readonly during: Timing
+}
 
 export interface MatrixRow {
   /** What was broken, and how; the same words in each run, and in no other row of the section. */
@@ -18,16 +27,18 @@ export interface MatrixRow {
   readonly wrongAccepts: number
   /** Requests that were refused and had to be let in. */
   readonly goodFailed: number
-  /** Slowest percent of the good requests, with nothing broken and while the fault lasts. */
-  readonly p99: { readonly healthyMs: number; readonly faultMs: number }
+  readonly times: FaultTimes
   /** From the end of the fault until everything works again. */
   readonly recoverMs: number
   /** What who uses the gateway notices; the same words in each run. */
   readonly seen: string
 }
 
-const HEAD = `| fault | revoked let in | good refused | p99 healthy → during | well again after | what users see |
-| --- | --- | --- | --- | --- | --- |`
+const HEAD = `| fault | revoked let in | good refused | p99 healthy → during | healthy ± | as fast | all p99 | worst second | well again after | what users see |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |`
+
+/** So much slower is as fast, and what two healthy times of the same run differ by. */
+const WITHIN = 1.1
 
 /** Writes the rows into the table of their section, or compares them with it; the other rows of the section stay. */
 export function recordRows(section: Section, rows: readonly MatrixRow[]): void {
@@ -54,16 +65,37 @@ function write(section: Section, rows: readonly MatrixRow[]): void {
   writeFileSync(MATRIX, `${before}\n${HEAD}\n${lines.join('\n')}\n${after}`)
 }
 
-function lineOf({ fault, wrongAccepts, goodFailed, p99, recoverMs, seen }: MatrixRow): string {
-  const ratio = (p99.faultMs / p99.healthyMs).toFixed(1)
-  const times = `${p99.healthyMs.toFixed(1)} → ${p99.faultMs.toFixed(1)} ms (${ratio} ×)`
-  return `| ${[fault, wrongAccepts, goodFailed, times, `${(recoverMs / 1000).toFixed(1)} s`, seen].join(' | ')} |`
+export function isAsFast({ before, after, during }: FaultTimes): boolean {
+  const spreadMs = Math.abs(middleOf(before.seconds) - middleOf(after.seconds))
+  return middleOf(during.seconds) <= WITHIN * middleOf(together([before, after]).seconds) + spreadMs
+}
+
+function lineOf({ fault, wrongAccepts, goodFailed, times, recoverMs, seen }: MatrixRow): string {
+  const cells = [fault, wrongAccepts, goodFailed, ...timesOf(times), `${(recoverMs / 1000).toFixed(1)} s`, seen]
+  return `| ${cells.join(' | ')} |`
+}
+
+function timesOf(times: FaultTimes): readonly string[] {
+  const { before, after, during } = times
+  const healthy = together([before, after])
+  const [healthyMs, duringMs] = [middleOf(healthy.seconds), middleOf(during.seconds)]
+  return [
+    `${arrow(healthyMs, duringMs)} (${(duringMs / healthyMs).toFixed(2)} ×)`,
+    `${Math.abs(middleOf(before.seconds) - middleOf(after.seconds)).toFixed(2)} ms`,
+    isAsFast(times) ? 'yes' : 'no',
+    arrow(p99Of(healthy.took), p99Of(during.took)),
+    arrow(Math.max(...healthy.seconds), Math.max(...during.seconds)),
+  ]
+}
+
+function arrow(healthyMs: number, duringMs: number): string {
+  return `${healthyMs.toFixed(2)} → ${duringMs.toFixed(2)} ms`
 }
 
 /** What is the same in each run. */
 function fixedOf(line: string): readonly (string | undefined)[] {
-  const [fault, wrongAccepts, goodFailed, , , seen] = cellsOf(line)
-  return [fault, wrongAccepts, goodFailed, seen]
+  const cells = cellsOf(line)
+  return [...cells.slice(0, 3), cells.at(-1)]
 }
 
 function cellsOf(line: string): readonly string[] {

@@ -73,13 +73,46 @@ export function startProbe(perSecond: number): Probe {
   }
 }
 
-/** The slowest percent of those that were let in. */
-export function p99Of(samples: readonly Sample[], spans: readonly Span[]): number {
-  const taken = samples
-    .filter(({ sentMs, status }) => status === 200 && spans.some(({ fromMs, toMs }) => sentMs >= fromMs && sentMs < toMs))
-    .map(({ tookMs }) => tookMs)
-    .toSorted((one, other) => one - other)
-  return taken[Math.floor(taken.length * 0.99)] ?? Number.NaN
+/** What was let in within a span, and how long it took. */
+export interface Timing {
+  /** The slowest percent of each of its seconds, ms: what else went on in one of them changes no other. */
+  readonly seconds: readonly number[]
+  /** How long each took, ms. */
+  readonly took: readonly number[]
+}
+
+const SECOND_MS = 1_000
+/** A second with fewer than this share of the fullest one says too little: most was refused in it. */
+const LEAST_FULL = 0.5
+
+/** Of whole seconds only. */
+export function timingOf(samples: readonly Sample[], { fromMs, toMs }: Span): Timing {
+  const seconds = Array.from({ length: Math.floor((toMs - fromMs) / SECOND_MS) }, (): number[] => [])
+  for (const { sentMs, status, tookMs } of samples) {
+    if (status === 200) seconds[Math.floor((sentMs - fromMs) / SECOND_MS)]?.push(tookMs)
+  }
+  const fullest = Math.max(0, ...seconds.map(({ length }) => length))
+  const full = seconds.filter(({ length }) => length > 0 && length >= fullest * LEAST_FULL)
+  return { seconds: full.map(p99Of), took: full.flat() }
+}
+
+/** Several runs, as if they were one. */
+export function together(timings: readonly Timing[]): Timing {
+  return { seconds: timings.flatMap(({ seconds }) => seconds), took: timings.flatMap(({ took }) => took) }
+}
+
+/** The slowest percent. */
+export function p99Of(took: readonly number[]): number {
+  return share(took, 0.99)
+}
+
+/** The one in the middle. */
+export function middleOf(values: readonly number[]): number {
+  return share(values, 0.5)
+}
+
+function share(values: readonly number[], part: number): number {
+  return values.toSorted((one, other) => one - other)[Math.floor(values.length * part)] ?? Number.NaN
 }
 
 /** Without what each group answered in its first time: a process compiles what it does often. */
