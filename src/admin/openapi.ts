@@ -65,6 +65,7 @@ const CALLS: readonly Call[] = [
     body: { query: '{ checkUsernameAvailability(username: "ada") { available } }' },
   },
   { method: 'get', path: '/tenants', tag: 'tenants', summary: 'The tenants and their signing keys.' },
+  { method: 'get', path: '/tenants/{id}', tag: 'tenants', summary: 'One of them.', refusals: NO_TENANT },
   { method: 'get', path: '/tenants/{id}/keys', tag: 'tenants', summary: 'The signing keys of a tenant.', refusals: NO_TENANT },
   {
     method: 'post',

@@ -22,9 +22,12 @@ export interface ShownKey {
 /** A tenant as it is shown. */
 export interface ShownTenant {
   readonly id: string
+  /** What people call it. */
+  readonly name: string
   readonly issuer: string
   /** Whose requests belong to it. */
   readonly hosts: readonly string[]
+  readonly signing: string
   readonly registration: 'open' | 'closed'
   readonly accessTokenSeconds: number
   readonly refreshTokenSeconds: number
@@ -60,6 +63,8 @@ export interface UserSessions {
 export interface TenantCalls {
   /** All that the configuration names. */
   list(): readonly ShownTenant[]
+  /** When it was configured first, and its configuration changed last: seconds since 1970. */
+  times(tenant: string): Promise<{ readonly createdAt: number; readonly updatedAt: number }>
   readonly keys: {
     list(tenant: string): Promise<readonly ShownKey[]>
     rotate(
@@ -105,6 +110,7 @@ export function findTenantCall(calls: TenantCalls, path: string): ReadingCall | 
   if (tenant === undefined) return get(() => listTenants(calls))
   if (tenant === '') return undefined
   const [what = '', id = '', verb = ''] = rest
+  if (rest.length === 0) return get(() => oneTenant(calls, tenant))
   if (rest.length === 1 && what === 'keys') return get(async () => ({ tenant, keys: (await calls.keys.list(tenant)).map(shown) }))
   if (rest.length === 1 && what === 'revoke')
     return post((act) => calls.revokeTenant(tenant, act).then(() => ({ tenant, revoked: true })))
@@ -144,19 +150,31 @@ function findSessionCall(
 }
 
 async function listTenants(calls: TenantCalls): Promise<unknown> {
-  const tenants = await Promise.all(
-    calls.list().map(async (tenant) => ({
-      id: tenant.id,
-      issuer: tenant.issuer,
-      hosts: tenant.hosts,
-      registration: tenant.registration,
-      access_token_seconds: tenant.accessTokenSeconds,
-      refresh_token_seconds: tenant.refreshTokenSeconds,
-      rotate_every_seconds: tenant.rotateEverySeconds,
-      keys: (await calls.keys.list(tenant.id)).map(shown),
-    })),
-  )
-  return { tenants }
+  return { tenants: await Promise.all(calls.list().map((tenant) => shownTenant(calls, tenant))) }
+}
+
+async function oneTenant(calls: TenantCalls, id: string): Promise<unknown> {
+  const tenant = calls.list().find((one) => one.id === id)
+  if (tenant === undefined) throw new Problem('tenant_not_found')
+  return shownTenant(calls, tenant)
+}
+
+async function shownTenant(calls: TenantCalls, tenant: ShownTenant): Promise<unknown> {
+  const [times, keys] = await Promise.all([calls.times(tenant.id), calls.keys.list(tenant.id)])
+  return {
+    id: tenant.id,
+    name: tenant.name,
+    created_at: times.createdAt,
+    updated_at: times.updatedAt,
+    issuer: tenant.issuer,
+    hosts: tenant.hosts,
+    signing: tenant.signing,
+    registration: tenant.registration,
+    access_token_seconds: tenant.accessTokenSeconds,
+    refresh_token_seconds: tenant.refreshTokenSeconds,
+    rotate_every_seconds: tenant.rotateEverySeconds,
+    keys: keys.map(shown),
+  }
 }
 
 function shownSessions(tenant: string, { user, account, sessions }: UserSessions): unknown {

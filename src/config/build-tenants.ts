@@ -34,6 +34,7 @@ function buildTenant(id: string, draft: TenantDraft, origin: string, build: Buil
   }
   return {
     id,
+    name: draft.name ?? id,
     hosts: [...new Set(draft.hosts.map((item) => item.value))],
     issuer: draft.issuer ?? `${origin}/t/${id}`,
     audience: draft.audience,

@@ -74,6 +74,11 @@ export function describeRoutes(routes: readonly Route[]): unknown {
   return describePart('routes', routes)
 }
 
+/** A tenant in the same form. */
+export function describeTenant(tenant: TenantConfig): unknown {
+  return describePart('tenants', tenant)
+}
+
 function readOrRefuse(file: string, needs: ConfigNeeds): string {
   try {
     return needs.readFile(resolve(file))

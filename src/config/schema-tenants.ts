@@ -12,8 +12,18 @@ function channelName() {
   return text<string>(CHANNEL, '^[\\x21-\\x7e]{1,128}$', (value) => (/^[\x21-\x7e]{1,128}$/.test(value) ? value : undefined))
 }
 
+const NAME = 'must be a name of 1 to 100 characters, without control characters or space around it'
+
+function displayName() {
+  return text<string>(NAME, '^\\S(.{0,98}\\S)?$', (value) => {
+    const isPlain = !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(value)
+    return isPlain && value !== '' && value.length <= 100 && value.trim() === value ? value : undefined
+  })
+}
+
 /** One value of `tenants`. */
 export const tenant = mapping({
+  name: displayName().optional().describe('What people call it, shown to operators. Default: its id.'),
   hosts: list(host('exact')).prefault([]).describe('Requests to these hosts belong to this tenant.'),
   issuer: httpIssuer().optional().describe('`iss` of its tokens. Default: the public origin + /t/<tenant>.'),
   audience: plainText('an audience').prefault('api').describe('`aud` of its tokens.'),

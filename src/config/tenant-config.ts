@@ -4,6 +4,8 @@ export type SigningAlgorithm = 'RS256' | 'ES256' | 'EdDSA'
 
 export interface TenantConfig {
   readonly id: string
+  /** What people call it. */
+  readonly name: string
   /** Lower case, without port. */
   readonly hosts: readonly string[]
   readonly issuer: string

@@ -1,6 +1,6 @@
 /**
  * The gateway's own signing keys: those of each tenant and those of passports, from the day they are published to the day
- * no token of theirs is left.
+ * no token of theirs is left. And since when each tenant is there.
  *
  * next → current → previous → retired, and revoked. Every process reads the sets again each second and does what is due; of
  * several one wins. A key is published before it signs and as long as its tokens live, so no valid token is ever refused:
@@ -27,6 +27,8 @@ import { createSeal } from './seal.ts'
 export type { DeviceTokens } from './device-token.ts'
 export type { RefreshToken } from './refresh-token.ts'
 export type { KeyEvent, KeyFacts, KeyRotation, TenantKeys } from './tenant-keys.ts'
+export { createTenantRecords } from './tenant-records.ts'
+export type { TenantRecords, TenantStore, TenantTimes } from './tenant-records.ts'
 
 /** Keeps sealed key sets by owner: `tenant:ID` or `gateway`. Storage implements it. */
 export interface KeyStore {

@@ -1,6 +1,6 @@
 import { get, pathOf, post } from './api.js'
 import { confirm } from './dialog.js'
-import { badge, h, heading, table } from './dom.js'
+import { badge, h, heading, setText, table } from './dom.js'
 import { ago, duration, moment } from './format.js'
 
 const TONES = { current: 'ok', next: 'info', previous: 'plain', retired: 'plain', revoked: 'bad' }
@@ -88,6 +88,8 @@ const LOSSES = {
 }
 
 function tenantCard(id, { rotate, revokeKey, revokeAll }) {
+  const name = h('p', { class: 'detail' })
+  const title = h('div', {}, h('h2', {}, id), name)
   const facts = h('dl', { class: 'pairs' })
   let shown = []
   const keys = table({
@@ -116,10 +118,11 @@ function tenantCard(id, { rotate, revokeKey, revokeAll }) {
   )
   const button = h('button', { type: 'button', click: rotate, 'aria-label': `Rotate the key of ${id}` }, 'Rotate key')
   const buttons = h('div', { class: 'buttons' }, button, all)
-  const element = h('section', { class: 'card' }, h('div', { class: 'cardhead' }, h('h2', {}, id), buttons), facts, keys.element)
+  const element = h('section', { class: 'card' }, h('div', { class: 'cardhead' }, title, buttons), facts, keys.element)
   return {
     element,
     update(tenant) {
+      setText(name, tenant.name === id ? '' : tenant.name)
       const pairs = [
         ['Issuer', tenant.issuer],
         ['Hosts', tenant.hosts.length === 0 ? '–' : tenant.hosts.join(', ')],
@@ -127,6 +130,9 @@ function tenantCard(id, { rotate, revokeKey, revokeAll }) {
         ['Access token', duration(tenant.access_token_seconds)],
         ['Session', duration(tenant.refresh_token_seconds)],
         ['Rotation', `every ${duration(tenant.rotate_every_seconds)}`],
+        ['Signs with', tenant.signing],
+        ['Since', moment(tenant.created_at)],
+        ['Changed', moment(tenant.updated_at)],
       ]
       facts.replaceChildren(...pairs.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))))
       shown = tenant.keys

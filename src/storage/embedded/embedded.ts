@@ -14,7 +14,7 @@ import type { UsedTokens } from '../../replay/replay.ts'
 import type { RevocationLog, RevocationLookup } from '../../revocation/revocation.ts'
 import type { DeviceStore } from '../../services/accounts/accounts.ts'
 import type { SessionStore } from '../../services/sessions/sessions.ts'
-import type { KeyStore } from '../../tenants/tenants.ts'
+import type { KeyStore, TenantStore } from '../../tenants/tenants.ts'
 import type { Database } from './database.ts'
 import { openDatabase } from './database.ts'
 import { createDeviceStore } from './device-store.ts'
@@ -23,6 +23,7 @@ import { migrateUp } from './migrations.ts'
 import { SESSION_MIGRATIONS } from './migrations/sessions.ts'
 import { createRevocationLog, type Neighbours } from './revocation-log.ts'
 import { createSessionStore } from './session-store.ts'
+import { createTenantStore } from './tenant-store.ts'
 import { createUsedTokens } from './used-tokens.ts'
 
 export { openMasterKey } from './master-key.ts'
@@ -45,6 +46,7 @@ export interface Embedded {
   readonly log: RevocationLog & RevocationLookup
   readonly used: UsedTokens
   readonly devices: DeviceStore
+  readonly tenants: TenantStore
   close(): void
 }
 
@@ -63,6 +65,7 @@ export async function openEmbedded(needs: EmbeddedNeeds, config: EmbeddedConfig)
     log: log.log,
     used: createUsedTokens(db, needs),
     devices: createDeviceStore(db, needs),
+    tenants: createTenantStore(db),
     close: () => db.close(),
   }
 }

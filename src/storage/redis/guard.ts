@@ -133,6 +133,9 @@ function bucketIn(key: string): number {
   return from === -1 || to === -1 ? -1 : Number(key.slice(from + 1, to))
 }
 
+/** Nothing is collected for a refusal: there may be thousands a second. */
+const REFUSED = { headers: { 'retry-after': '1' }, cause: new Error('Redis did not answer lately') }
+
 function refusal(): Problem {
-  return new Problem('storage_unavailable', { headers: { 'retry-after': '1' }, cause: new Error('Redis did not answer lately') })
+  return new Problem('storage_unavailable', REFUSED)
 }

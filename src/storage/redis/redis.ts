@@ -14,6 +14,7 @@ import type { RevocationLog, RevocationLookup } from '../../revocation/revocatio
 import type { DeviceStore } from '../../services/accounts/accounts.ts'
 import type { SessionStore } from '../../services/sessions/sessions.ts'
 import type { NameCache } from '../../services/usernames/usernames.ts'
+import type { TenantStore } from '../../tenants/tenants.ts'
 import { placesOf } from './client.ts'
 import type { RedisConfig } from './client.ts'
 import { openConnection } from './connection.ts'
@@ -36,6 +37,7 @@ import type { ReplicationNeeds } from './replication.ts'
 import { createRevocationLog } from './revocation-log.ts'
 import { createRevocationLookup } from './revocation-lookup.ts'
 import { createSessionStore } from './session-store.ts'
+import { createTenantStore } from './tenant-store.ts'
 import { createUsedTokens } from './used-tokens.ts'
 import { createUsernameCache } from './username-cache.ts'
 
@@ -65,6 +67,7 @@ export interface RedisStorage {
   readonly log: RevocationLog & RevocationLookup
   readonly used: UsedTokens
   readonly devices: DeviceStore
+  readonly tenants: TenantStore
   readonly counts: SharedCounts
   /** What gateways tell each other of usernames, for so long. */
   names(cacheSeconds: number): NameCache
@@ -175,6 +178,7 @@ async function assemble({ needs, config, layout, connection, returns }: Opened):
     },
     used: createUsedTokens({ connection, layout, replication }),
     devices: createDeviceStore({ connection, layout, nowSeconds }),
+    tenants: createTenantStore(connection),
     counts: createRateCounts({ connection, layout }),
     names: (seconds) => createUsernameCache({ connection, random, isCluster: config.kind === 'cluster' }, seconds),
     ping: async () => void (await connection.send('PING')),

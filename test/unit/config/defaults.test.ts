@@ -35,6 +35,7 @@ describe('what is not said', () => {
       tenants: {
         default: {
           id: 'default',
+          name: 'default',
           hosts: [],
           issuer: 'http://localhost:8080/t/default',
           audience: 'api',

@@ -32,6 +32,11 @@ const TABLE: readonly [string, string, string][] = [
   ['tenants.default.accessToken.lifetime', '59s', 'must be between 60s and 12h'],
   ['tenants.default.accessToken.lifetime', '13h', 'must be between 60s and 12h'],
   ['tenants.default.accessToken.lifetime', '60500ms', 'must be whole seconds'],
+  ...['5', '""', '" Acme"', '"Acme "', '"A\\nB"', `"${'a'.repeat(101)}"`, '[Acme]'].map((value): [string, string, string] => [
+    'tenants.default.name',
+    value,
+    'must be a name of 1 to 100 characters, without control characters or space around it',
+  ]),
   ['tenants.default.signing', 'HS256', 'must be RS256, ES256 or EdDSA'],
   ['tenants.default.accessToken.jitter', '6%', 'must be a percentage from 0% to 5%, such as 2.5%'],
   ['tenants.default.accessToken.jitter', '0.02', 'must be a percentage from 0% to 5%, such as 2.5%'],

@@ -14,6 +14,7 @@ export const DAY = 86_400
 export function tenant(id: string, signing: SigningAlgorithm = 'ES256', more: Partial<TenantConfig> = {}): TenantConfig {
   return {
     id,
+    name: id,
     hosts: [],
     issuer: `http://localhost:8080/t/${id}`,
     audience: 'api',

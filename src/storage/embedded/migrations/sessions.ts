@@ -196,4 +196,19 @@ export const SESSION_MIGRATIONS: readonly Migration[] = Object.freeze([
       ALTER TABLE sessions DROP COLUMN country;
     `,
   },
+  {
+    id: 7,
+    name: '0007_tenants',
+    up: `
+      CREATE TABLE tenants (
+        tenant_id  TEXT    NOT NULL PRIMARY KEY,
+        digest     TEXT    NOT NULL,
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+    `,
+    down: `
+      DROP TABLE tenants;
+    `,
+  },
 ])
