@@ -28,7 +28,7 @@ import type { RequestRecord } from './telemetry/telemetry.ts'
 export interface Rooms {
   readonly listener: {
     read(req: RequestMessage): { readonly arrived: Arrived; readonly fault: Problem | undefined }
-    refuse(res: AnswerMessage, problem: Problem, requestId: string): void
+    refuse(res: AnswerMessage, problem: Problem, requestId: string, announced: RequestRecord['announced']): void
     refuseSocket(socket: Duplex, problem: Problem, requestId: string): void
     discardRest(req: RequestMessage): void
   }
@@ -42,8 +42,8 @@ export interface Rooms {
     leave(place: Place): void
   }
   readonly quota: {
-    arrive(exchange: Entered, res?: AnswerMessage): Paced | Promise<Paced>
-    spend(exchange: Permitted, res?: AnswerMessage): Counted | Promise<Counted>
+    arrive(exchange: Entered, reply?: Pick<RequestRecord, 'announced'>): Paced | Promise<Paced>
+    spend(exchange: Permitted, reply?: Pick<RequestRecord, 'announced'>): Counted | Promise<Counted>
   }
   readonly authenticator: { authenticate(exchange: Paced): Authenticated | Promise<Authenticated> }
   readonly revocation: { check(exchange: Authenticated): Unrevoked | Promise<Unrevoked> }
@@ -74,7 +74,7 @@ export function createPipeline(rooms: Rooms): Pipeline {
       if (fault !== undefined) throw fault
       await targets.serve(await walk(arrived, record, place, res), req, res, record)
     } catch (error) {
-      listener.refuse(res, note(error, record), arrived.id)
+      listener.refuse(res, note(error, record), arrived.id, record.announced)
     } finally {
       listener.discardRest(req)
       overload.leave(place)
@@ -113,7 +113,7 @@ export type Steps = Omit<Rooms, 'listener' | 'targets' | 'telemetry'>
 /** @throws Problem of the step that refuses; `record.exchange` is how far it got */
 export type Walk = (
   arrived: Arrived,
-  record: Pick<RequestRecord, 'exchange'>,
+  record: Pick<RequestRecord, 'exchange' | 'announced'>,
   place: Place,
   res?: AnswerMessage,
 ) => Promise<Admitted>
@@ -127,7 +127,7 @@ export function createWalk(steps: Steps): Walk {
     if (res !== undefined) cors.announce(routed, res)
     overload.enter(place, routed)
     const entered = networks.admit(routed)
-    const pacing = quota.arrive(entered, res)
+    const pacing = quota.arrive(entered, record)
     const paced = isPending(pacing) ? await pacing : pacing
     const authenticating = authenticator.authenticate(paced)
     const authenticated = isPending(authenticating) ? await authenticating : authenticating
@@ -138,7 +138,7 @@ export function createWalk(steps: Steps): Walk {
     record.exchange = unrevoked
     const permitted = policy.admit(unrevoked)
     record.exchange = permitted
-    const counting = quota.spend(permitted, res)
+    const counting = quota.spend(permitted, record)
     const counted = isPending(counting) ? await counting : counting
     const spending = replay.spend(counted)
     const admitted = isPending(spending) ? await spending : spending

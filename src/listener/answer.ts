@@ -49,22 +49,47 @@ export function readBody(req: RequestMessage, limit: number, record: { bytesIn: 
 }
 
 /** Lists (RFC 9110 §5.6.1) that the path and a service may both have something to say in. */
-const LISTS = ['ratelimit', 'ratelimit-policy', 'vary'] as const
+const LISTS: ReadonlySet<string> = new Set(['ratelimit', 'ratelimit-policy', 'vary'])
 
-export function writeAnswer(res: AnswerMessage, answer: WholeAnswer, requestId: string): void {
-  const { body } = answer
-  const headers: Record<string, string | string[]> = {
-    ...answer.headers,
-    'x-request-id': requestId,
-    'x-content-type-options': 'nosniff',
-  }
-  if (answer.cookies !== undefined) headers['set-cookie'] = [...answer.cookies]
-  if (body !== undefined) headers['content-length'] = String(Buffer.byteLength(body))
-  else if (answer.status !== 204 && answer.status !== 304) headers['content-length'] = '0'
-  for (const name of LISTS) {
-    const own = headers[name]
-    if (own !== undefined && res.hasHeader(name)) headers[name] = `${String(res.getHeader(name))}, ${String(own)}`
-  }
-  res.writeHead(answer.status, headers)
+/**
+ * The head goes out as a list of names and values: the server copies an object field by field, and one that was put together of
+ * several slowly.
+ *
+ * @param announced what the answer says beside its own fields: name, value, name, value …
+ */
+export function writeAnswer(
+  res: AnswerMessage,
+  answer: WholeAnswer,
+  requestId: string,
+  announced?: readonly string[],
+): void {
+  const { status, headers, cookies, body } = answer
+  const fields = announced === undefined ? [] : [...announced]
+  for (const name in headers) put(fields, name, headers[name] ?? '', res)
+  fields.push('x-request-id', requestId, 'x-content-type-options', 'nosniff')
+  if (cookies !== undefined) for (const cookie of cookies) fields.push('set-cookie', cookie)
+  if (body !== undefined) fields.push('content-length', String(Buffer.byteLength(body)))
+  else if (status !== 204 && status !== 304) fields.push('content-length', '0')
+  res.writeHead(status, fields)
   res.end(body)
+}
+
+/** Lists that the path and a service both speak of are one list, those of the path first. */
+function put(fields: string[], name: string, value: string, res: AnswerMessage): void {
+  if (!LISTS.has(name)) {
+    fields.push(name, value)
+    return
+  }
+  for (let at = 0; at < fields.length; at += 2) {
+    if (fields[at] !== name) continue
+    fields[at + 1] = `${fields[at + 1]}, ${value}`
+    return
+  }
+  fields.push(name, res.hasHeader(name) ? `${String(res.getHeader(name))}, ${value}` : value)
+}
+
+/** For answers that are made here; of a passed-on one, which has its fields in a list, they are part. */
+export function announce(res: AnswerMessage, announced: readonly string[] | undefined): void {
+  if (announced === undefined) return
+  for (let index = 0; index < announced.length; index += 2) res.setHeader(announced[index] ?? '', announced[index + 1] ?? '')
 }

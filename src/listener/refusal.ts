@@ -2,17 +2,23 @@ import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { AnswerMessage, RequestMessage } from '../exchange/exchange.ts'
 import { describeProblem, type Problem } from '../problem/problem.ts'
+import { announce } from './answer.ts'
 import { asksGrpc, grpcFields } from './grpc-refusal.ts'
 
 /** How much of an unwanted body is read and thrown away before the connection is cut. */
 const DISCARD_BYTES = 1024 * 1024
 
-/** Answers with a problem, unless an answer has begun: that one is cut, so that nobody takes it for whole. */
-export function refuse(res: AnswerMessage, problem: Problem, requestId: string): void {
+/**
+ * Answers with a problem, unless an answer has begun: that one is cut, so that nobody takes it for whole.
+ *
+ * @param announced what the answer says in any case, where the problem does not say it
+ */
+export function refuse(res: AnswerMessage, problem: Problem, requestId: string, announced?: readonly string[]): void {
   if (res.headersSent) {
     res.destroy()
     return
   }
+  announce(res, announced)
   if (asksGrpc(res.req)) {
     res.writeHead(200, grpcFields(problem, requestId))
     res.end()

@@ -73,6 +73,19 @@ export function leaveOut(fields: string[], own: OwnFields): void {
   }
 }
 
+/** Adds what the path itself says, in the place of what the upstream says under those names. */
+export function announce(fields: string[], announced: readonly string[]): void {
+  for (let index = fields.length - 2; index >= 0; index -= 2) {
+    if (names(announced, (fields[index] ?? '').toLowerCase())) fields.splice(index, 2)
+  }
+  for (const text of announced) fields.push(text)
+}
+
+function names(fields: readonly string[], name: string): boolean {
+  for (let index = 0; index < fields.length; index += 2) if (fields[index] === name) return true
+  return false
+}
+
 /** Whether the body is what the parser makes of it: any other transfer coding than chunked would be lost (RFC 9112 §6.1). */
 export function isReadable(headers: ResponseHeaders): boolean {
   let codings = 0

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import type { RetryReason } from '../config/config.ts'
 import type { Admitted, LiveEnd, LiveExchange, RequestMessage } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
-import { answerFields, interimFields, isReadable, leaveOut, trailerFields, type ResponseHeaders } from './answer-headers.ts'
+import { announce, answerFields, interimFields, isReadable, leaveOut, trailerFields, type ResponseHeaders } from './answer-headers.ts'
 import { attempt, type Attempt, type AttemptEvents } from './attempt.ts'
 import { createDeparture, type Departure } from './departure.ts'
 import { noteLatency, type Destination } from './destination.ts'
@@ -16,6 +16,9 @@ import type { ForwardFields, ForwardNeeds, ForwardRecord, HttpIo } from './upstr
 
 /** Most that is passed on before the final answer: it is written whether the client takes it or not. */
 const MOST_INTERIM_BYTES = 256 * 1024
+
+/** A body up to this leaves as text, an octet each character: one string with its head, which takes one plain write. */
+const SMALL_BYTES = 8 * 1024
 
 /** RFC 9110 §15: what is above is invalid. */
 const LAST_STATUS = 599
@@ -130,6 +133,7 @@ export function exchangeMessages(
       if (failure !== undefined && isHarmless && isTriedAgain(failure, nowMs)) return false
       const answer = answerFields({ status, headers }, route.responseHeaders, exchange.id)
       leaveOut(answer.fields, res)
+      if (record.announced !== undefined) announce(answer.fields, record.announced)
       res.writeHead(status, answer.fields)
       started = true
       remaining = answer.length ?? -1
@@ -174,7 +178,8 @@ export function exchangeMessages(
       record.bytesOut += chunk.length
       needs.moved(chunk.length)
       if (record.bytesOut === remaining) {
-        res.end(chunk)
+        if (chunk.length <= SMALL_BYTES) res.end(chunk.toString('latin1'), 'latin1')
+        else res.end(chunk)
         return true
       }
       if (res.write(chunk)) return true

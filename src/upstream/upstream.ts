@@ -34,6 +34,8 @@ export interface ForwardRecord {
   aborted: boolean
   /** Why the gateway ended it, where its token did not last. */
   ended: LiveEnd | undefined
+  /** What the answer says in any case: name in lower case, value, name, value … */
+  readonly announced?: readonly string[] | undefined
 }
 
 export interface UpstreamNeeds extends ServersNeeds {

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
 import { startReceiver, type Receiver } from '../support/otlp.ts'
-import { freePort, startProgram, type Program } from '../support/process.ts'
+import { freePort } from '../support/ports.ts'
+import { startProgram, type Program } from '../support/process.ts'
 import { until } from '../support/until.ts'
 
 const FOLDER = join(import.meta.dirname, '../../deploy/prometheus')

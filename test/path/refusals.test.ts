@@ -5,7 +5,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { openScene, type Answered, type Ask, type Scene } from '../support/attack.ts'
 import { readChallenge } from '../support/challenge.ts'
-import { claims, closedPort, createSigner, seconds } from '../support/foreign.ts'
+import { freePort } from '../support/ports.ts'
+import { claims, createSigner, seconds } from '../support/foreign.ts'
 import { bearer, login, SERVICE_ROUTES } from '../support/gateway.ts'
 import { rawUpstream, type RawUpstream } from '../support/raw.ts'
 
@@ -15,7 +16,7 @@ let garbled: RawUpstream
 let deadPort = 0
 
 beforeAll(async () => {
-  deadPort = await closedPort()
+  deadPort = await freePort()
   silent = await rawUpstream(() => undefined)
   garbled = await rawUpstream('SSH-2.0-OpenSSH_9.2\r\n\r\n')
   scene = await openScene({

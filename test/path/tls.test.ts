@@ -12,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createAuthority, type Authority } from '../support/authority.ts'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
 import { openHttp2, sendTls } from '../support/http2.ts'
+import { freePort } from '../support/ports.ts'
 import { sendRaw } from '../support/raw.ts'
 import { until } from '../support/until.ts'
 
@@ -66,21 +67,6 @@ afterAll(async () => {
   upstream.closeAllConnections()
   upstream.close()
 })
-
-/** A port that nobody has just now, of those that the system does not give out by itself. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000)
-    const server = createServer()
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false))
-      server.listen(port, '127.0.0.1', () => resolve(true))
-    })
-    if (!isFree) continue
-    await new Promise((resolve) => server.close(resolve))
-    return port
-  }
-}
 
 function shake(options: ConnectionOptions = {}): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {

@@ -4,7 +4,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { bearer, login, SERVICE_ROUTES, startGateway, type GatewayOptions, type TestGateway } from '../support/gateway.ts'
 import { startReceiver, type ReceivedSpan, type Receiver } from '../support/otlp.ts'
 import { sendRaw } from '../support/raw.ts'
-import { deadPort, startServer, type TestServer } from '../support/servers.ts'
+import { freePort } from '../support/ports.ts'
+import { startServer, type TestServer } from '../support/servers.ts'
 import { until } from '../support/until.ts'
 
 const REMOTE = '0af7651916cd43dd8448eb211c80319c'
@@ -103,7 +104,7 @@ describe('beside the share', () => {
   })
 
   test('requests that were sent again because of a failure are kept, though their answer is good', async () => {
-    const { url } = await open({ traces: NONE, targets: [`http://127.0.0.1:${await deadPort()}`, app.url] })
+    const { url } = await open({ traces: NONE, targets: [`http://127.0.0.1:${await freePort()}`, app.url] })
     await until(async () => {
       await (await fetch(`${url}/open/again`)).text()
       return receiver.spans.some(({ kind }) => kind === 'server')
@@ -230,7 +231,7 @@ describe('a request that is recorded', () => {
   })
 
   test('names each request to an upstream, those that were in vain too', async () => {
-    const dead = await deadPort()
+    const dead = await freePort()
     const { url } = await open({ targets: [`http://127.0.0.1:${dead}`, app.url] })
     await fetch(`${url}/open/a`)
     await fetch(`${url}/open/b`)
@@ -253,7 +254,7 @@ describe('a request that is recorded', () => {
   })
 
   test('is in error where the answer is ours and 5xx', async () => {
-    const { url } = await open({ targets: [`http://127.0.0.1:${await deadPort()}`] })
+    const { url } = await open({ targets: [`http://127.0.0.1:${await freePort()}`] })
     expect((await fetch(`${url}/open/a`)).status).toBe(502)
     const server = serverSpan(await spansOf(1))
     expect([server.isError, server.attributes['error.type'], server.attributes['http.response.status_code']]).toEqual([

@@ -2,7 +2,8 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { login, bearer, SERVICE_ROUTES, startGateway, type TestGateway } from '../support/gateway.ts'
-import { deadPort, startServer, type TestServer } from '../support/servers.ts'
+import { freePort } from '../support/ports.ts'
+import { startServer, type TestServer } from '../support/servers.ts'
 import { until } from '../support/until.ts'
 import { handshake, openWebSocket } from '../support/websocket.ts'
 
@@ -158,7 +159,7 @@ describe('health', () => {
   })
 
   test('one that is dead when the gateway starts never gets a request', async () => {
-    const dead = await deadPort()
+    const dead = await freePort()
     await serversNamed('b')
     await open([`"http://127.0.0.1:${dead}"`, ...quoted(servers)], HEALTH)
     expect(await texts(6)).toEqual(['b', 'b', 'b', 'b', 'b', 'b'])
@@ -205,7 +206,7 @@ describe('health', () => {
   })
 
   test('WebSockets go to those that are well', async () => {
-    const dead = await deadPort()
+    const dead = await freePort()
     const echo = new WebSocketServer({ port: 0, host: '127.0.0.1' })
     await new Promise((resolve) => echo.once('listening', resolve))
     const address = echo.address()

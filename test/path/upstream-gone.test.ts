@@ -2,6 +2,7 @@
 import { connect, createServer, type Socket } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
+import { freePort } from '../support/ports.ts'
 import { statusCode, valuesOf } from '../support/strict-http.ts'
 import { head, openClient, openWire, strictUpstream, type StrictUpstream } from '../support/wire.ts'
 
@@ -15,15 +16,8 @@ afterEach(async () => {
   upstream = undefined
 })
 
-/** A port that nobody listens on. */
-async function deadPort(): Promise<number> {
-  const one = await strictUpstream()
-  await one.close()
-  return one.port
-}
-
 test.each(['GET', 'POST'])('%s to an upstream that refuses: 502 upstream_unreachable, nothing of its address', async (method) => {
-  const port = await deadPort()
+  const port = await freePort()
   gateway = await openWire(port)
   const client = await openClient(gateway.port)
   client.send(head(`${method} / HTTP/1.1`, 'Content-Length: 3') + 'abc')
@@ -49,7 +43,7 @@ test('a name that does not resolve: 502', async () => {
 })
 
 test('an upstream that comes back is used again', async () => {
-  const port = await deadPort()
+  const port = await freePort()
   gateway = await openWire(port)
   expect((await fetch(gateway.url)).status).toBe(502)
   const server = createServer((socket) => socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok')))

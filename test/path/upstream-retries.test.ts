@@ -2,7 +2,8 @@
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
-import { deadPort, startServer, type TestServer } from '../support/servers.ts'
+import { freePort } from '../support/ports.ts'
+import { startServer, type TestServer } from '../support/servers.ts'
 import { until } from '../support/until.ts'
 import { strictUpstream, type StrictUpstream } from '../support/wire.ts'
 
@@ -60,7 +61,7 @@ const retried = (reason: string): Promise<number> => metric(`gatehouse_upstream_
 
 describe('a request is sent again', () => {
   test.each(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])('%s, when its server is not there, to another one', async (method) => {
-    const dead = await deadPort()
+    const dead = await freePort()
     const { port } = await serverNamed('well')
     await open([dead, port], 'retries: { attempts: 1 }')
     for (let turn = 0; turn < 6; turn += 1) expect((await get('/x', { method })).status).toBe(200)
@@ -98,7 +99,7 @@ describe('a request is sent again', () => {
       ['PATCH', 'a large body', () => ({ body: 'large'.repeat(100_000) })],
       ['PUT', 'a body of unknown length', () => ({ body: new Blob(['piece ', 'by piece']).stream(), duplex: 'half' })],
     ])('%s with %s, whole', async (method, _, init) => {
-      const dead = await deadPort()
+      const dead = await freePort()
       const well = await serverNamed('well')
       const bodies: string[] = []
       well.setReply((req, res) => {
