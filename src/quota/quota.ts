@@ -34,7 +34,8 @@ export type { Charged, SharedCounts, Taken } from './shared.ts'
 
 /** What becomes the answer: whatever it will be, it says what is left. */
 export interface Reply {
-  setHeader(name: string, value: string): unknown
+  /** Fields: name, value, name, value … */
+  announced: readonly string[] | undefined
 }
 
 export interface Quota {
@@ -206,9 +207,7 @@ export function createQuota(needs: QuotaNeeds, config: QuotaConfig): Quota {
       needs.limited(exchange.route.name, full.meter.by)
       throw refusal(all, full)
     }
-    if (reply === undefined) return
-    reply.setHeader(REMAINING, remainingOf(all))
-    reply.setHeader(POLICY, policyOf(all))
+    if (reply !== undefined) reply.announced = [REMAINING, remainingOf(all), POLICY, policyOf(all)]
   }
 
   function clockUs(): number {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Admitted, Unspent } from '../../../src/exchange/exchange.ts'
+import type { Reply } from '../../../src/quota/quota.ts'
 import { ADMITTED } from '../telemetry/world.ts'
-import { ALICE, createWorld, limitsOf, routedOf, uncountedOf } from './world.ts'
+import { ALICE, createWorld, fieldsOf, limitsOf, routedOf, uncountedOf } from './world.ts'
 
 const ANONYMOUS = { kind: 'anonymous' } as const
 
@@ -216,13 +217,12 @@ describe('a client that proves itself to a service', () => {
   it('is counted when it has, whichever address it comes from', async () => {
     const world = createWorld()
     const proveFrom = async (client: string): Promise<unknown> => {
-      const fields = new Map<string, string>()
-      const reply = { setHeader: (name: string, value: string) => fields.set(name, value) }
+      const reply: Reply = { announced: undefined }
       const admitted = await world.quota.spend(uncountedOf({ ...calls, client }), reply)
-      expect(fields.size).toBe(0)
+      expect(reply.announced).toBeUndefined()
       try {
         await world.quota.proved(admitted as Admitted, billing)
-        return Object.fromEntries(fields)
+        return fieldsOf(reply)
       } catch (error) {
         return error
       }
@@ -243,13 +243,12 @@ describe('a client that proves itself to a service', () => {
 
   it('is counted by the other limits at once, and the answer says all', async () => {
     const world = createWorld()
-    const fields = new Map<string, string>()
-    const reply = { setHeader: (name: string, value: string) => fields.set(name, value) }
+    const reply: Reply = { announced: undefined }
     const both = limitsOf('5/60 ip', '2/60 client')
     const admitted = await world.quota.spend(uncountedOf({ ...calls, rateLimit: both }), reply)
-    expect(fields.get('ratelimit')).toBe('"ip";r=4;t=12')
+    expect(fieldsOf(reply)['ratelimit']).toBe('"ip";r=4;t=12')
     await world.quota.proved(admitted as Admitted, billing)
-    expect(fields.get('ratelimit')).toBe('"ip";r=4;t=12, "client";r=1;t=30')
+    expect(fieldsOf(reply)['ratelimit']).toBe('"ip";r=4;t=12, "client";r=1;t=30')
   })
 
   it('is expected where others may call too only if it says so by HTTP Basic', async () => {

@@ -1,6 +1,6 @@
 import type { Identified, Principal, RateLimit, RateLimits, Route, Routed, Uncounted } from '../../../src/exchange/exchange.ts'
 import { Problem } from '../../../src/problem/problem.ts'
-import { createQuota, type Quota, type QuotaConfig, type SharedCounts } from '../../../src/quota/quota.ts'
+import { createQuota, type Quota, type QuotaConfig, type Reply, type SharedCounts } from '../../../src/quota/quota.ts'
 import { ADMITTED } from '../telemetry/world.ts'
 
 export const ALICE: Identified = {
@@ -125,8 +125,7 @@ export function createWorld(counts?: SharedCounts, config: Partial<QuotaConfig> 
       world.nowMs = untilMs
     },
     async ask(asked) {
-      const fields = new Map<string, string>()
-      const reply = { setHeader: (name: string, value: string) => fields.set(name, value) }
+      const reply: Reply = { announced: undefined }
       try {
         if (asked.rateLimit.when === 'arrival') await quota.arrive(routedOf(asked), reply)
         else await quota.spend(uncountedOf(asked), reply)
@@ -136,11 +135,12 @@ export function createWorld(counts?: SharedCounts, config: Partial<QuotaConfig> 
         const { ratelimit, 'ratelimit-policy': policy, 'retry-after': retryAfter } = headers
         return { outcome: error.kind, remaining: ratelimit, policy, retryAfter }
       }
+      const fields = fieldsOf(reply)
       return {
         outcome: '200',
-        remaining: fields.get('ratelimit'),
-        policy: fields.get('ratelimit-policy'),
-        retryAfter: fields.get('retry-after'),
+        remaining: fields['ratelimit'],
+        policy: fields['ratelimit-policy'],
+        retryAfter: fields['retry-after'],
       }
     },
     async many(count, asked) {
@@ -150,6 +150,13 @@ export function createWorld(counts?: SharedCounts, config: Partial<QuotaConfig> 
     },
   }
   return world
+}
+
+/** What the answer says, by name. */
+export function fieldsOf({ announced = [] }: Reply): Record<string, string> {
+  const fields: Record<string, string> = {}
+  for (let index = 0; index < announced.length; index += 2) fields[announced[index] ?? ''] = announced[index + 1] ?? ''
+  return fields
 }
 
 /** All promises that can be settled now are. */
