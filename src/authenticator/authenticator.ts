@@ -26,7 +26,7 @@ import { problemOf } from './refusals.ts'
 import type { Refusal } from './refusals.ts'
 import { digestId } from './token-cache.ts'
 import { MAX_TOKEN_LENGTH, readClaims, readCompact } from './token.ts'
-import type { CompactToken } from './token.ts'
+import type { CompactToken, KnownHeaders } from './token.ts'
 import type { TrustedIssuer } from './trust.ts'
 import { findSigner } from './verifier.ts'
 
@@ -103,6 +103,7 @@ export function createAuthenticator(
   const heritage = inherit(needs, config, before?.heritage)
   const { trust, cache } = heritage
   const csrf = createCsrf(config)
+  const headers: KnownHeaders = new Map()
   return { authenticate, verify, tokenOf, checkOrigin, start, enter, stop, keysChanged, jwksAgeSeconds, heritage }
 
   function authenticate(exchange: Routed): Authenticated | Promise<Authenticated> {
@@ -173,7 +174,7 @@ export function createAuthenticator(
 
   function judge(text: string, by: Routed | undefined): Identified | Promise<Identified> {
     const startedMs = monotonicMs()
-    const token = readCompact(text)
+    const token = readCompact(text, headers)
     if (typeof token === 'string') throw refused(undefined, token)
     const claims = readClaims(token)
     if (claims === undefined) throw refused(undefined, 'payload')

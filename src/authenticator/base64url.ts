@@ -10,12 +10,19 @@ const VALUES = Int8Array.from({ length: 128 }, (_, code) => ALPHABET.indexOf(Str
 /** One class, no repetition: linear, and a third of the time of a loop over the characters. */
 const FOREIGN = /[^A-Za-z0-9_-]/
 
-/** Whether the characters from `start` to `end` are the one encoding of some bytes; at least one byte. */
-export function isBase64url(text: string, start: number, end: number): boolean {
+/** The same, with what stands between the segments of a token (RFC 7515 §7.1). */
+const FOREIGN_TO_SEGMENTS = /[^A-Za-z0-9_.-]/
+
+/** Whether a text is of dots and characters of the alphabet alone. One look at all segments takes a third of one at each. */
+export function isOfSegments(text: string): boolean {
+  return !FOREIGN_TO_SEGMENTS.test(text)
+}
+
+/** Whether characters of the alphabet, those from `start` to `end`, are the one encoding of some bytes; at least one byte. */
+export function isWhole(text: string, start: number, end: number): boolean {
   const length = end - start
   const rest = length % 4
   if (length < 2 || rest === 1) return false
-  if (FOREIGN.test(text.slice(start, end))) return false
   const last = valueAt(text, end - 1)
   if (rest === 2) return (last & 15) === 0
   return rest === 0 || (last & 3) === 0
@@ -23,7 +30,7 @@ export function isBase64url(text: string, start: number, end: number): boolean {
 
 /** The bytes of a strict encoding, or undefined. */
 export function decodeBase64url(text: unknown): Buffer | undefined {
-  if (typeof text !== 'string' || !isBase64url(text, 0, text.length)) return undefined
+  if (typeof text !== 'string' || FOREIGN.test(text) || !isWhole(text, 0, text.length)) return undefined
   return Buffer.from(text, 'base64url')
 }
 

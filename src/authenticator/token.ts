@@ -1,6 +1,6 @@
 import type { JwsAlgorithm } from '../config/config.ts'
 import { algorithmOf } from './algorithms.ts'
-import { isBase64url } from './base64url.ts'
+import { isOfSegments, isWhole } from './base64url.ts'
 import { parseSegment } from './json.ts'
 import type { JsonObject } from './json.ts'
 import type { Refusal } from './refusals.ts'
@@ -8,12 +8,22 @@ import type { Refusal } from './refusals.ts'
 export const MAX_TOKEN_LENGTH = 8192
 const MAX_KID_LENGTH = 256
 
-/** A compact JWS taken apart (RFC 7515 §3.1). Nothing of it is verified. */
-export interface CompactToken {
+/** What is read of a header. */
+interface Header {
   readonly algorithm: JwsAlgorithm
   readonly kid: string | undefined
   /** Media type in lower case, without `application/` (RFC 7515 §4.1.9). */
   readonly type: string | undefined
+}
+
+/** Headers by their segments, still encoded: most tokens have one that another had. */
+export type KnownHeaders = Map<string, Header>
+
+/** Issuers have a few each; whoever makes up others has all of them read again. */
+const MOST_HEADERS = 64
+
+/** A compact JWS taken apart (RFC 7515 §3.1). Nothing of it is verified. */
+export interface CompactToken extends Header {
   /** Header and payload with the dot between them: what is signed. */
   readonly signed: string
   /** The payload's segment, still encoded. */
@@ -24,15 +34,41 @@ export interface CompactToken {
 /** Headers that bring a key along or point at one. We have our own; nothing that they name is ever fetched. */
 const EMBEDDED_KEYS = ['jwk', 'jku', 'x5u', 'x5c'] as const
 
-/** The cheap refusals: size, three strict segments, a header that we understand all of, an algorithm that exists. */
-export function readCompact(token: string): CompactToken | Refusal {
+/**
+ * The cheap refusals: size, three strict segments, a header that we understand all of, an algorithm that exists.
+ *
+ * @param known what was read of headers before; it is added to
+ */
+export function readCompact(token: string, known?: KnownHeaders): CompactToken | Refusal {
   if (token.length > MAX_TOKEN_LENGTH) return 'too_large'
   const first = token.indexOf('.')
   const second = token.indexOf('.', first + 1)
-  if (first < 0 || second < 0) return 'malformed'
-  if (!isBase64url(token, 0, first) || !isBase64url(token, first + 1, second)) return 'malformed'
-  if (!isBase64url(token, second + 1, token.length)) return 'malformed'
-  const header = parseSegment(token.slice(0, first))
+  if (first < 0 || second < 0 || token.includes('.', second + 1) || !isOfSegments(token)) return 'malformed'
+  if (!isWhole(token, 0, first) || !isWhole(token, first + 1, second)) return 'malformed'
+  if (!isWhole(token, second + 1, token.length)) return 'malformed'
+  const segment = token.slice(0, first)
+  const seen = known?.get(segment)
+  const header = seen ?? readHeader(segment)
+  if (typeof header === 'string') return header
+  if (known !== undefined && seen === undefined) remember(known, segment, header)
+  return {
+    algorithm: header.algorithm,
+    kid: header.kid,
+    type: header.type,
+    signed: token.slice(0, second),
+    payload: token.slice(first + 1, second),
+    signature: Buffer.from(token.slice(second + 1), 'base64url'),
+  }
+}
+
+function remember(known: KnownHeaders, segment: string, header: Header): void {
+  if (known.size >= MOST_HEADERS) known.clear()
+  // A copy: a part of a text keeps all of it in memory.
+  known.set(Buffer.from(segment, 'latin1').toString('latin1'), header)
+}
+
+function readHeader(segment: string): Header | Refusal {
+  const header = parseSegment(segment)
   if (header === undefined) return 'header'
   const { alg, kid, typ } = readable(header)
   const refusal = judgeHeader(header)
@@ -41,14 +77,7 @@ export function readCompact(token: string): CompactToken | Refusal {
   if (algorithm === undefined) return 'algorithm'
   if (kid !== undefined && !isKid(kid)) return 'kid'
   if (typ !== undefined && typeof typ !== 'string') return 'type'
-  return {
-    algorithm,
-    kid,
-    type: typ === undefined ? undefined : mediaType(typ),
-    signed: token.slice(0, second),
-    payload: token.slice(first + 1, second),
-    signature: Buffer.from(token.slice(second + 1), 'base64url'),
-  }
+  return { algorithm, kid, type: typ === undefined ? undefined : mediaType(typ) }
 }
 
 /** The claims of a token, or undefined when its payload is not a JSON object. */

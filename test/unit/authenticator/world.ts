@@ -143,6 +143,7 @@ export function encode(value: unknown): string {
 export function tenant(changes: Partial<TenantConfig> = {}): TenantConfig {
   return {
     id: 'acme',
+    name: 'acme',
     hosts: [],
     issuer: OWN_ISSUER_URL,
     audience: 'api',
