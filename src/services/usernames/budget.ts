@@ -1,6 +1,8 @@
 import type { TenantConfig } from '../../config/config.ts'
 import { networkOf } from '../../exchange/exchange.ts'
 import { Problem } from '../../problem/problem.ts'
+import { createShelves } from './shelves.ts'
+import type { Shelf, Shelves } from './shelves.ts'
 
 /** Who asks. */
 export interface Caller {
@@ -63,8 +65,6 @@ const TOLD_PART = 8
 const BURST_MINUTES = 2
 /** Callers that are remembered. Whoever is forgotten starts with a full budget: the tenant's own bounds what that is good for. */
 const ENTRIES = 100_000
-/** Taken away at once when there are too many: a Map finds its oldest key slowly after many deletions. */
-const EVICTED = ENTRIES / 10
 
 interface Limit {
   readonly perMs: number
@@ -78,7 +78,12 @@ interface Limits {
   readonly total: Limit
   /** Of all callers together. */
   readonly spent: Bucket
+  /** By network or user. */
+  readonly callers: Readonly<Record<CallerKind, Shelf<Bucket>>>
 }
+
+/** An address is no user, whatever ids users have; and all tickets of an address are together, which could ask for more by each. */
+type CallerKind = 'ip' | 'ip with ticket' | 'user'
 
 interface Bucket {
   units: number
@@ -92,8 +97,8 @@ interface Bucket {
  * caller spends is told to the other processes and gateways behind it, and what they say is taken over.
  */
 export function createBudget(needs: BudgetNeeds, tenants: Iterable<TenantConfig>): Budget {
-  const limits = new Map([...tenants].map((tenant) => [tenant.id, limitsOf(tenant, needs.monotonicMs())]))
-  const buckets = new Map<string, Bucket>()
+  const shelves = createShelves<Bucket>(ENTRIES)
+  const limits = new Map([...tenants].map((tenant) => [tenant.id, limitsOf(tenant, needs.monotonicMs(), shelves)]))
   return { spend }
 
   function spend(tenant: TenantConfig, caller: Caller, units: number): Spent {
@@ -101,12 +106,9 @@ export function createBudget(needs: BudgetNeeds, tenants: Iterable<TenantConfig>
     if (limit === undefined) throw new Problem('tenant_not_found')
     const now = needs.monotonicMs()
     const source = sourceOf(caller)
-    const own = caller.user === undefined && caller.ticket === undefined ? limit.address : limit.named
-    // All tickets of an address together: it could ask for more of them by each of them.
-    const of = caller.user === undefined && caller.ticket !== undefined ? ' with ticket' : ''
-    // An address is no user, whatever ids users have.
-    const key = `${tenant.id}:${caller.user === undefined ? 'ip' : 'user'}${of}:${source}`
-    const bucket = bucketOf(key, own, now)
+    const kind = kindOf(caller)
+    const own = kind === 'ip' ? limit.address : limit.named
+    const bucket = bucketOf(limit.callers[kind], source, { limit: own, now })
     const total = refilled(limit.spent, limit.total, now)
     if (bucket.units < units) {
       needs.refused(tenant.id, source, caller)
@@ -116,7 +118,7 @@ export function createBudget(needs: BudgetNeeds, tenants: Iterable<TenantConfig>
     bucket.units -= units
     total.units -= units
     bucket.untold += units
-    if (bucket.untold >= own.burst / TOLD_PART) tell(bucket, key, own)
+    if (bucket.untold >= own.burst / TOLD_PART) tell(bucket, `${tenant.id}:${kind}:${source}`, own)
     return { source, headers: headersOf(bucket, own) }
   }
 
@@ -139,13 +141,11 @@ export function createBudget(needs: BudgetNeeds, tenants: Iterable<TenantConfig>
     })
   }
 
-  function bucketOf(key: string, limit: Limit, now: number): Bucket {
-    const known = buckets.get(key)
+  function bucketOf(callers: Shelf<Bucket>, source: string, { limit, now }: { readonly limit: Limit; readonly now: number }): Bucket {
+    const known = callers.get(source)
     const bucket = known === undefined ? { units: limit.burst, filledMs: now, untold: 0 } : refilled(known, limit, now)
-    // The most recent is the last, as soon as it may matter: moving costs more than finding.
-    if (known !== undefined && buckets.size > ENTRIES / 2) buckets.delete(key)
-    if (known === undefined || buckets.size > ENTRIES / 2) buckets.set(key, bucket)
-    if (buckets.size > ENTRIES) for (const oldest of buckets.keys().take(EVICTED)) buckets.delete(oldest)
+    // Moving costs more than finding.
+    if (known === undefined || shelves.isFilling()) callers.put(source, bucket)
     return bucket
   }
 }
@@ -156,13 +156,14 @@ function refilled(bucket: Bucket, limit: Limit, now: number): Bucket {
   return bucket
 }
 
-function limitsOf({ throttle }: TenantConfig, nowMs: number): Limits {
+function limitsOf({ throttle }: TenantConfig, nowMs: number, shelves: Shelves<Bucket>): Limits {
   const total = limitOf(throttle.usernamesTotalPerMinute)
   return {
     address: limitOf(throttle.usernamesPerMinute),
     named: limitOf(throttle.usernamesPerMinute * NAMED_SHARE),
     total,
     spent: { units: total.burst, filledMs: nowMs, untold: 0 },
+    callers: { ip: shelves.add(), 'ip with ticket': shelves.add(), user: shelves.add() },
   }
 }
 
@@ -170,6 +171,11 @@ function limitOf(perMinute: number): Limit {
   const burst = Math.max(LEAST_BURST, Math.ceil(perMinute * BURST_MINUTES))
   const windowSeconds = Math.max(1, Math.ceil((burst / perMinute) * 60))
   return { perMs: perMinute / 60_000, burst, policy: `"usernames";q=${burst};w=${windowSeconds}` }
+}
+
+function kindOf({ user, ticket }: Caller): CallerKind {
+  if (user !== undefined) return 'user'
+  return ticket === undefined ? 'ip' : 'ip with ticket'
 }
 
 function sourceOf(caller: Caller): string {

@@ -1,5 +1,7 @@
 import type { Caller } from './budget.ts'
 import type { UsernameEvents, UsernameRecord } from './needs.ts'
+import { createShelves } from './shelves.ts'
+import type { Shelf } from './shelves.ts'
 
 export interface ProbingNeeds {
   monotonicMs(): number
@@ -22,7 +24,6 @@ const STEPS = 12
 const NAMES = 60
 const REFUSALS = 30
 const SOURCES = 20_000
-const EVICTED = SOURCES / 10
 
 interface Trail {
   readonly sinceMs: number
@@ -36,7 +37,8 @@ interface Trail {
 type Pattern = Parameters<UsernameEvents['probing']>[1]
 
 export function createProbing(needs: ProbingNeeds): Probing {
-  const trails = new Map<string, Trail>()
+  const shelves = createShelves<Trail>(SOURCES)
+  const trails = new Map<string, Shelf<Trail>>()
   return { asked, refused }
 
   function asked(tenant: string, source: string, folded: string): void {
@@ -56,15 +58,18 @@ export function createProbing(needs: ProbingNeeds): Probing {
   }
 
   function trailOf(tenant: string, source: string): Trail {
-    const key = `${tenant} ${source}`
     const now = needs.monotonicMs()
-    const known = trails.get(key)
+    const known = trails.get(tenant)?.get(source)
     if (known !== undefined && now - known.sinceMs <= WINDOW_MS) return known
     const trail = { sinceMs: now, last: '', steps: 0, names: 0, refusals: 0, told: false }
-    trails.delete(key)
-    trails.set(key, trail)
-    if (trails.size > SOURCES) for (const oldest of trails.keys().take(EVICTED)) trails.delete(oldest)
+    shelfOf(tenant).put(source, trail)
     return trail
+  }
+
+  function shelfOf(tenant: string): Shelf<Trail> {
+    const shelf = trails.get(tenant) ?? shelves.add()
+    trails.set(tenant, shelf)
+    return shelf
   }
 
   /** Once for each caller and window. */
