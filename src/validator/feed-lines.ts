@@ -1,15 +1,6 @@
 import { Problem } from '../problem/problem.ts'
 import type { Revocation } from '../revocation/revocation.ts'
-
-/** The first line of an answer. */
-export interface Heading {
-  readonly kind: 'whole' | 'tail' | 'restart'
-  readonly tenant: string
-  readonly position: string
-  readonly complete: boolean
-  /** Infinite where it cannot be told. */
-  readonly lagMs: number
-}
+import type { FeedHeading } from '../services/revocations/revocations.ts'
 
 const LONGEST_LINE = 65_536
 
@@ -50,7 +41,7 @@ async function* unbroken(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8
 }
 
 /** @throws Error when it is none */
-export function headingOf(line: unknown): Heading {
+export function headingOf(line: unknown): FeedHeading {
   const { kind, tenant, position, complete, lag_ms: lag } = membersOf(line)
   const isKind = kind === 'whole' || kind === 'tail' || kind === 'restart'
   const isText = typeof tenant === 'string' && tenant !== '' && typeof position === 'string' && position !== ''

@@ -1,13 +1,14 @@
 import { Problem } from '../problem/problem.ts'
 import type { LogSlice, Revocation, RevocationLog } from '../revocation/revocation.ts'
-import { factOf, headingOf, linesIn, type Heading } from './feed-lines.ts'
+import type { FeedHeading } from '../services/revocations/revocations.ts'
+import { factOf, headingOf, linesIn } from './feed-lines.ts'
 import { basicOf } from './introspection.ts'
 import type { Surroundings } from './options.ts'
 import type { FeedSource, Settings } from './settings.ts'
 
 /** What a gateway tells of the revocations of one tenant, as a log. */
 export interface GatewayFeed extends RevocationLog {
-  /** Whose revocations they are, as the gateway has said last; undefined before it has said anything. */
+  /** Whose revocations they are; undefined before all of them were told. */
   tenant(): string | undefined
   close(): void
 }
@@ -41,6 +42,7 @@ export function createGatewayFeed(
   const url = `${settings.reachAt}${source.path}`
   const headers = { authorization: basicOf(source), accept: 'application/x-ndjson' }
   const underWay = new Set<AbortController>()
+  /** Of whom all was told. */
   let tenant: string | undefined
   let refused: { readonly status: number; readonly untilMs: number } | undefined
   let wake: (() => void) | undefined
@@ -66,7 +68,7 @@ export function createGatewayFeed(
   }
 
   async function* snapshot(): AsyncGenerator<LogSlice> {
-    const pages = pagesOf(url, WHOLE_MS)[Symbol.asyncIterator]()
+    const pages = pagesOf(url, WHOLE_MS)
     for (let coming = pages.next(); ;) {
       const next = await orAfter(coming, BEAT_MS)
       // Of many the gateway needs seconds to write them down: whoever reads this is told that it is at work.
@@ -74,13 +76,20 @@ export function createGatewayFeed(
         yield { position: '', revocations: [], complete: false }
         continue
       }
-      if (next.done === true) break
+      if (next.done === true) return
       const { heading, revocations, isLast } = next.value
       if (heading.kind !== 'whole') throw new Error('the gateway did not answer with all revocations')
-      yield { position: heading.position, revocations, complete: isLast, lagMs: heading.lagMs }
+      const slice = { position: heading.position, complete: false, lagMs: heading.lagMs }
+      yield { ...slice, revocations }
+      if (isLast) {
+        // Whoever asks for more has taken in all of them.
+        tenant = heading.tenant
+        await pages.return(undefined)
+        goOnIn(0)
+        yield { ...slice, revocations: [], complete: true }
+      }
       coming = pages.next()
     }
-    goOnIn(0)
   }
 
   /** Undefined when it takes longer; it is not given up then. */
@@ -94,13 +103,15 @@ export function createGatewayFeed(
   async function readAfter(position: string): Promise<LogSlice> {
     const startedMs = monotonicMs()
     const revocations: Revocation[] = []
-    let heading: Heading | undefined
+    let heading: FeedHeading | undefined
     for await (const page of pagesOf(`${url}?after=${encodeURIComponent(position)}&wait_ms=${waitMs}`, waitMs)) {
       heading = page.heading
       revocations.push(...page.revocations)
     }
     if (heading === undefined || heading.kind === 'whole') throw new Error('the gateway did not answer what it was asked')
-    if (heading.kind === 'restart') return { position, revocations: [], complete: false, isRestart: true }
+    // A client that is of another tenant now has been told nothing of what was revoked there before.
+    const isOther = tenant !== undefined && heading.tenant !== tenant
+    if (heading.kind === 'restart' || isOther) return { position, revocations: [], complete: false, isRestart: true }
     const isIdle = revocations.length === 0 && monotonicMs() - startedMs < IDLE_MS
     goOnIn(isIdle ? IDLE_MS : BETWEEN_MS)
     return { position: heading.position, revocations, complete: heading.complete, lagMs: heading.lagMs }
@@ -147,13 +158,12 @@ export function createGatewayFeed(
   }
 
   async function* pagesIn(lines: AsyncIterable<unknown>): AsyncGenerator<FeedPage> {
-    let heading: Heading | undefined
+    let heading: FeedHeading | undefined
     let revocations: Revocation[] = []
     let count = 0
     for await (const line of lines) {
       if (heading === undefined) {
         heading = headingOf(line)
-        tenant = heading.tenant
         continue
       }
       const fact = factOf(line, heading.tenant)
@@ -177,7 +187,7 @@ function unanswered(status: number): Problem {
 }
 
 interface FeedPage {
-  readonly heading: Heading
+  readonly heading: FeedHeading
   readonly revocations: readonly Revocation[]
   readonly isLast: boolean
 }

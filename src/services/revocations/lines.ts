@@ -11,13 +11,14 @@ export type RevokedFact =
     }
   | { readonly kind: 'tenant'; readonly tenant: string; readonly at: number; readonly expiresAt: number }
 
-/** What the first line says of the rest. */
-export interface Heading {
+/** What the first line says of the rest, at both ends of the feed. */
+export interface FeedHeading {
   /** `whole`: all that is revoked; `tail`: what came after a position; `restart`: that position is not known any more. */
   readonly kind: 'whole' | 'tail' | 'restart'
   readonly tenant: string
   readonly position: string
   readonly complete: boolean
+  /** Infinite where it cannot be told; `null` in the line. */
   readonly lagMs: number
 }
 
@@ -32,7 +33,7 @@ export function linesOf(facts: readonly RevokedFact[]): Lines {
 }
 
 /** JSON by line: the heading, a line for each fact, and how many there were as the end. */
-export function bodyOf({ kind, tenant, position, complete, lagMs }: Heading, pages: readonly Lines[]): Buffer {
+export function bodyOf({ kind, tenant, position, complete, lagMs }: FeedHeading, pages: readonly Lines[]): Buffer {
   const first = { kind, tenant, position: Buffer.from(position).toString('base64url'), complete, lag_ms: Math.ceil(lagMs) }
   const count = pages.reduce((sum, page) => sum + page.count, 0)
   const octets = pages.map((page) => page.octets)

@@ -14,6 +14,8 @@ import type { Answer, Service } from '../services.ts'
 import { bodyOf, linesOf, positionIn, type Lines, type RevokedFact } from './lines.ts'
 import { createTail } from './tail.ts'
 
+export type { FeedHeading } from './lines.ts'
+
 /** A stretch of the log, as storage reads it. */
 export interface RevokedSlice {
   /** Where to read on from; any gateway on the same storage knows it. */
@@ -61,7 +63,7 @@ export function createRevocationFeed(needs: RevocationsNeeds): Service<'revocati
   const tail = createTail(needs)
   const { source, nowMs } = needs
   /** Whole answers that are being made, by tenant: who comes meanwhile gets the same. */
-  const making = new Map<string, { readonly startedMs: number; readonly body: Promise<WholeBody> }>()
+  const making = new Map<string, Promise<Answer>>()
   return { name: 'revocations', endpoints: { read: { handle: ({ admitted }) => read(admitted) } } }
 
   async function read(admitted: Admitted): Promise<Answer> {
@@ -78,22 +80,19 @@ export function createRevocationFeed(needs: RevocationsNeeds): Service<'revocati
     return { status: 200, headers: TYPE, body: bodyOf({ kind, tenant, position, complete, lagMs }, [linesOf(slice.revocations)]) }
   }
 
-  async function whole({ tenant }: Client): Promise<Answer> {
+  function whole({ tenant }: Client): Promise<Answer> {
     const known = making.get(tenant)
-    const made = known ?? { startedMs: nowMs(), body: makeWhole(tenant) }
-    if (known === undefined) {
-      making.set(tenant, made)
-      const forget = (): void => void making.delete(tenant)
-      made.body.then(forget, forget)
-    }
-    const joinedMs = nowMs()
-    const { position, lagMs, pages } = await made.body
-    // To whoever came later it is older by so much.
-    const facts = { kind: 'whole', tenant, position, complete: true, lagMs: lagMs + joinedMs - made.startedMs } as const
-    return { status: 200, headers: TYPE, body: bodyOf(facts, pages) }
+    if (known !== undefined) return known
+    const made = makeWhole(tenant)
+    making.set(tenant, made)
+    const forget = (): void => void making.delete(tenant)
+    made.then(forget, forget)
+    return made
   }
 
-  async function makeWhole(tenant: string): Promise<WholeBody> {
+  /** One body for all who wait for it: there may be many, each of them slow, and of a million revocations it is 60 MB. */
+  async function makeWhole(tenant: string): Promise<Answer> {
+    const startedMs = nowMs()
     // The position first: what is told while the pages are read is told again from there.
     const [position, lagMs] = [source.position(), source.stalenessMs()]
     if (position === undefined || !Number.isFinite(lagMs)) throw new Problem('revocation_unavailable', RETRY_SOON)
@@ -106,17 +105,13 @@ export function createRevocationFeed(needs: RevocationsNeeds): Service<'revocati
       await new Promise<void>((resolve) => void needs.schedule(0, resolve))
       turnMs = nowMs()
     }
-    return { position, lagMs, pages }
+    // As old as it is to who came last.
+    const facts = { kind: 'whole', tenant, position, complete: true, lagMs: lagMs + nowMs() - startedMs } as const
+    return { status: 200, headers: TYPE, body: bodyOf(facts, pages) }
   }
 }
 
 const RETRY_SOON = { headers: { 'retry-after': '1' } } as const
-
-interface WholeBody {
-  readonly position: string
-  readonly lagMs: number
-  readonly pages: readonly Lines[]
-}
 
 interface Asked {
   readonly after: string | undefined
