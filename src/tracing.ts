@@ -55,10 +55,10 @@ export function traced(rooms: Rooms, tracing: Tracing | undefined): Rooms {
     listener: { ...listener, read },
     router: { match: (exchange) => marked('routed', exchange, router.match(exchange)) },
     quota: {
-      arrive: (exchange, res) =>
-        exchange.route.rateLimit?.when === 'arrival' ? arrive(exchange, res) : quota.arrive(exchange, res),
-      spend: (exchange, res) =>
-        exchange.route.rateLimit?.when === 'admission' ? spend(exchange, res) : quota.spend(exchange, res),
+      arrive: (exchange, reply) =>
+        exchange.route.rateLimit?.when === 'arrival' ? arrive(exchange, reply) : quota.arrive(exchange, reply),
+      spend: (exchange, reply) =>
+        exchange.route.rateLimit?.when === 'admission' ? spend(exchange, reply) : quota.spend(exchange, reply),
     },
     authenticator: {
       authenticate: noted('authenticate', authenticator.authenticate, ({ principal }) =>

@@ -5,9 +5,9 @@
  */
 import { readFile } from 'node:fs/promises'
 import type { Config, TracesConfig } from '../config/config.ts'
+import { tryExport } from '../traces/traces.ts'
 import type { Finding } from './check-up.ts'
 
-const RECEIVER_MS = 2_000
 /** Files, storage, and what stands between a connection that ends and the next. */
 const SPARE = 200
 
@@ -35,24 +35,14 @@ async function mostOpenFiles(): Promise<number | undefined> {
   }
 }
 
-/** An empty export, as OTLP allows it: whether the receiver is there and takes the headers. */
-export async function checkReceiver({ url, headers }: TracesConfig): Promise<readonly Finding[]> {
+/** An empty export, as OTLP allows it: whether the receiver is there, is who it should be, and takes the headers. */
+export async function checkReceiver(traces: TracesConfig): Promise<readonly Finding[]> {
   const check = 'traces'
-  const { host } = new URL(url)
+  const { host } = new URL(traces.url)
   const advice = 'spans are dropped until it takes them: see telemetry.traces; requests go on'
-  try {
-    const response = await fetch(url, {
-      method: 'POST',
-      headers: { ...Object.fromEntries(headers), 'content-type': 'application/x-protobuf' },
-      body: new Uint8Array(0),
-      redirect: 'error',
-      signal: AbortSignal.timeout(RECEIVER_MS),
-    })
-    await response.body?.cancel()
-    if (response.ok) return [{ level: 'ok', check, what: `${host} takes spans` }]
-    return [{ level: 'warn', check, what: `${host} answers with ${response.status}`, advice }]
-  } catch {
-    // A cause may have the headers in it.
-    return [{ level: 'warn', check, what: `${host} cannot be reached`, advice }]
-  }
+  const outcome = await tryExport(traces)
+  if (outcome === true) return [{ level: 'ok', check, what: `${host} takes spans` }]
+  if (typeof outcome === 'number') return [{ level: 'warn', check, what: `${host} answers with ${outcome}`, advice }]
+  if (outcome === undefined) return [{ level: 'warn', check, what: `${host} does not take spans in time`, advice }]
+  return [{ level: 'warn', check, what: `${host} cannot be reached: ${outcome}`, advice }]
 }

@@ -12,7 +12,6 @@ export interface Exporter {
   close(): void
 }
 
-/** How long a batch may take, further tries included. */
 const TIMEOUT_MS = 3000
 
 /**
@@ -20,8 +19,13 @@ const TIMEOUT_MS = 3000
  * megabytes.
  *
  * @param identity attributes of the resource that this process has beside the configured ones
+ * @param timeoutMs how long a batch may take, further tries included
  */
-export async function openExporter(config: TracesConfig, identity: Readonly<Record<string, string>>): Promise<Exporter> {
+export async function openExporter(
+  config: TracesConfig,
+  identity: Readonly<Record<string, string>>,
+  timeoutMs = TIMEOUT_MS,
+): Promise<Exporter> {
   const [exporter, resources, { createTraceState, SpanKind, SpanStatusCode }] = await Promise.all([
     import('@opentelemetry/exporter-trace-otlp-proto'),
     import('@opentelemetry/resources'),
@@ -35,7 +39,7 @@ export async function openExporter(config: TracesConfig, identity: Readonly<Reco
   const library = new exporter.OTLPTraceExporter({
     url: config.url,
     headers: Object.fromEntries(config.headers),
-    timeoutMillis: TIMEOUT_MS,
+    timeoutMillis: timeoutMs,
   })
   const kinds = { server: SpanKind.SERVER, internal: SpanKind.INTERNAL, client: SpanKind.CLIENT } as const
   const codes = { failed: SpanStatusCode.ERROR, unset: SpanStatusCode.UNSET } as const

@@ -41,6 +41,25 @@ export interface Traces {
 }
 
 const LONGEST_CLOSE_MS = 2000
+const LONGEST_TRY_MS = 2000
+
+/**
+ * Sends an export without spans, in the way in which spans would go: to whom, with which headers, authorities and certificates.
+ *
+ * @returns true where it was taken; else the status of the answer, or a code such as `ECONNREFUSED`, where there is either
+ */
+export async function tryExport(config: TracesConfig): Promise<true | number | string | undefined> {
+  const exporter = await openExporter(config, {}, LONGEST_TRY_MS)
+  try {
+    await exporter.send([])
+    return true
+  } catch (error) {
+    const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined
+    return typeof code === 'number' || typeof code === 'string' ? code : undefined
+  } finally {
+    exporter.close()
+  }
+}
 
 /** @throws Error when the libraries cannot be read, or refuse what is configured */
 export async function openTraces(needs: TracesNeeds, config: TracesConfig): Promise<Traces> {
