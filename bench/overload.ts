@@ -3,15 +3,15 @@
  * about it; and what a refusal costs beside an answer. Healthy and flooded rounds with wrong signatures take turns, and what
  * is shown is the median of each: one pause of the machine is more than all else of a 99th percentile below a millisecond.
  *
- * Run by `npm run bench -- overload`. Writes bench/results/overload.json.
+ * Run by `npm run bench -- overload`, or one part of it by its name. Writes bench/results/overload.json.
  */
 import { loadavg } from 'node:os'
 import type { FloodLoad, FloodResult, Stream } from './support/flood-load.ts'
 import { startFloodWorld, type FloodWorld } from './support/flood-world.ts'
 import { ask, cpuSeconds } from './support/processes.ts'
-import { median, round2, saveResults } from './support/results.ts'
+import { median, readResults, round2, saveResults } from './support/results.ts'
 
-export const OVERLOAD_NAME = 'overload'
+const OVERLOAD_FILE = 'overload.json'
 
 const SECONDS = 3
 const WARM_UP_SECONDS = 2
@@ -26,21 +26,53 @@ type Measured = Readonly<Record<string, number>>
 /** So that nobody ever reaches it. */
 const NO_BUDGET = 'badSignatures: 999999/s'
 
-/** Measures, prints tables and writes results/overload.json. */
-export async function benchOverload(): Promise<void> {
-  const loadBefore = loadavg()
-  const rows = {
-    ...(await inWorld('{}', garbageInTurns)),
-    'garbage, no budget': await inWorld(`{ ${NO_BUDGET} }`, (world) => flooded(world, garbage(world))),
-    'tenant, not enabled': await inWorld('{ enabled: false }', (world) => flooded(world, tenant(world))),
-    tenant: await inWorld('{}', (world) => flooded(world, tenant(world))),
+const PARTS: Readonly<Record<string, () => Promise<Readonly<Record<string, object>>>>> = {
+  garbage: () => inWorld('{}', garbageInTurns),
+  'garbage-unbounded': () =>
+    inWorld(`{ ${NO_BUDGET} }`, async (world) => ({ 'garbage, no budget': await flooded(world, garbage(world)) })),
+  'tenant-unbounded': () =>
+    inWorld('{ enabled: false }', async (world) => ({ 'tenant, not enabled': await flooded(world, tenant(world)) })),
+  tenant: () => inWorld('{}', async (world) => ({ tenant: await flooded(world, tenant(world)) })),
+}
+const COSTS_NAME = 'refusal-cost'
+
+/** `overload` is all of them. */
+export const OVERLOAD_NAMES: readonly string[] = ['overload', ...Object.keys(PARTS), COSTS_NAME]
+
+interface OverloadResults {
+  readonly setting?: Readonly<Record<string, object>>
+  readonly floods?: Readonly<Record<string, object>>
+  readonly cpuMicros?: object
+}
+
+/** Measures, prints tables and writes results/overload.json; what is not named stays there as it was. */
+export async function benchOverload(named: readonly string[]): Promise<void> {
+  const before = (readResults(OVERLOAD_FILE) as OverloadResults | undefined) ?? {}
+  const isWanted = (name: string): boolean => named.length === 0 || named.includes('overload') || named.includes(name)
+  const setting = (): object => ({
+    node: process.version,
+    rounds: ROUNDS,
+    seconds: SECONDS,
+    goodPerSecond: GOOD_PER_SECOND,
+    loadBefore: loadavg(),
+  })
+  let results: OverloadResults = before
+  for (const [name, measure] of Object.entries(PARTS)) {
+    if (!isWanted(name)) continue
+    const settings = { ...results.setting, [name]: setting() }
+    const rows = await measure()
+    console.error(name)
+    console.table(rows)
+    results = { ...results, setting: settings, floods: { ...results.floods, ...rows } }
   }
-  const cost = await inWorld('{ maxRequests: 20 }', costs)
-  console.error(OVERLOAD_NAME)
-  console.table(rows)
-  console.table(cost)
-  const setting = { node: process.version, rounds: ROUNDS, seconds: SECONDS, goodPerSecond: GOOD_PER_SECOND, loadBefore }
-  saveResults('overload.json', { setting, floods: rows, cpuMicros: cost })
+  if (isWanted(COSTS_NAME)) {
+    const settings = { ...results.setting, [COSTS_NAME]: setting() }
+    const cpuMicros = await inWorld('{ maxRequests: 20 }', costs)
+    console.error(COSTS_NAME)
+    console.table(cpuMicros)
+    results = { ...results, setting: settings, cpuMicros }
+  }
+  saveResults(OVERLOAD_FILE, results)
 }
 
 async function inWorld<T>(overload: string, run: (world: FloodWorld) => Promise<T>): Promise<T> {

@@ -8,9 +8,12 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { capacityFacts, capacityPart } from './report/capacity.ts'
 import { peersPlot, latencyPlot } from './report/plots.ts'
+import { reloadsPart, soakPart } from './report/soak.ts'
 import { costsPart, figuresPart, peersPart } from './report/tables.ts'
+import { RELOADS_FILE, type ReloadsResults } from './reloads.ts'
 import { COSTS, PEERS_FILE, REQUESTS_FILE, type RequestResults } from './requests.ts'
 import { SCENARIOS_FILE, type Table } from './scenarios.ts'
+import { SOAK_FILE, type SoakResults } from './soak.ts'
 import { withPart } from './support/markdown.ts'
 import { readResults } from './support/results.ts'
 
@@ -91,11 +94,17 @@ function loadTestReport(parts: Readonly<Record<string, string>>): string {
     const rows = (readResults(file) as TableFile | undefined)?.rows
     return rows === undefined ? [] : [`## ${title}`, figuresPart(byKey(rows, key))]
   })
+  const soak = readResults(SOAK_FILE) as SoakResults | undefined
+  const reloads = readResults(RELOADS_FILE) as ReloadsResults | undefined
+  const long = [
+    ...(soak === undefined ? [] : ['## soak', soakPart(soak)]),
+    ...(reloads === undefined ? [] : ['## reloads', reloadsPart(reloads)]),
+  ]
   const head = `# Load tests
 
 Written by \`npm run bench -- report\` from the files beside it. What is measured and how is in [bench/README.md](../README.md); how to read it in
 [docs/performance.md](../../docs/performance.md). Usernames have [a report of their own](usernames.md).`
-  return `${[head, ...own, ...others].join('\n\n')}\n`
+  return `${[head, ...own, ...others, ...long].join('\n\n')}\n`
 }
 
 function byKey(rows: readonly Readonly<Record<string, unknown>>[], key: string): Table {

@@ -1,5 +1,5 @@
 /**
- * Measurements of the gateway. Without a name: everything but `soak`, the peers first.
+ * Measurements of the gateway. Without a name: everything but `soak` and `reloads`, the peers first.
  *
  *     npm run bench [-- NAME… --seconds 5 --rounds 5]
  *
@@ -8,8 +8,9 @@
  */
 import { parseArgs } from 'node:util'
 import { benchGuard, GUARD_NAME } from './guard.ts'
-import { benchOverload, OVERLOAD_NAME } from './overload.ts'
+import { benchOverload, OVERLOAD_NAMES } from './overload.ts'
 import { benchReplica, REPLICA_NAME } from './replica.ts'
+import { benchReloads, RELOADS_NAME } from './reloads.ts'
 import { REPORT_NAME, writeReport } from './report.ts'
 import { benchPeers, benchRequests, PEERS_NAME, REQUEST_NAMES, REQUESTS_NAME } from './requests.ts'
 import { benchRevocations, REVOCATION_NAMES } from './revocations.ts'
@@ -46,10 +47,11 @@ const GROUPS: readonly Group[] = [
   { names: SCENARIO_NAMES, always: true, run: (named) => benchScenarios(single(named) ?? SCENARIO_NAMES, { rounds, ...given }) },
   { names: SESSION_NAMES, always: true, run: (named) => benchSessions(single(named) ?? ['sessions'], rounds, seconds) },
   { names: [REPLICA_NAME], always: true, run: benchReplica },
-  { names: [OVERLOAD_NAME], always: true, run: benchOverload },
+  { names: OVERLOAD_NAMES, always: true, run: benchOverload },
   { names: [SLOW_CLIENTS_NAME], always: true, run: benchSlowClients },
   { names: REVOCATION_NAMES, always: true, run: (named) => benchRevocations(single(named) ?? ['revocations'], rounds, seconds) },
   { names: [WORKERS_NAME], always: true, run: () => benchWorkers(rounds, seconds) },
+  { names: [RELOADS_NAME], always: false, run: () => benchReloads(given.seconds ?? 200) },
   { names: [SOAK_NAME], always: false, run: () => benchSoak(given.seconds ?? 600) },
   { names: USERNAME_NAMES, always: true, run: (named) => benchUsernames(single(named) ?? ['usernames'], given.seconds) },
   { names: [GUARD_NAME], always: false, run: guard },

@@ -9,7 +9,8 @@ import { ask, cpuSeconds } from './support/processes.ts'
 import { median, round2, saveResults } from './support/results.ts'
 import type { Inside } from './support/soak-inside.ts'
 import type { Kind, SoakLoad, SoakResult } from './support/soak-load.ts'
-import { startSoakWorld, type Outside, type SoakWorld } from './support/soak-world.ts'
+import { seriesOf, trendsOf, type Sample, type Series, type Trend } from './support/soak-series.ts'
+import { startSoakWorld, type SoakWorld } from './support/soak-world.ts'
 
 export const SOAK_NAME = 'soak'
 
@@ -28,16 +29,25 @@ const SAMPLE_MS = 1000
 const LAST_RESTART_MS = 8000
 /** What is written later would be read when it is over. */
 const LAST_CHANGE_MS = 3000
-const HEAP_MS = 5000
 /** Afterwards, until connections that nobody uses are closed at both sides. */
 const SETTLE_MS = 70_000
-const FIFTHS = 5
-const MIB = 1024 ** 2
+
+export const SOAK_FILE = 'soak.json'
+
+/** What documents show of it. */
+export interface SoakResults {
+  readonly setting: { readonly node: string; readonly seconds: number; readonly perSecond: number }
+  readonly good: { readonly requests: number; readonly p50Ms: number; readonly p99Ms: number; readonly maxMs: number }
+  readonly failed: number
+  readonly changes: { readonly good: number; readonly bad: number }
+  readonly restarts: number
+  readonly series: Series
+  readonly trends: Readonly<Record<string, Trend>>
+  readonly left: Readonly<Record<string, { readonly first: number; readonly last: number; readonly growth: number }>>
+}
 
 interface Unrest {
-  readonly samples: readonly Outside[]
-  /** Of the heap, some of it garbage. */
-  readonly heapsMiB: readonly number[]
+  readonly samples: readonly Sample[]
   readonly changes: { readonly good: number; readonly bad: number }
   readonly restarts: number
   readonly revocations: { readonly made: number; readonly takenLater: number; readonly failed: readonly string[] }
@@ -64,7 +74,7 @@ export async function benchSoak(seconds: number): Promise<void> {
     const left = leftOf(before, await world.inside())
     const setting = { node: process.version, seconds, perSecond, probesPerSecond: probes }
     show(results, left)
-    saveResults('soak.json', { setting: { ...setting, loadBefore, loadAfter: loadavg() }, ...results, left })
+    saveResults(SOAK_FILE, { setting: { ...setting, loadBefore, loadAfter: loadavg() }, ...results, left })
   } finally {
     await world.stop()
   }
@@ -99,6 +109,7 @@ async function soak(world: SoakWorld, load: SoakLoad & { readonly perSecond: num
   const [result, unrest] = await Promise.all([asking, disturb(world, load.seconds * 1000, over.signal)])
   const reloads = await world.metric('gatehouse_config_reloads_total')
   const { timing, ...rest } = timesOf(result)
+  const series = seriesOf(unrest.samples, world.collections(), load.seconds)
   return {
     good: { ...timing, perFifth: rest.perFifth },
     failed: result.failed + unrest.revocations.failed.length,
@@ -114,20 +125,20 @@ async function soak(world: SoakWorld, load: SoakLoad & { readonly perSecond: num
     ejections: await world.metric('gatehouse_upstream_ejections_total'),
     shed: await world.metric('gatehouse_shed_total'),
     revocations: { made: unrest.revocations.made, takenLater: unrest.revocations.takenLater },
-    growth: growthOf(unrest),
+    series,
+    trends: trendsOf(series),
   }
 }
 
 /** All that goes on beside the load, each at its own pace, until it is over. */
 async function disturb(world: SoakWorld, lengthMs: number, over: AbortSignal): Promise<Unrest> {
-  const samples: Outside[] = []
-  const heapsMiB: number[] = []
+  const samples: Sample[] = []
   const changes = { good: 0, bad: 0 }
   const revocations = { made: 0, takenLater: 0, failed: [] as string[] }
   const endMs = performance.now() + lengthMs
   let restarts = 0
   await Promise.all([
-    every(SAMPLE_MS, over, async () => void samples.push(world.outside())),
+    every(SAMPLE_MS, over, async () => void samples.push({ ...world.outside(), atMs: Date.now(), reloads: changes.good })),
     every(CHANGE_MS, over, async () => {
       if (endMs - performance.now() > LAST_CHANGE_MS) changes[world.changeFile() ? 'good' : 'bad'] += 1
     }),
@@ -140,11 +151,8 @@ async function disturb(world: SoakWorld, lengthMs: number, over: AbortSignal): P
       const fault = await endOne(world, revocations)
       if (fault !== undefined) revocations.failed.push(`${new Date().toISOString()}: ${fault}`)
     }),
-    every(HEAP_MS, over, async () => {
-      heapsMiB.push(((await world.metric('nodejs_heap_size_used_bytes'))[''] ?? Number.NaN) / MIB)
-    }),
   ])
-  return { samples, heapsMiB, changes, restarts, revocations }
+  return { samples, changes, restarts, revocations }
 }
 
 /** A session begins, its token is used, and is revoked. Returns what was wrong with it. */
@@ -195,30 +203,15 @@ function timesOf({ requests, p50Ms, p99Ms, maxMs, fifths }: SoakResult) {
   }
 }
 
-/** The first fifth beside the last one: medians, and of the heap the least, which has the least garbage in it. */
-function growthOf({ samples, heapsMiB }: Unrest) {
-  const outside = (read: (sample: Outside) => number) => ends(samples.map(read), median)
-  return {
-    rssMiB: outside((sample) => sample.rssMiB),
-    heapMiB: ends(heapsMiB, (heaps) => Math.min(...heaps)),
-    descriptors: outside((sample) => sample.descriptors),
-    sockets: outside((sample) => sample.sockets),
-  }
-}
-
-function ends(all: readonly number[], summed: (some: readonly number[]) => number) {
-  const length = Math.ceil(all.length / FIFTHS)
-  return between(summed(all.slice(0, length)), summed(all.slice(-length)))
-}
-
 /** What is alive without load, before and afterwards. */
-function leftOf(before: Inside, after: Inside) {
+function leftOf(before: Inside, after: Inside): SoakResults['left'] {
   return {
     timers: between(before.timers, after.timers),
     sockets: between(before.sockets, after.sockets),
     servers: between(before.servers, after.servers),
     promises: between(before.promises, after.promises),
     heapMiB: between(before.heapMiB, after.heapMiB),
+    heldMiB: between(before.heldMiB, after.heldMiB),
     externalMiB: between(before.externalMiB, after.externalMiB),
     rssMiB: between(before.rssMiB, after.rssMiB),
   }
@@ -233,9 +226,11 @@ function differences(before: Readonly<Record<string, number>>, after: Readonly<R
 }
 
 function show(results: Awaited<ReturnType<typeof soak>>, left: ReturnType<typeof leftOf>): void {
-  const { good, failed, failures, sockets, changes, reloads, restarts, retries, revocations, growth, gatewayCores } = results
+  const { good, failed, failures, sockets, changes, reloads, restarts, retries, revocations, series, trends, gatewayCores } =
+    results
   console.error(SOAK_NAME)
   console.dir({ good, failed, failures, sockets, changes, reloads, restarts, retries, revocations, gatewayCores }, { depth: 4 })
-  console.table(growth)
+  console.table(series)
+  console.table(trends)
   console.table(left)
 }

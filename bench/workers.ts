@@ -3,34 +3,37 @@
  *
  *     npm run bench -- workers
  *
- * The load generator has the second core to itself beside one process; beside two workers it shares it with them, and its
- * own share of that core is told. Rounds are interleaved, figures are medians. Writes bench/results/workers.json.
+ * The load generator has the second core to itself beside one process; beside two workers it shares it with them, so what it takes
+ * of that core is told: two workers have two cores less that. `perCoreSecond` is what they do in a second of CPU time, whatever else
+ * runs. Rounds are interleaved, figures are medians. Writes bench/results/workers.json.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Measured } from './support/measure.ts'
-import { answers, ask, cpuSeconds, ended, freePort, pinned } from './support/processes.ts'
+import { loadProgram, runLoad, WRK_SCRIPT, type Measured } from './rig/load.ts'
+import { answers, ended, endedSeconds, freePort, pinned } from './support/processes.ts'
 import { median, round2, saveResults } from './support/results.ts'
 
 interface Gateway {
   readonly workers: number
   readonly url: string
-  readonly tokens: readonly string[]
+  /** Its configuration, and a token in each line of `tokens`. */
+  readonly folder: string
   readonly startMs: number
   /** Of all its processes. */
   pids(): readonly number[]
   stop(): Promise<void>
 }
 
-interface Round extends Omit<Measured, 'cpuMicrosPerRequest'> {
-  readonly cpuMicrosPerRequest: number
+interface Round extends Measured {
   /** Of a core, by the load generator. */
-  readonly ownShare: number
+  readonly loadCores: number
 }
 
 const SESSIONS = 40
 const CONNECTIONS = 64
+const TOKENS = 'tokens'
+const SCRIPT = 'load.lua'
 
 export const WORKERS_NAME = 'workers'
 
@@ -55,7 +58,7 @@ export async function benchWorkers(rounds: number, seconds: number): Promise<voi
     console.table(
       rows.map(({ idleMiB, loadedMiB, ...row }) => ({ ...row, idle: idleMiB.join(' + '), loaded: loadedMiB.join(' + ') })),
     )
-    const load = 'GET of service echo with a token, on the second core'
+    const load = `GET of service echo with a token, by ${loadProgram()} on the second core`
     saveResults('workers.json', {
       setting: { node: process.version, cores: 2, load, connections: CONNECTIONS, seconds, rounds },
       rows,
@@ -66,21 +69,26 @@ export async function benchWorkers(rounds: number, seconds: number): Promise<voi
 }
 
 async function run(gateway: Gateway, seconds: number): Promise<Round> {
-  const before = cpuOf(gateway)
-  const load = { url: `${gateway.url}/echo/small`, seconds, connections: CONNECTIONS, tokens: gateway.tokens, pid: 0 }
-  const result = await ask<Omit<Round, 'cpuMicrosPerRequest'>>(1, 'cannon.ts', load)
-  return { ...result, cpuMicrosPerRequest: ((cpuOf(gateway) - before) * 1e6) / result.requests }
+  const { folder, url } = gateway
+  const [pid = 0] = gateway.pids()
+  const [before, startedMs] = [endedSeconds(), performance.now()]
+  const load = { url: `${url}/echo/small`, seconds, connections: CONNECTIONS, tokenFile: join(folder, TOKENS), pid }
+  const result = await runLoad(load, join(folder, SCRIPT))
+  return { ...result, loadCores: (endedSeconds() - before) / ((performance.now() - startedMs) / 1000) }
 }
 
 function summarise(gateway: Gateway, rounds: readonly Round[], idleMiB: readonly number[]) {
   const of = (read: (round: Round) => number): number => median(rounds.map(read))
+  const micros = of((round) => round.cpuMicros)
   return {
     workers: gateway.workers,
-    requestsPerSecond: Math.round(of((round) => round.requestsPerSecond)),
+    requestsPerSecond: Math.round(of((round) => round.perSecond)),
     p50Ms: round2(of((round) => round.p50Ms)),
     p99Ms: round2(of((round) => round.p99Ms)),
-    cpuMicrosPerRequest: round2(of((round) => round.cpuMicrosPerRequest)),
-    loadGeneratorShare: round2(of((round) => round.ownShare)),
+    cpuMicrosPerRequest: round2(micros),
+    gatewayCores: round2(of((round) => round.cpuShare)),
+    loadGeneratorCores: round2(of((round) => round.loadCores)),
+    perCoreSecond: Math.round(1e6 / micros),
     errors: rounds.reduce((sum, round) => sum + round.errors, 0),
     startMs: Math.round(gateway.startMs),
     idleMiB,
@@ -103,8 +111,9 @@ async function startGateway(workers: number): Promise<Gateway> {
     await answers(`http://127.0.0.1:${adminPort}/readyz`)
     const startMs = performance.now() - startedMs
     const url = `http://127.0.0.1:${port}`
-    const tokens = await logIn(url)
-    return { workers, url, tokens, startMs, pids: () => family(child.pid ?? 0), stop }
+    writeFileSync(join(folder, TOKENS), (await logIn(url)).join('\n'))
+    writeFileSync(join(folder, SCRIPT), WRK_SCRIPT)
+    return { workers, url, folder, startMs, pids: () => family(child.pid ?? 0), stop }
   } catch (error) {
     await stop()
     throw error
@@ -152,10 +161,6 @@ function parentOf(pid: string): number {
     // It has ended meanwhile.
     return 0
   }
-}
-
-function cpuOf(gateway: Gateway): number {
-  return gateway.pids().reduce((sum, pid) => sum + cpuSeconds(pid), 0)
 }
 
 /** Resident memory of each process, the primary first. */

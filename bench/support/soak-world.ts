@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { answers, ended, freePort, pinned } from './processes.ts'
 import { startRedis } from './redis-server.ts'
-import type { Inside } from './soak-inside.ts'
+import type { Collection, Inside } from './soak-inside.ts'
 import { createSoakFile } from './soak-file.ts'
 
 export interface SoakWorld {
@@ -23,6 +23,8 @@ export interface SoakWorld {
   use(token: string): Promise<number>
   outside(): Outside
   inside(): Promise<Inside>
+  /** Those that V8 made by itself so far. */
+  collections(): readonly Collection[]
   /** The samples of a counter or gauge, by their labels as they are written. */
   metric(name: string): Promise<Readonly<Record<string, number>>>
   stop(): Promise<void>
@@ -72,7 +74,7 @@ async function start(stops: (() => Promise<void>)[], stop: () => Promise<void>):
   const insideFile = join(folder, 'inside.json')
   const watched = {
     SOAK_INSIDE: insideFile,
-    NODE_OPTIONS: `--no-warnings --import=${join(import.meta.dirname, 'soak-inside.ts')}`,
+    NODE_OPTIONS: `${process.env['NODE_OPTIONS'] ?? ''} --no-warnings --import=${join(import.meta.dirname, 'soak-inside.ts')}`,
   }
   const gateway = pinned(0, ['../../src/main.ts', 'start', '--config', path], { ...secrets, ...watched })
   stops.push(() => ended(gateway))
@@ -96,6 +98,7 @@ async function start(stops: (() => Promise<void>)[], stop: () => Promise<void>):
     use: (token) => asked(fetch(`${url}/api/small`, { headers: { authorization: `Bearer ${token}` } })),
     outside: () => outsideOf(pid),
     inside,
+    collections,
     metric,
     stop,
   }
@@ -141,6 +144,15 @@ async function start(stops: (() => Promise<void>)[], stop: () => Promise<void>):
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
     return JSON.parse(readFileSync(insideFile, 'utf8')) as Inside
+  }
+
+  function collections(): readonly Collection[] {
+    const path = `${insideFile}.collections`
+    if (!existsSync(path)) return []
+    return readFileSync(path, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Collection)
   }
 
   async function metric(name: string): Promise<Readonly<Record<string, number>>> {
