@@ -56,7 +56,7 @@ describe.each(['redis', 'embedded'] as const)('a copy of %s storage', (storage) 
     })
     given = await use(gateway)
     // What happened is written into the audit record within a tenth of a second.
-    await vi.waitFor(() => expect(dumpFiles(join(gateway.directory, 'data')).bytes).toContain('sys_key_revoked'), 5_000)
+    await vi.waitFor(() => expect(dumpFiles(join(gateway.directory, 'data')).bytes).toContain('sys_key_revoked'), 20_000)
     stolen = merged([dumpFiles(join(gateway.directory, 'data')), ...(redis === undefined ? [] : [await dumpRedis(redis.admin)])])
   }, 30_000)
   afterAll(async () => {

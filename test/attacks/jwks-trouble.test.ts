@@ -7,7 +7,8 @@ import type { AddressInfo } from 'node:net'
 import type { ServerResponse } from 'node:http'
 import { afterEach, describe, expect, it } from 'vitest'
 import { expectNoPass, openScene, type Scene, type SceneOptions } from '../support/attack.ts'
-import { claims, closedPort, compact, createSigner, jwksServer, type JwksServer } from '../support/foreign.ts'
+import { freePort } from '../support/ports.ts'
+import { claims, compact, createSigner, jwksServer, type JwksServer } from '../support/foreign.ts'
 
 const good = createSigner('ES256', 'good')
 const next = createSigner('ES256', 'next')
@@ -80,7 +81,7 @@ describe('an issuer in trouble (CVE-2024-45809)', () => {
     const startedMs = performance.now()
     const at = await open([
       ...uris,
-      issuer('down', `http://127.0.0.1:${await closedPort()}/x`),
+      issuer('down', `http://127.0.0.1:${await freePort()}/x`),
       issuer('healthy', server.uri('healthy')),
     ])
     expect(performance.now() - startedMs).toBeLessThan(3000)

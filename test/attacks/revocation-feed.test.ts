@@ -128,6 +128,45 @@ describe('what is asked of the feed', () => {
   })
 })
 
+describe('a client that is moved to another tenant while a service follows with it', () => {
+  let gate: Validator | undefined
+  afterEach(() => gate?.close())
+
+  it('does not make tokens good that were revoked there before', async () => {
+    let reader = 'reader'
+    gate = createValidator({
+      origin: 'http://gateway.test',
+      reachAt: gateway.url,
+      tenants: ['default', 'acme'],
+      tokens: { revocations: { feed: { clientId: 'reader', clientSecret: SECRET }, maxStalenessMs: 2_000 } },
+      fetch(input, init) {
+        const { url } = new Request(input)
+        const isFeed = new URL(url).pathname === '/revocations'
+        return fetch(url, isFeed ? { ...init, headers: { authorization: basic(reader, SECRET) } } : init)
+      },
+    })
+    const [ended, going] = await Promise.all([login(gateway.url, 'acme'), login(gateway.url, 'acme')])
+    await createClient({ origin: gateway.url, tenant: 'acme' }).revoke(ended.refresh_token)
+    await gate.ready()
+    reader = 'reader-acme'
+    const seen = new Set<string>()
+    await until(async () => {
+      seen.add(await outcome(ended.access_token))
+      return (await outcome(going.access_token)) === 'good'
+    }, 'it did not follow the other tenant')
+    expect([await outcome(ended.access_token), seen.has('good')]).toEqual(['token_revoked', false])
+  })
+
+  async function outcome(token: string): Promise<string> {
+    try {
+      await gate?.verifyToken(token)
+      return 'good'
+    } catch (error) {
+      return String((error as { readonly code?: string }).code)
+    }
+  }
+})
+
 describe('a gateway that tells nonsense', () => {
   const key = makeKey()
   let keys: KeyServer

@@ -9,7 +9,8 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ask, lineOf, openScene, type Answered, type Ask, type Scene } from '../support/attack.ts'
-import { claims, closedPort, compact, createSigner, hs, jwksServer, type JwksServer } from '../support/foreign.ts'
+import { freePort } from '../support/ports.ts'
+import { claims, compact, createSigner, hs, jwksServer, type JwksServer } from '../support/foreign.ts'
 import { bearer, login, SERVICE_ROUTES, startGateway } from '../support/gateway.ts'
 
 const canary = (name: string) => `canary-${name}-${randomBytes(12).toString('hex')}`
@@ -62,7 +63,7 @@ beforeAll(async () => {
   shared: { issuer: shared, tenant: acme, audiences: any, algorithms: [HS256], secrets: [{ env: JWT_SECRET }, { env: JWT_SECRET_PREVIOUS }] }
   leaky: { issuer: leaky, tenant: acme, audiences: any, algorithms: [RS256], jwks: { uri: "${keys.uri('leaky')}" } }
   failing: { issuer: failing, tenant: acme, audiences: any, algorithms: [RS256], jwks: { uri: "${keys.uri('failing')}" } }`,
-    upstreams: `  dead: { targets: ["http://127.0.0.1:${await closedPort()}"] }`,
+    upstreams: `  dead: { targets: ["http://127.0.0.1:${await freePort()}"] }`,
     routes: `
   - { name: keyed, match: { path: /keyed/*, headers: { x-api-key: "\${MATCH_KEY}" } }, auth: public, upstream: recorder, requestHeaders: { set: { authorization: "Basic \${UPSTREAM_KEY}", x-api-key: "\${UPSTREAM_KEY}" } } }
   - { name: dead, match: { path: /dead/* }, auth: optional, upstream: dead, forwardToken: true }
