@@ -60,7 +60,7 @@ export function createExplain(rooms: ExplainRooms): (question: Question) => Prom
   return async function explain(question) {
     const steps: Step[] = []
     const { arrived, fault } = rooms.listener.read(messageOf(question))
-    const record: { exchange: Arrived | Routed } = { exchange: arrived }
+    const record: { exchange: Arrived | Routed; announced: undefined } = { exchange: arrived, announced: undefined }
     try {
       note(steps, 'listener', 'framing, Host, limits', () => {
         if (fault !== undefined) throw fault
@@ -197,7 +197,9 @@ async function noteLater<Out>(
 function refused(steps: Step[], step: Pick<Step, 'room' | 'rule'>, error: unknown): Problem {
   const problem = Problem.from(error)
   const { detail, description } = problem.facts
-  const why = [description, detail].filter((one) => one !== undefined).join(' ')
+  const words = [description, detail].filter((one) => one !== undefined)
+  // What clients may know of it may be all that there is.
+  const why = (detail !== undefined && description?.includes(detail) ? [description] : words).join(' ')
   steps.push({ ...step, result: `refused: ${problem.kind}`, ...(why !== '' && { detail: why }) })
   return problem
 }

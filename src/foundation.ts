@@ -34,7 +34,7 @@ import type { SessionStore } from './services/sessions/sessions.ts'
 import { openAudit, type AuditRecord } from './storage/audit/audit.ts'
 import { enforced, openStores, type Stores } from './stores.ts'
 import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts'
-import type { Tenants } from './tenants/tenants.ts'
+import { createTenantRecords, type TenantRecords, type Tenants } from './tenants/tenants.ts'
 import { openKeys } from './upkeep.ts'
 import { openLive } from './what-lasts.ts'
 import { createLitterCount, endOfTurn, memoryShare, monotonicMs, schedule as scheduleHere, type World } from './world.ts'
@@ -76,6 +76,7 @@ export interface Foundation {
   readonly record: AuditRecord['record']
   readonly revocation: RevocationRoom
   readonly tenants: Tenants
+  readonly tenantRecords: TenantRecords
   readonly live: Live
   readonly overload: Overload
   readonly tokenEnded: LegacyService['tokenEnded']
@@ -182,6 +183,7 @@ async function found(
   const sessions = legacy.announced(silent)
   const told = { record: audit.record, reachable: (state: 'up' | 'down', cause?: unknown) => noteKeys(telemetry, state, cause) }
   const tenants = await openKeys(config, { keys: stores.keys, sessions }, told, world)
+  const tenantRecords = createTenantRecords({ ...world, store: stores.tenants, keys: tenants.keys })
   followKeys({ telemetry, stores, revocation, tenants }, inForce, reloadOwnKeys)
   for (const tenant of config.tenants.keys()) publishKeys({ telemetry, stores, tenants }, tenant)
   const live = openLive({ revocation, sessions, telemetry, world, knows: (principal) => inForce()?.knows(principal) ?? true })
@@ -208,6 +210,7 @@ async function found(
     record: audit.record,
     revocation,
     tenants,
+    tenantRecords,
     live,
     overload,
     tokenEnded: legacy.tokenEnded,
@@ -221,16 +224,19 @@ async function found(
     load: revocation.start,
     async start() {
       tenants.start()
+      tenantRecords.use(config.tenants)
       await legacy.start()
     },
     use(next) {
       telemetry.use(next)
+      tenantRecords.use(next.tenants)
       revocation.use(next.revocation)
     },
     async close() {
       quota.stop()
       legacy.stop()
       tenants.stop()
+      tenantRecords.stop()
       await revocation.stop()
       live.stop()
       overload.stop()

@@ -22,7 +22,7 @@ import { endpointsOf, type EndpointCaller } from './services/services.ts'
 import { createSuccession, type Succession } from './succession.ts'
 import type { Telemetry } from './telemetry/telemetry.ts'
 import { createTidiness } from './tidiness.ts'
-import { heapBytes, monotonicMs, schedule, tidyUp, WORLD, type World } from './world.ts'
+import { heapBytes, heldBytes, monotonicMs, schedule, tidyUp, WORLD, type World } from './world.ts'
 
 export interface GatewayNeeds {
   /** Takes whole log lines. */
@@ -131,6 +131,7 @@ function assemble(
     underWay,
     connections: listener.connections,
     heapBytes,
+    heldBytes,
     tidyUp,
   })
   let isStarted = false

@@ -44,12 +44,16 @@ export function openAdmin(
 }
 
 /** The services are those in force at the time of a call. */
-function openTenantCalls({ tenants, sessions: store, record, world }: Foundation, inForce: () => Arrangement): TenantCalls {
+function openTenantCalls(
+  { tenants, tenantRecords, sessions: store, record, world }: Foundation,
+  inForce: () => Arrangement,
+): TenantCalls {
   const users = (): Arrangement['builtIns']['users'] => inForce().builtIns.users
   const sessions = (): Arrangement['builtIns']['sessions'] => inForce().builtIns.sessions
   return createTenantCalls(
     {
       tenants,
+      records: tenantRecords,
       users: { setStatus: (...change) => users().setStatus(...change), find: (...whom) => users().find(...whom) },
       store,
       sessions: {

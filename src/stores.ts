@@ -15,7 +15,7 @@ import { createDiskCopy } from './storage/disk-copy/disk-copy.ts'
 import { openEmbedded, type EmbeddedNeeds } from './storage/embedded/embedded.ts'
 import type { RedisConfig } from './storage/redis/redis.ts'
 import { openSql } from './storage/sql/sql.ts'
-import type { KeyStore } from './tenants/tenants.ts'
+import type { KeyStore, TenantStore } from './tenants/tenants.ts'
 import { endOfTurn, monotonicMs, random, schedule } from './world.ts'
 
 export interface StoresNeeds {
@@ -56,6 +56,7 @@ export interface Stores {
   readonly usernames: UsernameStore
   readonly used: UsedTokens
   readonly devices: DeviceStore
+  readonly tenants: TenantStore
   /** Counts of rate limits that gateways share; absent without Redis. */
   readonly counts?: SharedCounts
   /** What gateways tell each other of usernames, for so long; undefined without Redis. */
@@ -111,7 +112,7 @@ type SessionStores = Omit<Stores, 'accounts' | 'usernames' | 'database'>
 
 async function openSessions(needs: StoresNeeds, config: Config['storage']): Promise<SessionStores> {
   if (config.sessions.kind !== 'embedded') return openRemote(needs, { ...config, sessions: config.sessions })
-  const { keys, sessions, log, used, devices, close } = await openEmbedded(
+  const { keys, sessions, log, used, devices, tenants, close } = await openEmbedded(
     { nowSeconds: needs.nowSeconds, schedule, ...(needs.neighbours && { neighbours: needs.neighbours }) },
     config,
   )
@@ -121,6 +122,7 @@ async function openSessions(needs: StoresNeeds, config: Config['storage']): Prom
     log,
     used,
     devices,
+    tenants,
     names: () => undefined,
     redis: () => 'embedded',
     unconfirmed: () => 0,
@@ -174,6 +176,7 @@ async function openRemote(needs: StoresNeeds, config: RemoteConfig): Promise<Ses
     ...(copy !== undefined && { copy: copy.revocations }),
     used: redis.used,
     devices: redis.devices,
+    tenants: redis.tenants,
     counts: redis.counts,
     names: redis.names,
     redis: () => (isUp ? 'up' : 'down'),

@@ -46,7 +46,7 @@ export function createTargets({ cors, split, identity, upstreams, services }: Ta
     if (route.target.kind === 'preflight') {
       const permissions = cors.preflight(exchange)
       record.status = permissions.status
-      writeAnswer(res, permissions, exchange.id)
+      writeAnswer(res, permissions, exchange.id, record.announced)
       return
     }
     const answer = await services.serve(exchange, {
@@ -55,7 +55,7 @@ export function createTargets({ cors, split, identity, upstreams, services }: Ta
     })
     record.status = answer.status
     record.bytesOut = answer.body === undefined ? 0 : Buffer.byteLength(answer.body)
-    writeAnswer(res, answer, exchange.id)
+    writeAnswer(res, answer, exchange.id, record.announced)
   }
 
   async function tunnel(

@@ -1,6 +1,6 @@
 /**
  * Gives memory back to the system once it is quiet: what the start has left behind, and what a rush of requests or connections
- * has. V8 itself collects when something is allocated, which in a quiet process nothing is.
+ * or work of its own has. V8 itself collects when something is allocated, which in a quiet process nothing is.
  *
  * A collection holds everything up for some 30 ms, so there is one for each rush, and none while requests come.
  *
@@ -18,6 +18,8 @@ export interface TidinessNeeds {
   connections(): number
   /** Octets that V8 uses. */
   heapBytes(): number
+  /** Octets that V8 holds, in use or not, and buffers beside them. */
+  heldBytes(): number
   /** Collects all that can be; of a process that `hasServed` requests, not what makes the next ones fast. */
   tidyUp(hasServed: boolean): void
 }
@@ -33,6 +35,8 @@ const QUIET_REQUESTS = 2
 /** It is worth it after so many requests, or with so many connections more or less. */
 const WORTH_REQUESTS = 1000
 const WORTH_CONNECTIONS = 500
+/** Or with so much more held: a process that nobody asks anything also works, such as for its copy on the disk. */
+const WORTH_BYTES = 32 * 1024 * 1024
 /** With more in use a collection takes too long. */
 const MOST_HEAP_BYTES = 256 * 1024 * 1024
 
@@ -41,6 +45,7 @@ export function createTidiness(needs: TidinessNeeds): Tidiness {
   let lookedRequests = 0
   let tidiedRequests = Number.NEGATIVE_INFINITY
   let tidiedConnections = 0
+  let tidiedBytes = 0
   return { start: plan, stop: () => cancel?.() }
 
   function plan(): void {
@@ -53,6 +58,7 @@ export function createTidiness(needs: TidinessNeeds): Tidiness {
       needs.tidyUp(needs.requests() >= WORTH_REQUESTS)
       tidiedRequests = needs.requests()
       tidiedConnections = needs.connections()
+      tidiedBytes = needs.heldBytes()
     }
     plan()
   }
@@ -63,6 +69,7 @@ export function createTidiness(needs: TidinessNeeds): Tidiness {
 
   function isWorthIt(): boolean {
     if (needs.requests() - tidiedRequests >= WORTH_REQUESTS) return true
+    if (needs.heldBytes() - tidiedBytes >= WORTH_BYTES) return true
     return Math.abs(needs.connections() - tidiedConnections) >= WORTH_CONNECTIONS
   }
 }

@@ -16,7 +16,7 @@ import type { Migrations } from './storage/sql/sql.ts'
 import { openStores } from './stores.ts'
 import type { Stores } from './stores.ts'
 import { openTenants } from './tenants/tenants.ts'
-import type { TenantKeys, Tenants, TenantsNeeds } from './tenants/tenants.ts'
+import type { TenantKeys, TenantRecords, Tenants, TenantsNeeds, TenantTimes } from './tenants/tenants.ts'
 import { monotonicMs, nowMs, nowSeconds, random, schedule, WORLD, type World } from './world.ts'
 
 /** The signing keys, under the master keys of the configuration, or the one that embedded storage makes for itself. */
@@ -59,6 +59,21 @@ export async function withKeys<T>(config: Config, work: (keys: TenantKeys) => Pr
   }
 }
 
+/** Since when each tenant of the configuration is there, as far as a gateway noted it. */
+export async function tenantTimes(config: Config): Promise<ReadonlyMap<string, TenantTimes>> {
+  const stores = await openStores({ nowSeconds }, config.storage)
+  try {
+    const times = new Map<string, TenantTimes>()
+    for (const id of config.tenants.keys()) {
+      const record = await stores.tenants.load(id)
+      if (record !== undefined) times.set(id, { createdAt: record.createdAt, updatedAt: record.updatedAt })
+    }
+    return times
+  } finally {
+    await stores.close()
+  }
+}
+
 export type { Migrations, MigrationState } from './storage/sql/sql.ts'
 
 /** Runs `work` on the migrations of the accounts database. */
@@ -68,6 +83,7 @@ export function onMigrations<T>(config: Config, work: (migrations: Migrations) =
 
 export interface TenantCallNeeds {
   readonly tenants: Pick<Tenants, 'keys'>
+  readonly records: Pick<TenantRecords, 'times'>
   readonly users: Pick<UserDirectory, 'setStatus' | 'find'>
   readonly store: Pick<SessionStore, 'revoke'>
   readonly sessions: Pick<Sessions, 'endSession' | 'endAll'> & { list(user: UserRef): Promise<UserSessions['sessions']> }
@@ -79,6 +95,7 @@ export interface TenantCallNeeds {
 export function createTenantCalls(needs: TenantCallNeeds, inForce: () => Pick<Config, 'tenants' | 'issuers'>): TenantCalls {
   return {
     list,
+    times,
     keys: needs.tenants.keys,
     users: { setStatus },
     sessions: { list: listSessions, end: endSession, endAll },
@@ -88,13 +105,20 @@ export function createTenantCalls(needs: TenantCallNeeds, inForce: () => Pick<Co
   function list() {
     return [...inForce().tenants.values()].map((tenant) => ({
       id: tenant.id,
+      name: tenant.name,
       issuer: tenant.issuer,
       hosts: [...tenant.hosts],
+      signing: tenant.signing,
       registration: tenant.registration,
       accessTokenSeconds: tenant.accessToken.lifetimeSeconds,
       refreshTokenSeconds: tenant.refreshToken.lifetimeSeconds,
       rotateEverySeconds: tenant.keys.rotateEverySeconds,
     }))
+  }
+
+  async function times(tenant: string): Promise<TenantTimes> {
+    known(tenant)
+    return needs.records.times(tenant)
   }
 
   /** A user of another issuer may be called as an account here is: whose sessions there are goes first. */

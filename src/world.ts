@@ -97,6 +97,12 @@ export function heapBytes(): number {
   return getHeapStatistics().used_heap_size
 }
 
+/** Octets that V8's heap has of the system, used or not, and buffers beside it. */
+export function heldBytes(): number {
+  const { total_heap_size: heap, external_memory: buffers } = getHeapStatistics()
+  return heap + buffers
+}
+
 /**
  * Gives back what starting or a rush of requests has left behind, 20 MB of an idle process and more. Takes some 30 ms, and a
  * process that was started with `--expose-gc`; in others it does nothing.

@@ -79,6 +79,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   client: { rooms: ['errors'], packages: [], node: [] },
   validator: {
     rooms: [...HALL, 'authenticator', 'errors', 'revocation', 'storage', 'world.ts'],
+    types: ['services'],
     packages: [],
     node: ['crypto', 'http'],
   },
@@ -160,7 +161,18 @@ const RULES: Readonly<Record<string, Rule>> = {
     node: [],
   },
   'check-up': {
-    rooms: [...HALL, 'authenticator', 'revocation', 'services', 'storage', 'telemetry', 'stores.ts', 'upkeep.ts', 'world.ts'],
+    rooms: [
+      ...HALL,
+      'authenticator',
+      'revocation',
+      'services',
+      'storage',
+      'telemetry',
+      'traces',
+      'stores.ts',
+      'upkeep.ts',
+      'world.ts',
+    ],
     types: ['tenants'],
     packages: [],
     node: ['crypto', 'fs', 'fs/promises', 'net', 'os', 'timers/promises', 'tls'],

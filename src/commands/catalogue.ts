@@ -116,6 +116,14 @@ export const CATALOGUE: readonly CommandFacts[] = [
     ],
   },
   {
+    name: 'tenants list',
+    what: 'shows the tenants, with their names and since when they are there',
+    examples: [
+      ['tenants list', ''],
+      ['tenants list --json', 'times in seconds since 1970'],
+    ],
+  },
+  {
     name: 'keys list',
     what: 'shows the signing keys of a tenant',
     options: [TENANT],

@@ -20,6 +20,7 @@ import { routes } from './routes.ts'
 import type { StartSource } from './reloading.ts'
 import { readSource } from './source.ts'
 import { start, type Surroundings } from './start.ts'
+import { tenants } from './tenants.ts'
 import { UsageError } from './usage.ts'
 
 /** The process, as far as commands need it. What they print goes where log lines go. */
@@ -41,6 +42,7 @@ const RUNS: ReadonlyMap<string, Run> = new Map<string, Run>([
   ['start', ({ config, source, around }) => start(config, source, around)],
   ['check', runCheck],
   ['routes', ({ config, values, around }) => print(routes(config, values.json), around)],
+  ['tenants list', async ({ config, values, around }) => print(await tenants(config, values.json), around)],
   ['keys list', runKeys('list')],
   ['keys rotate', runKeys('rotate')],
   ['keys retire', runKeys('retire')],
@@ -75,6 +77,15 @@ export async function runCommand(args: readonly string[], around: CommandProcess
   if (facts === undefined) return refuseUsage(unknownCommand(name), around, name.split(' ', 1).join(''))
   const fault = faultOfOptions(facts, values)
   if (fault !== undefined) return refuseUsage(fault, around, name)
+  try {
+    return await runNamed(name, rest, values, around)
+  } catch (error) {
+    if (error instanceof UsageError) return refuseUsage(error.message, around, name)
+    throw error
+  }
+}
+
+function runNamed(name: string, rest: readonly string[], values: Values, around: CommandProcess): number | Promise<number> {
   if (name === 'diff') return runDiff(rest, values, around)
   if (name === 'explain') return runExplain(rest, values, around)
   if (name === 'help') return explainCommand(rest, around)
@@ -97,12 +108,7 @@ function explainCommand(words: readonly string[], around: CommandProcess): numbe
 async function runCompletions([shell = '', ...more]: readonly string[], around: CommandProcess): Promise<number> {
   // Nobody else needs it.
   const { completions } = await import('./completions.ts')
-  try {
-    return print(completions(more.length > 0 ? '' : shell), around)
-  } catch (error) {
-    if (error instanceof UsageError) return refuseUsage(error.message, around, 'completions')
-    throw error
-  }
+  return print(completions(more.length > 0 ? '' : shell), around)
 }
 
 function fileIn({ config }: Values, { environment }: CommandProcess): string {
@@ -193,7 +199,7 @@ async function withConfig(
       if (json) around.write(checkFaults(error.faults))
       return 2
     }
-    if (error instanceof UsageError) return refuseUsage(error.message, around)
+    if (error instanceof UsageError) throw error
     const message = reasonsOf(error).join(': ')
     around.say(`gatehouse: ${message}\n`)
     if (json) around.write(`${JSON.stringify({ ok: false, error: message })}\n`)

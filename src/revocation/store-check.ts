@@ -17,6 +17,8 @@ const REMEMBERED = 10_000
 const NEVER_MS = 2 ** 31 - 1
 /** Questions within the breaker's window before it may open: one lost answer is no outage. */
 const VOLUME = 5
+/** Said to each question while it is open, where the breaker's own error would collect a stack for each. */
+const GIVEN_UP = new Error('the store did not answer lately')
 
 interface Answer {
   readonly isRevoked: boolean
@@ -62,6 +64,7 @@ export function createStoreCheck(needs: StoreNeeds, config: RevocationConfig['br
 
   /** One question for all that wait for the same token. */
   function ask(key: string, token: TokenFacts): Promise<Answer> {
+    if (breaker.opened) return Promise.reject(GIVEN_UP)
     const askedMs = needs.monotonicMs()
     lastAsked = token
     const answering = breaker

@@ -8,6 +8,8 @@ import { addCandidate, type Candidate, isOpenTo, isParam, type Place } from './p
 /** Paths of one host pattern. */
 interface PathTable {
   readonly exact: Map<string, Place>
+  /** How long those are: to look for a path that no request had before costs more than all other steps of the walk. */
+  readonly exactLengths: Set<number>
   /** Paths with `{name}` segments, by their number of segments; within one, literal segments first. */
   readonly patterns: Map<number, PatternPlace[]>
   /** `/a` for `/a/*`; empty for `/*`. */
@@ -63,7 +65,7 @@ function findBySuffix(table: RouteTable, host: string, path: string, rawHeaders:
 }
 
 function findPath(paths: PathTable, path: string, rawHeaders: readonly string[]): Place | undefined {
-  const exact = paths.exact.get(path)
+  const exact = paths.exactLengths.has(path.length) ? paths.exact.get(path) : undefined
   if (exact !== undefined && isOpenTo(exact, rawHeaders)) return exact
   if (paths.patterns.size > 0) {
     const pattern = findPattern(paths.patterns, path, rawHeaders)
@@ -114,7 +116,7 @@ function fits(segments: readonly (string | undefined)[], path: string): boolean 
 }
 
 function createPathTable(): PathTable {
-  return { exact: new Map(), patterns: new Map(), prefixes: new Map(), longestPrefix: 0 }
+  return { exact: new Map(), exactLengths: new Set(), patterns: new Map(), prefixes: new Map(), longestPrefix: 0 }
 }
 
 function pathTablesFor(table: RouteTable, hosts: readonly string[]): readonly PathTable[] {
@@ -134,8 +136,9 @@ function placeFor(paths: PathTable, path: string): Place {
     return getOrAdd(paths.prefixes, prefix, createPlace)
   }
   const segments = path.slice(1).split('/')
-  if (!segments.some(isParam)) return getOrAdd(paths.exact, path, createPlace)
-  return patternPlaceFor(paths, segments)
+  if (segments.some(isParam)) return patternPlaceFor(paths, segments)
+  paths.exactLengths.add(path.length)
+  return getOrAdd(paths.exact, path, createPlace)
 }
 
 function patternPlaceFor(paths: PathTable, written: readonly string[]): Place {

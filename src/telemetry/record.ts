@@ -11,6 +11,8 @@ export interface RequestRecord {
   problem: Problem | undefined
   /** 0 until known. */
   status: number
+  /** Fields that the answer will have, whoever writes it: name in lower case, value, name, value … */
+  announced: readonly string[] | undefined
   bytesIn: number
   bytesOut: number
   /** Name of the upstream, never its address. */

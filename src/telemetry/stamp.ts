@@ -4,15 +4,20 @@ export type Stamp = () => string
 /** Makes a Date once a second, not once a line. */
 export function createStamp(nowMs: () => number): Stamp {
   let second = Number.NaN
+  let millisecond = Number.NaN
   let prefix = ''
+  let text = ''
   return function stamp(): string {
     const now = Math.floor(nowMs())
+    if (now === millisecond) return text
+    millisecond = now
     const current = Math.floor(now / 1000)
     if (current !== second) {
       second = current
       prefix = new Date(current * 1000).toISOString().slice(0, -4)
     }
-    return `${prefix}${THREE_DIGITS[now - current * 1000] ?? '000'}Z`
+    text = `${prefix}${THREE_DIGITS[now - current * 1000] ?? '000'}Z`
+    return text
   }
 }
 

@@ -13,7 +13,7 @@ import type { Problem } from '../problem/problem.ts'
 import { createAccessLine, tenantOf } from './access-line.ts'
 import { createEvents } from './events.ts'
 import type { Events } from './events.ts'
-import { createExemplars, type Exemplars } from './exemplars.ts'
+import { createExemplars } from './exemplars.ts'
 import { registerGauges } from './gauges.ts'
 import type { Gauges } from './gauges.ts'
 import { createLineBuffer } from './line-buffer.ts'
@@ -24,13 +24,14 @@ import type { Snapshot } from './merging.ts'
 import { asSnapshot } from './merging.ts'
 import { createMetrics, REQUEST_BUCKETS } from './metrics.ts'
 import { NONE, createNames } from './names.ts'
-import type { Metrics } from './metrics.ts'
 import { OPEN_METRICS_TYPE, openMetrics, wantsOpenMetrics } from './open-metrics.ts'
 import { processMetrics } from './process-metrics.ts'
+import type { Registry } from './prom.ts'
 import { readPulse, type Pulse } from './pulse.ts'
 import type { RequestRecord } from './record.ts'
 import { createRefusals } from './refusals.ts'
 import { createSelection } from './selection.ts'
+import { inSlices } from './slices.ts'
 import { withExemplars } from './snapshot-exemplars.ts'
 import { createStamp } from './stamp.ts'
 
@@ -125,8 +126,8 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
     observe: (gauges) => void Object.assign(sources, gauges),
     reloaded,
     use,
-    scrape: (accept = '') => (wantsOpenMetrics(accept) ? scrapeOpen(metrics, exemplars) : scrape(metrics)),
-    snapshot: () => snapshot(metrics, exemplars),
+    scrape: (accept = '') => (wantsOpenMetrics(accept) ? scrapeOpen() : scrape()),
+    snapshot,
     pulse: () => readPulse(metrics, refusals),
     flush: () => lines.flush(),
     stop,
@@ -155,6 +156,7 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
       exchange: arrived,
       problem: undefined,
       status: 0,
+      announced: undefined,
       bytesIn: 0,
       bytesOut: 0,
       upstream: undefined,
@@ -187,6 +189,25 @@ export function createTelemetry(needs: TelemetryNeeds, config: TelemetryConfig):
     exemplars.note(names.route(route), { traceId, seconds, atMs: needs.nowMs() })
   }
 
+  async function scrape(): Promise<{ contentType: string; body: string }> {
+    const texts = await inSlices(needs, registries(), (registry, name) => registry.getSingleMetricAsString(name))
+    return { contentType: metrics.registry.contentType, body: `${texts.join('\n\n')}\n` }
+  }
+
+  async function scrapeOpen(): Promise<{ contentType: string; body: string }> {
+    const { body } = await scrape()
+    return { contentType: OPEN_METRICS_TYPE, body: openMetrics(body, exemplars) }
+  }
+
+  async function snapshot(): Promise<Snapshot> {
+    const all = await inSlices(needs, registries(), (registry, name) => registry.getSingleMetric(name)?.get())
+    return withExemplars(asSnapshot(all) ?? [], exemplars)
+  }
+
+  function registries(): readonly Registry[] {
+    return [metrics.registry, processMetrics()]
+  }
+
   function stop(): void {
     lag.stop()
     lines.stop()
@@ -208,21 +229,6 @@ function createFewEachSecond(most: number): { admits(nowMs: number): boolean } {
       return count <= most
     },
   }
-}
-
-async function scrape(metrics: Metrics): Promise<{ contentType: string; body: string }> {
-  const [ours, process] = await Promise.all([metrics.registry.metrics(), processMetrics().metrics()])
-  return { contentType: metrics.registry.contentType, body: `${ours}\n${process}` }
-}
-
-async function scrapeOpen(metrics: Metrics, exemplars: Exemplars): Promise<{ contentType: string; body: string }> {
-  const { body } = await scrape(metrics)
-  return { contentType: OPEN_METRICS_TYPE, body: openMetrics(body, exemplars) }
-}
-
-async function snapshot(metrics: Metrics, exemplars: Exemplars): Promise<Snapshot> {
-  const [ours, process] = await Promise.all([metrics.registry.getMetricsAsJSON(), processMetrics().getMetricsAsJSON()])
-  return withExemplars(asSnapshot([...ours, ...process]) ?? [], exemplars)
 }
 
 function createLagMeter(): { readSeconds(): number; stop(): void } {

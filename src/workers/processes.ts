@@ -1,4 +1,5 @@
 import cluster from 'node:cluster'
+import { watchHandedOver } from './handed-over.ts'
 
 /** Another process of the gateway, as this one sees it. */
 export interface Process {
@@ -9,6 +10,8 @@ export interface Process {
   onMessage(take: (message: unknown) => void): void
   /** Called once, when nothing of it is left. `signal` where one ended it. */
   onExit(take: (code: number, signal: string) => void): void
+  /** Ends the connections that it was handed and never took; for when all that it has said was heard. */
+  letGo(): void
 }
 
 /** The way from a worker to the process that started it. */
@@ -31,6 +34,7 @@ export function startProcess(): Process {
   cluster.schedulingPolicy = cluster.SCHED_RR
   const worker = cluster.fork()
   const { process: child } = worker
+  const letGo = watchHandedOver(child)
   // Told of what could not be sent; whoever waits for an answer learns of it by the exit.
   worker.on('error', ignore)
   return {
@@ -41,6 +45,7 @@ export function startProcess(): Process {
     kill: (signal) => void child.kill(signal),
     onMessage: (take) => void worker.on('message', take),
     onExit: (take) => void worker.once('exit', take),
+    letGo,
   }
 }
 

@@ -102,6 +102,8 @@ interface Slot {
   cutAnswers: number
 }
 
+/** What a process said before it ended is read within this time. */
+const LAST_WORDS_MS = 100
 /** A worker that lived so long may be replaced at once. */
 const PROVED_MS = 10_000
 /** Wait before a further try: doubled with each failure, up to the longest. */
@@ -166,6 +168,7 @@ export function createWorkers(needs: WorkersNeeds, wanted: number): Workers {
     child.onMessage(wire.receive)
     child.onExit((code, signal) => {
       wire.cut()
+      needs.schedule(LAST_WORDS_MS, child.letGo)
       ended(slot, child.pid, code, signal)
     })
   }

@@ -23,7 +23,7 @@ const STEPS = [
   },
   {
     step: 'arrival',
-    call: 'quota.arrive(entered, res)',
+    call: 'quota.arrive(entered, record)',
     instead: 'entered',
     missing: /Property '\[paced\]' is missing in type 'Entered' but required in type 'Paced'/,
   },
@@ -47,7 +47,7 @@ const STEPS = [
   },
   {
     step: 'quota',
-    call: 'quota.spend(permitted, res)',
+    call: 'quota.spend(permitted, record)',
     instead: 'permitted',
     missing: /'Uncounted' is not assignable to .* 'Counted'/,
   },

@@ -51,8 +51,10 @@ async function start(token?: string, isUnconfirmed = false) {
 
 const ACME = {
   id: 'acme',
+  name: 'Acme Ltd',
   issuer: 'https://gw.test/t/acme',
   hosts: ['acme.test'],
+  signing: 'ES256',
   registration: 'open',
   accessTokenSeconds: 900,
   refreshTokenSeconds: 86_400,
@@ -107,6 +109,7 @@ function noting(note: (...call: unknown[]) => void): TenantCalls {
       },
     },
     list: () => [ACME],
+    times: async () => ({ createdAt: 5, updatedAt: 6, digest: 'never' }),
     sessions: {
       async list(tenant, user) {
         known(tenant)
@@ -281,24 +284,27 @@ describe('the tenants', () => {
   it('are listed with their keys, without anything but what is shown', async () => {
     const admin = await start()
     const said = await admin.call('GET', '/tenants')
-    expect([said.status, said.body]).toEqual([
-      200,
-      {
-        tenants: [
-          {
-            id: 'acme',
-            issuer: 'https://gw.test/t/acme',
-            hosts: ['acme.test'],
-            registration: 'open',
-            access_token_seconds: 900,
-            refresh_token_seconds: 86_400,
-            rotate_every_seconds: 7_776_000,
-            keys: [{ kid: 'k1', alg: 'ES256', state: 'current', created_at: 1, since: 2, until: 3 }],
-          },
-        ],
-      },
-    ])
-    expect((await admin.call('POST', '/tenants', { headers: MARK })).headers.allow).toBe('GET, HEAD')
+    const acme = {
+      id: 'acme',
+      name: 'Acme Ltd',
+      created_at: 5,
+      updated_at: 6,
+      issuer: 'https://gw.test/t/acme',
+      hosts: ['acme.test'],
+      signing: 'ES256',
+      registration: 'open',
+      access_token_seconds: 900,
+      refresh_token_seconds: 86_400,
+      rotate_every_seconds: 7_776_000,
+      keys: [{ kid: 'k1', alg: 'ES256', state: 'current', created_at: 1, since: 2, until: 3 }],
+    }
+    expect([said.status, said.body]).toEqual([200, { tenants: [acme] }])
+    const one = await admin.call('GET', '/tenants/acme')
+    expect([one.status, one.body]).toEqual([200, acme])
+    const none = await admin.call('GET', '/tenants/nobody')
+    expect([none.status, none.body['error']]).toEqual([404, 'tenant_not_found'])
+    for (const path of ['/tenants', '/tenants/acme'])
+      expect((await admin.call('POST', path, { headers: MARK })).headers.allow).toBe('GET, HEAD')
   })
 })
 
@@ -366,7 +372,6 @@ describe('the keys of a tenant', () => {
 it.each([
   '/tenants/',
   '/tenants//keys',
-  '/tenants/acme',
   '/tenants/acme/',
   '/tenants/acme/keys/',
   '/tenants/acme/keys//revoke',

@@ -45,6 +45,36 @@ async function keysOf(tenant: string): Promise<readonly Key[]> {
   return keys
 }
 
+describe('tenants', () => {
+  test('list shows each, with its name and since when it is there, once a gateway ran with it', async () => {
+    writeFileSync(join(folder, 'gateway.yaml'), YAML.replace('{ acme: {', '{ acme: { name: Acme Ltd, hosts: [a.example],'))
+    const { code, out, err } = await run('tenants', 'list')
+    expect([code, err]).toEqual([0, ''])
+    const [headings, ...rows] = out.split('\n')
+    expect(headings).toMatch(/^ID +NAME +ISSUER +HOSTS +CREATED +UPDATED$/)
+    expect(rows.map((row) => row.replaceAll(/ {2,}/g, ' | '))).toEqual([
+      'default | default | http://localhost:8080/t/default',
+      'acme | Acme Ltd | http://localhost:8080/t/acme | a.example',
+      '',
+    ])
+    const db = new DatabaseSync(join(folder, 'data/sessions.db'))
+    db.exec("INSERT INTO tenants (tenant_id, digest, created_at, updated_at) VALUES ('acme', 'x', 1800000000, 1800000060)")
+    db.close()
+    const { tenants } = JSON.parse((await run('tenants', 'list', '--json')).out)
+    expect(tenants[1]).toEqual({
+      id: 'acme',
+      name: 'Acme Ltd',
+      issuer: 'http://localhost:8080/t/acme',
+      hosts: ['a.example'],
+      signing: 'ES256',
+      registration: 'open',
+      created_at: 1_800_000_000,
+      updated_at: 1_800_000_060,
+    })
+    expect((await run('tenants', 'list')).out).toMatch(/ {2}2027-01-15T08:00:00Z {2}2027-01-15T08:01:00Z\n$/)
+  })
+})
+
 describe('keys', () => {
   test('list shows each key, its state and what becomes of it when', async () => {
     const [key] = await keysOf('acme')

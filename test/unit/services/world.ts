@@ -115,6 +115,7 @@ export interface World {
 export function aTenant(id: string, changes: Partial<TenantConfig> = {}): TenantConfig {
   return {
     id,
+    name: id,
     hosts: [],
     issuer: `${ORIGIN}/t/${id}`,
     audience: 'api',

@@ -29,6 +29,7 @@ function record(
     exchange,
     problem,
     status: problem.status,
+    announced: undefined,
     bytesIn: 0,
     bytesOut: 0,
     upstream: undefined,

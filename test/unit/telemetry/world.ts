@@ -125,6 +125,7 @@ export function configOf(
         'acme',
         {
           id: 'acme',
+          name: 'acme',
           hosts: [],
           issuer: 'http://localhost/t/acme',
           audience: 'api',

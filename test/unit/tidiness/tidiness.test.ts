@@ -5,7 +5,17 @@ const MIB = 1024 * 1024
 
 function world() {
   const due: (() => void)[] = []
-  const made = { requests: 0, underWay: 0, connections: 0, heapBytes: 40 * MIB, tidied: 0, hasServed: false, due, second }
+  const made = {
+    requests: 0,
+    underWay: 0,
+    connections: 0,
+    heapBytes: 40 * MIB,
+    heldBytes: 60 * MIB,
+    tidied: 0,
+    hasServed: false,
+    due,
+    second,
+  }
   const tidiness = createTidiness({
     schedule(_delayMs, run) {
       due.push(run)
@@ -15,6 +25,7 @@ function world() {
     underWay: () => made.underWay,
     connections: () => made.connections,
     heapBytes: () => made.heapBytes,
+    heldBytes: () => made.heldBytes,
     tidyUp: (hasServed) => {
       made.tidied += 1
       made.hasServed = hasServed
@@ -66,6 +77,18 @@ describe('memory is given back', () => {
     made.connections = 0
     made.second()
     expect([open, made.tidied]).toEqual([2, 3])
+  })
+
+  it('after work that nobody asked for, such as writing a copy of much to the disk, and once for it', () => {
+    const made = world()
+    made.second()
+    made.heldBytes += 31 * MIB
+    made.second()
+    const little = made.tidied
+    made.heldBytes += 1 * MIB
+    made.second()
+    made.second()
+    expect([little, made.tidied]).toEqual([1, 2])
   })
 
   it('although somebody asks how we are each second', () => {

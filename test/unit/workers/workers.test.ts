@@ -73,6 +73,15 @@ describe('workers', () => {
     expect(world.events).toContainEqual(['died', 1, { pid: 100, code: 0, signal: 'SIGKILL', againMs: 0 }])
   })
 
+  it('that died let go of what they were handed, once all that they said was read', async () => {
+    const world = await started(2)
+    world.processes[0]?.exit(0, 'SIGKILL')
+    await world.pass(99)
+    expect(world.letGo).toEqual([])
+    await world.pass(1)
+    expect(world.letGo).toEqual([100])
+  })
+
   it('are tried again ever more rarely while one dies again and again, and at once when it lived', async () => {
     const world = await started(2)
     const waits: number[] = []

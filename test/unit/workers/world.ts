@@ -18,6 +18,8 @@ export interface World {
   last(): FakeProcess
   readonly events: unknown[]
   readonly left: number[]
+  /** Processes whose last connections were let go of. */
+  readonly letGo: number[]
   /** Lets that much time pass, and runs what is due then. */
   pass(ms: number): Promise<void>
   settle(): Promise<void>
@@ -34,6 +36,7 @@ export function createWorld(wanted: number): World {
   const processes: FakeProcess[] = []
   const events: unknown[] = []
   const left: number[] = []
+  const letGo: number[] = []
   const schedule = (delayMs: number, run: () => void): (() => void) => {
     const timer = { atMs: nowMs + delayMs, run }
     timers.add(timer)
@@ -64,6 +67,7 @@ export function createWorld(wanted: number): World {
       onExit(listener) {
         exited = listener
       },
+      letGo: () => void letGo.push(pid),
     }
   }
   const workers = createWorkers(
@@ -82,7 +86,7 @@ export function createWorld(wanted: number): World {
     },
     wanted,
   )
-  return { workers, processes, last, events, left, pass, settle }
+  return { workers, processes, last, events, left, letGo, pass, settle }
 
   function last(): FakeProcess {
     const process = processes.at(-1)
