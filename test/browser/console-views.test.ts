@@ -65,7 +65,7 @@ it(
     const { page } = await show(browser, stage.gateway.adminUrl, 'traffic')
     await live(page)
     const plot = page.locator('svg.plot').first()
-    await page.locator('figure path.line').first().waitFor()
+    await page.locator('figure path.line').first().waitFor({ state: 'attached' })
     await plot.focus()
     await page.keyboard.press('ArrowLeft')
     const label = 'Requests per second, the last 15 minutes. '

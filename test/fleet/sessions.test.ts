@@ -191,7 +191,7 @@ describe('gateways whose connections to Redis are cut while they revoke', () => 
   /** The same, once there is a connection to cut: a gateway takes a moment to come back. */
   async function cutSome(which: 'feeds' | 'all'): Promise<number> {
     let cuts = 0
-    await expect.poll(async () => (cuts = await cut(which)), { timeout: 5_000, interval: 5 }).toBeGreaterThan(0)
+    await expect.poll(async () => (cuts = await cut(which)), { timeout: 20_000, interval: 5 }).toBeGreaterThan(0)
     return cuts
   }
 
@@ -207,7 +207,7 @@ describe('gateways whose connections to Redis are cut while they revoke', () => 
         // What is not acknowledged is asked for again, as a client would.
         await expect
           .poll(async () => (await postJson(`${fleet.at(number).url}/sessions/revoke`, { token: pair.access_token })).status, {
-            timeout: 5_000,
+            timeout: 20_000,
             interval: 20,
           })
           .toBe(200)

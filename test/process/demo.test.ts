@@ -30,7 +30,9 @@ it('says what to do when no gateway answers', async () => {
   const url = `http://127.0.0.1:${await freePort()}`
   const output = await run(process.execPath, [DEMO, url])
   expect(output).toMatchObject({ code: 1, stdout: '' })
-  expect(output.stderr).toMatch(/^No gateway answers at .*ECONNREFUSED.*Start one with: npm start\n$/)
+  expect(output.stderr).toMatch(
+    /^No gateway answers at .*ECONNREFUSED.*Start one with: npm start\. Of another address: npm run demo -- URL\n$/,
+  )
 })
 
 it('says so when what answers is not the gateway of the demo', async () => {

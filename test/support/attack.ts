@@ -232,7 +232,7 @@ ${more}`
 /** The access line of a request, once it is written; everything before it is written then too. */
 export async function lineOf(gateway: TestGateway, answer: Answered): Promise<Record<string, unknown>> {
   const id = answer.headers.get('x-request-id')?.[0]
-  for (let attempt = 0; attempt < 200; attempt += 1) {
+  for (let attempt = 0; attempt < 1000; attempt += 1) {
     const line = gateway.lines().find((one) => one['request_id'] === id)
     if (line !== undefined) return line
     await setTimeout(10)

@@ -2,7 +2,7 @@
  * Makes connections of HTTP/1.1 out of parts, each of which is rarely something else than it should be. Every part shrinks towards
  * the plain one, so that a counterexample shows what it takes and nothing more.
  */
-import fc from 'fast-check'
+import { fc } from './properties.ts'
 import {
   BODIES,
   EOLS,

@@ -142,7 +142,7 @@ export async function openWebSocket(to: number | Socket, octets: string | Buffer
     })
   }
   socket.write(octets, 'latin1')
-  const until = (ready: () => boolean, limitMs = 5000): Promise<void> =>
+  const until = (ready: () => boolean, limitMs = 15_000): Promise<void> =>
     new Promise((resolve) => {
       const timer = setTimeout(done, limitMs)
       wakes.add(check)

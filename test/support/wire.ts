@@ -3,6 +3,9 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { startGateway, type GatewayOptions, type TestGateway } from './gateway.ts'
 import { Ambiguity, readAnswers, readRequests, statusCode, type AnswersOptions, type Message } from './strict-http.ts'
 
+/** Only a fault takes longer, on a machine that has other work too. */
+const PATIENCE_MS = 15_000
+
 /** One client connection, kept open. */
 export interface Client {
   readonly socket: Socket
@@ -48,7 +51,7 @@ export async function openClient(port: number): Promise<Client> {
   const received = (): Buffer => Buffer.concat(chunks)
   const answers = (options: AnswersOptions = {}): readonly Message[] =>
     finals(readAnswers(received(), { closed, ...options }).messages)
-  function until(ready: (octets: Buffer) => boolean, limitMs = 5000): Promise<void> {
+  function until(ready: (octets: Buffer) => boolean, limitMs = PATIENCE_MS): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(done, limitMs)
       wake.add(check)
@@ -73,7 +76,7 @@ export async function openClient(port: number): Promise<Client> {
       await until((octets) => finals(readAnswers(octets, options).messages).length >= count, limitMs)
       return answers(options)
     },
-    async ended(limitMs = 5000) {
+    async ended(limitMs = PATIENCE_MS) {
       await until(() => false, limitMs)
       return closed
     },
@@ -89,7 +92,7 @@ function finals(messages: readonly Message[]): readonly Message[] {
 export interface TalkOptions extends AnswersOptions {
   /** How many final answers to wait for. Default 1. */
   readonly count?: number
-  /** Longest wait for them. Default 5 s. */
+  /** Longest wait for them. Default 15 s. */
   readonly quietMs?: number
 }
 
@@ -97,7 +100,7 @@ export interface TalkOptions extends AnswersOptions {
 export async function talk(
   port: number,
   octets: string | Buffer,
-  { count = 1, quietMs = 5000, ...reading }: TalkOptions = {},
+  { count = 1, quietMs = PATIENCE_MS, ...reading }: TalkOptions = {},
 ): Promise<{ readonly octets: Buffer; readonly closed: boolean }> {
   const client = await openClient(port)
   client.send(octets)
@@ -184,7 +187,7 @@ export async function strictUpstream(
       faults.length = 0
       for (const socket of open.keys()) open.set(socket, Buffer.alloc(0))
     },
-    until: (ready, limitMs = 3000) =>
+    until: (ready, limitMs = PATIENCE_MS) =>
       new Promise((resolve) => {
         const timer = setTimeout(done, limitMs)
         wake.add(check)
