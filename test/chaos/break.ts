@@ -37,7 +37,7 @@ export interface Fault {
 const GATEWAYS = 3
 /** How long the processes are given to compile what they do often, how long each part of a run lasts, and how often the probe asks. */
 const { WARM_UP_MS, CALM_MS, LASTS_MS, AFTER_MS, PROBES_A_SECOND } = IS_MEASURED
-  ? { WARM_UP_MS: 6_000, CALM_MS: 15_000, LASTS_MS: 20_000, AFTER_MS: 15_000, PROBES_A_SECOND: 1_200 }
+  ? { WARM_UP_MS: 6_000, CALM_MS: 13_000, LASTS_MS: 18_000, AFTER_MS: 13_000, PROBES_A_SECOND: 1_200 }
   : { WARM_UP_MS: 2_000, CALM_MS: 3_500, LASTS_MS: 6_000, AFTER_MS: 1_500, PROBES_A_SECOND: 100 }
 /** Far more than it takes: a machine may be busy. */
 const RECOVERY_MS = 30_000

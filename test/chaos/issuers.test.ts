@@ -10,7 +10,8 @@ import { claims } from '../support/foreign.ts'
 import { MAIN, startProgram, temporaryFolder, waitFor, type Program } from '../support/process.ts'
 import { createCaller, type Answer, type Caller } from './caller.ts'
 import { recordRows, type FaultTimes, type MatrixRow } from './matrix.ts'
-import { IS_MEASURED, startProbe, timingOf, type Sample, type Target } from './probe.ts'
+import { IS_MEASURED, startProbe, timingOf, together, type Sample, type Span, type Target } from './probe.ts'
+import { prefer } from './rig.ts'
 import { FORGERIES, startIssuer, TROUBLES, type Issuer, type Trouble } from './support-issuers.ts'
 
 /** How often keys are fetched and how long they serve, how long each part of a run lasts, the load, and what the probe asks. */
@@ -18,11 +19,11 @@ const { REFRESH_MS, STALE_FOR_MS, WARM_MS, HEALTHY_MS, EVERY_MS, PROBES_A_SECOND
   ? {
       REFRESH_MS: 3_000,
       STALE_FOR_MS: 12_000,
-      WARM_MS: 5_000,
+      WARM_MS: 10_000,
       HEALTHY_MS: 12_000,
       EVERY_MS: 100,
-      PROBES_A_SECOND: 1_300,
-      PROBED_TOKENS: 1_600,
+      PROBES_A_SECOND: 2_600,
+      PROBED_TOKENS: 3_000,
     }
   : {
       REFRESH_MS: 1_000,
@@ -52,7 +53,7 @@ const GREETING = /ready at http:\/\/localhost:(\d+) /
 interface Use {
   readonly kind: 'good' | 'new key' | 'must not pass'
   readonly what: string
-  readonly answer: Answer
+  readonly answer: Omit<Answer, 'body'>
 }
 
 interface Times {
@@ -91,8 +92,9 @@ beforeAll(async () => {
   const file = join(temporaryFolder(), 'gateway.yaml')
   mkdirSync(join(file, '..'), { recursive: true })
   writeFileSync(file, yamlOf(scenes))
-  program = startProgram(process.execPath, [MAIN, 'start', '--config', file])
+  program = startProgram(process.execPath, [MAIN, 'start', '--config', file], { log: join(file, '../log') })
   await waitFor(() => GREETING.test(program.stderr()), program)
+  if (IS_MEASURED) prefer(program)
   caller = createCaller(Number(GREETING.exec(program.stderr())?.[1]))
   for (const token of scenes.flatMap(({ revoked }) => revoked)) {
     expect(await caller.post('/sessions/revoke', { token })).toMatchObject({ status: 200 })
@@ -171,13 +173,19 @@ function probedAt({ issuer, cached, trouble }: Scene, group: number): readonly T
   return [...of(issuer.good, cached), ...(trouble.keys === 'replaced' ? of(issuer.next, signed(issuer.next, CACHED)) : [])]
 }
 
+/** With nothing broken issuers are alike, and what the tokens of all of them took is the more certain. */
 function timesOf(samples: readonly Sample[], number: number, times: Times | undefined): FaultTimes {
   if (times === undefined) throw new Error('no times')
-  const own = samples.filter(({ group }) => group === number)
+  const of = (group: number, span: Span) =>
+    timingOf(
+      samples.filter((sample) => sample.group === group),
+      span,
+    )
+  const ofAll = (span: Span) => together(scenes.map((_, group) => of(group, span)))
   return {
-    before: timingOf(own, { fromMs: times.calmMs, toMs: times.begunMs }),
-    during: timingOf(own, { fromMs: times.begunMs, toMs: times.endedMs }),
-    after: timingOf(own, { fromMs: times.wellMs + SETTLE_MS, toMs: times.overMs }),
+    before: ofAll({ fromMs: times.calmMs, toMs: times.begunMs }),
+    during: of(number, { fromMs: times.begunMs, toMs: times.endedMs }),
+    after: ofAll({ fromMs: times.wellMs + SETTLE_MS, toMs: times.overMs }),
   }
 }
 
@@ -213,7 +221,7 @@ function sendNext(scene: Scene): void {
 }
 
 function send(scene: Scene, kind: Use['kind'], what: string, token: string): void {
-  const sent = caller.get('/api/x', token).then((answer) => void scene.uses.push({ kind, what, answer }))
+  const sent = caller.get('/api/x', token).then(({ body: _, ...answer }) => void scene.uses.push({ kind, what, answer }))
   under.add(sent)
   void sent.finally(() => under.delete(sent))
 }

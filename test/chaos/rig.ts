@@ -151,7 +151,7 @@ export async function startRig(count: number): Promise<Rig> {
 }
 
 /** What breaks a gateway has other work while something is broken, and the machine is the same: that must not make it look slower. */
-function prefer({ pid }: Program): void {
+export function prefer({ pid }: Program): void {
   try {
     setPriority(pid, PREFERRED)
   } catch {
