@@ -45,8 +45,11 @@ export interface ReloadReport {
 export interface AdminNeeds {
   /** Whether requests should be sent here, and what is degraded. */
   readiness(): Readiness
-  /** The metrics, as text. */
-  /** @param accept the field of that name */
+  /**
+   * The metrics, as text.
+   *
+   * @param accept the field of that name
+   */
   scrape(accept?: string): Promise<{ readonly contentType: string; readonly body: string }>
   /** Anything that JSON can say; without secrets. */
   routes(): unknown

@@ -71,8 +71,8 @@ export function flag() {
   })
 }
 
-/** One of `words`; those of `later` are known, and refused until they work. */
-export function choice<const W extends string>(words: readonly W[], later: readonly string[] = []) {
+/** One of `words`. */
+export function choice<const W extends string>(words: readonly W[]) {
   const must = `must be ${orList(words)}`
   const shape = {
     anyOf: [
@@ -84,7 +84,6 @@ export function choice<const W extends string>(words: readonly W[], later: reado
     const word = words.find((candidate) => candidate === value)
     if (word !== undefined) return { value: word }
     if (typeof value !== 'string') return { fault: must }
-    if (later.includes(value)) return { fault: `${value} is not supported yet, write ${orList(words)}` }
     return { fault: words.length > 4 ? `${must}${didYouMean(value, words)}` : must }
   })
 }

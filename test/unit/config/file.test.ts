@@ -1,5 +1,5 @@
-import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { fc } from '../../support/properties.ts'
 import { ConfigError, loadConfig, parseConfig } from '../../../src/config/config.ts'
 import { faultsOf, marked, needsOf } from './faults-of.ts'
 

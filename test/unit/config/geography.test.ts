@@ -1,6 +1,6 @@
 /** How it is known which country a client is in, and who may be where. */
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { fc } from '../../support/properties.ts'
 import { countriesIn, describeConfig, kilometresBetween, parseConfig } from '../../../src/config/config.ts'
 import { packCountries } from '../../../src/config/country-table.ts'
 import { readAddress, readNetwork } from '../../../src/exchange/exchange.ts'

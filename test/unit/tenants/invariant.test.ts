@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { decodeProtectedHeader } from 'jose'
 import { expect, test } from 'vitest'
+import { fc } from '../../support/properties.ts'
 import type { Tenants } from '../../../src/tenants/tenants.ts'
 import { configured, createWorld, memoryStore, tenant } from './world.ts'
 
