@@ -57,12 +57,7 @@ const LISTS: ReadonlySet<string> = new Set(['ratelimit', 'ratelimit-policy', 'va
  *
  * @param announced what the answer says beside its own fields: name, value, name, value …
  */
-export function writeAnswer(
-  res: AnswerMessage,
-  answer: WholeAnswer,
-  requestId: string,
-  announced?: readonly string[],
-): void {
+export function writeAnswer(res: AnswerMessage, answer: WholeAnswer, requestId: string, announced?: readonly string[]): void {
   const { status, headers, cookies, body } = answer
   const fields = announced === undefined ? [] : [...announced]
   for (const name in headers) put(fields, name, headers[name] ?? '', res)

@@ -61,6 +61,8 @@ export interface Listener {
 }
 
 const CHECK_INTERVAL_MS = 500
+/** Connections that wait to be taken: a crowd that comes back at once would be told to try again in a second. The system may allow less. */
+const BACKLOG = 4096
 /** How often answers that are over are let go of: one holds 4 KB, with the request that it is for. */
 const FORGET_MS = 1000
 
@@ -140,8 +142,18 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
       if (res === undefined) continue
       if (res.writableFinished && res.req.complete) connected.set(socket, undefined)
       else isForgetting = true
+      limitTaking(res)
     }
     if (isForgetting) forgetLater()
+  }
+
+  /**
+   * An answer that is out of our hands: whoever takes none of it for so long is cut. What still goes on is watched by whoever
+   * answers, and what was taken has been given another limit.
+   */
+  function limitTaking({ req: { socket }, writableEnded, writableFinished }: ServerResponse): void {
+    const longestMs = writableEnded ? timeouts.requestMs : 0
+    if (!writableFinished && (socket.timeout ?? 0) !== longestMs) socket.setTimeout(longestMs)
   }
 
   function onRequest(req: IncomingMessage, res: ServerResponse): void {
@@ -180,7 +192,7 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
     await redirect?.listen()
     await new Promise<void>((resolve, reject) => {
       entrance.once('error', reject)
-      entrance.listen(config.port, config.host, () => {
+      entrance.listen({ port: config.port, host: config.host, backlog: BACKLOG }, () => {
         entrance.off('error', reject)
         resolve()
       })

@@ -1,14 +1,23 @@
-import { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { RetryReason } from '../config/config.ts'
-import type { Admitted, LiveEnd, LiveExchange, RequestMessage } from '../exchange/exchange.ts'
+import type { Admitted, LiveEnd, LiveExchange } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
-import { announce, answerFields, interimFields, isReadable, leaveOut, trailerFields, type ResponseHeaders } from './answer-headers.ts'
+import {
+  announce,
+  answerFields,
+  interimFields,
+  isReadable,
+  leaveOut,
+  trailerFields,
+  type ResponseHeaders,
+} from './answer-headers.ts'
 import { attempt, type Attempt, type AttemptEvents } from './attempt.ts'
 import { createDeparture, type Departure } from './departure.ts'
 import { noteLatency, type Destination } from './destination.ts'
-import { streamBody } from './request-body.ts'
+import { SMALL_BYTES } from './outbox.ts'
+import { leaveBody, streamBody } from './request-body.ts'
 import { isOfUpstream, problemOfEnd, problemOfFailure, reasonOfFailure } from './failures.ts'
+import { reset } from './reset.ts'
 import { isRepeatable, isUnseen, reasonOfStatus } from './retries.ts'
 import type { Servers } from './servers.ts'
 import { tracedAttempt } from './traced-attempt.ts'
@@ -16,9 +25,6 @@ import type { ForwardFields, ForwardNeeds, ForwardRecord, HttpIo } from './upstr
 
 /** Most that is passed on before the final answer: it is written whether the client takes it or not. */
 const MOST_INTERIM_BYTES = 256 * 1024
-
-/** A body up to this leaves as text, an octet each character: one string with its head, which takes one plain write. */
-const SMALL_BYTES = 8 * 1024
 
 /** RFC 9110 §15: what is above is invalid. */
 const LAST_STATUS = 599
@@ -54,6 +60,7 @@ export function exchangeMessages(
     let attempts = 0
     let started = false
     let ended = false
+    let isLeaving = false
     let remaining = -1
     let interimBytes = 0
     let cancelStall: (() => void) | undefined
@@ -178,7 +185,7 @@ export function exchangeMessages(
       record.bytesOut += chunk.length
       needs.moved(chunk.length)
       if (record.bytesOut === remaining) {
-        if (chunk.length <= SMALL_BYTES) res.end(chunk.toString('latin1'), 'latin1')
+        if (chunk.length === remaining && remaining <= SMALL_BYTES) leave(chunk.toString('latin1'))
         else res.end(chunk)
         return true
       }
@@ -198,9 +205,21 @@ export function exchangeMessages(
       const fields = trailerFields(trailers, route.responseHeaders)
       if (fields.length > 0 && remaining < 0) res.addTrailers(fields)
       close()
-      res.end()
       leaveBody(body, req)
+      if (record.bytesOut === 0) leave('')
+      if (isLeaving) return
+      res.end()
       resolve()
+    }
+
+    function leave(text: string): void {
+      isLeaving = true
+      needs.outbox.leave(res, text, left)
+    }
+
+    function left(): void {
+      isLeaving = false
+      if (ended) resolve()
     }
 
     function close(): void {
@@ -285,15 +304,4 @@ export function exchangeMessages(
       return new Problem('invalid_request', { detail: 'the client broke off its request' })
     }
   })
-}
-
-/** Over TLS the missing farewell says the same (RFC 8446 §6.1). */
-function reset(socket: unknown): void {
-  if (socket instanceof Socket && !('encrypted' in socket)) socket.resetAndDestroy()
-}
-
-/** Lets go of a request body that nobody wants any more; what still comes is read and thrown away by the listener. */
-function leaveBody(body: Readable | undefined, req: RequestMessage): void {
-  if (body === undefined || req.complete) return
-  body.destroy()
 }

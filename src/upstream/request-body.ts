@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import type { RequestMessage } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
 import type { BodySource, Early } from './gather.ts'
 import type { UpstreamNeeds } from './upstream.ts'
@@ -61,6 +62,12 @@ export function streamBody({ req, record, limit }: BodySource, needs: Pick<Upstr
     req.on('error', ignore)
     done(error)
   }
+}
+
+/** Lets go of a request body that nobody wants any more; what still comes is read and thrown away by the listener. */
+export function leaveBody(body: Readable | undefined, req: RequestMessage): void {
+  if (body === undefined || req.complete) return
+  body.destroy()
 }
 
 function ignore(): void {}

@@ -14,6 +14,7 @@ import type { Problem } from '../problem/problem.ts'
 import type { ReadyLines } from './dispatch.ts'
 import { exchangeMessages } from './forward.ts'
 import type { Ahead } from './gather.ts'
+import { createOutbox, type Outbox } from './outbox.ts'
 import { createServers, type Servers, type ServersNeeds } from './servers.ts'
 import type { ServersState, TargetHealth } from './state.ts'
 import { createTunnels } from './tunnel.ts'
@@ -50,6 +51,7 @@ export interface UpstreamNeeds extends ServersNeeds {
 /** What the forward step needs beside. */
 export interface ForwardNeeds extends UpstreamNeeds {
   readonly ahead: Ahead
+  readonly outbox: Outbox
 }
 
 /** Ends what is under way when its token is over. */
@@ -134,7 +136,7 @@ export function createUpstreams(needs: UpstreamNeeds, configs: Iterable<Upstream
     upstreams.set(of.name, servers)
   }
   const tunnels = createTunnels(needs)
-  const forwardNeeds: ForwardNeeds = { ...needs, ahead: { octets: 0 } }
+  const forwardNeeds: ForwardNeeds = { ...needs, ahead: { octets: 0 }, outbox: createOutbox(needs) }
   return { forward, tunnel, start, describe, targets, endTunnels, close, opened }
 
   function forward(exchange: Admitted, fields: ForwardFields, io: HttpIo, record: ForwardRecord): Promise<void> {

@@ -124,7 +124,7 @@ test('a chunk that cannot be read is refused once, under the id of its request',
   expect({ statuses: answers.map(statusCode), closed: client.isClosed() }).toEqual({ statuses: [400], closed: true })
   client.close()
   const id = valuesOf(answers[0]?.fields ?? [], 'x-request-id')[0]
-  await expect.poll(() => gateway.log(), { timeout: 3000 }).toContain(id)
+  await expect.poll(() => gateway.log()).toContain(id)
   const lines = gateway
     .log()
     .split('\n')

@@ -20,7 +20,7 @@ afterEach(async () => {
 
 /** The access lines once there are `count` of them. */
 async function lines(count: number) {
-  await expect.poll(() => gateway.lines().filter((line) => 'status' in line).length, { timeout: 3000 }).toBe(count)
+  await expect.poll(() => gateway.lines().filter((line) => 'status' in line).length).toBe(count)
   return gateway.lines().filter((line) => 'status' in line)
 }
 
@@ -112,7 +112,7 @@ test('a hundred times over, nothing is left behind', async () => {
     client.close()
   }
   await expect
-    .poll(() => fetch(`${gateway.adminUrl}/metrics`).then((answer) => answer.text()), { timeout: 3000 })
+    .poll(() => fetch(`${gateway.adminUrl}/metrics`).then((answer) => answer.text()))
     .toMatch(/^gatehouse_connections(?:\{[^}]*\})? 0$/m)
   reply = (socket) => void socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok')
   expect((await fetch(gateway.url)).status).toBe(200)

@@ -69,6 +69,21 @@ describe('a question about a request', () => {
     expect(JSON.stringify(said)).not.toContain(token.slice(0, 40))
   })
 
+  it('says why a request is malformed, once', async () => {
+    const { status, steps } = await explain({ url: '/api/orders/1', headers: { 'x-name': 'caf\u00e9…' } })
+    expect([status, steps]).toEqual([
+      400,
+      [
+        {
+          room: 'listener',
+          rule: 'framing, Host, limits',
+          result: 'refused: invalid_request',
+          detail: 'The request is malformed: a header field holds characters outside of visible ASCII.',
+        },
+      ],
+    ])
+  })
+
   it('names the side of a split', async () => {
     const said = await explain({ url: '/shared' })
     expect(said.steps.at(-1)).toEqual({

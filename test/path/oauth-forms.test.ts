@@ -1,6 +1,6 @@
 /** Forms that nobody would send: whatever comes, the answer is no fault of ours. */
-import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { fc } from '../support/properties.ts'
 import { openOAuth, postForm, SECRETS, type OAuthScene } from '../support/oauth.ts'
 
 let scene: OAuthScene

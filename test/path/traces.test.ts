@@ -83,7 +83,7 @@ async function metricOf(name: string): Promise<number> {
 }
 
 describe('beside the share', () => {
-  const NONE = 'sample: 0%, keep: { errors: true, slowerThan: 300ms }'
+  const NONE = 'sample: 0%, keep: { errors: true, slowerThan: 1s }'
 
   test('requests that end in an error are kept, whole, and good ones are not', async () => {
     const { url } = await open({ traces: NONE })
@@ -117,7 +117,7 @@ describe('beside the share', () => {
 
   test('slow requests are kept, and a client that goes away is no error', async () => {
     const { url } = await open({ traces: NONE })
-    app.setReply((req, res) => void setTimeout(() => res.end('app'), req.url === '/open/slow' ? 400 : 10))
+    app.setReply((req, res) => void setTimeout(() => res.end('app'), req.url === '/open/slow' ? 1200 : 10))
     await fetch(`${url}/open/gone`, { signal: AbortSignal.timeout(5) }).catch(() => undefined)
     expect((await fetch(`${url}/open/quick`)).status).toBe(200)
     expect((await fetch(`${url}/open/slow`)).status).toBe(200)

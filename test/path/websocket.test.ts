@@ -137,7 +137,7 @@ describe('opening', () => {
     client.send(handshake('/'))
     await expect.poll(() => slow.received().includes('\r\n\r\n')).toBe(true)
     client.close()
-    await expect.poll(() => closed, { timeout: 3000 }).toBe(true)
+    await expect.poll(() => closed).toBe(true)
     await one.close()
     await slow.close()
   })
@@ -196,7 +196,7 @@ describe('ending', () => {
     const client = await open('/bare', tokenFor(2))
     client.send(text('never whole').subarray(0, 9))
     bareSocket?.write(Buffer.from([0x81, 10, 0x61]))
-    await client.until(() => false, 4000)
+    await client.until(() => false)
     expect({ closed: client.isClosed(), code: closeCode(client.frames()) }).toEqual({ closed: true, code: undefined })
   })
 
@@ -251,7 +251,7 @@ describe('ending', () => {
     }
     expect(await connections(one)).toBe(count)
     for (const socket of [...echo.clients].slice(-count)) socketOf(socket)[way]()
-    await expect.poll(() => connections(one), { timeout: 5000 }).toBe(0)
+    await expect.poll(() => connections(one)).toBe(0)
     await one.close()
   })
 })

@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { fc } from '../../support/properties.ts'
 import { closeFrameForClient, closeFrameForUpstream, createFrameFollower } from '../../../src/upstream/frames.ts'
 import { maskedFrame, readFrames } from '../../support/websocket.ts'
 
