@@ -10,8 +10,8 @@ import type { CompactToken } from './token.ts'
  * The first of `keys` that signed the token, or undefined.
  *
  * Answers at once where that is cheaper (see `inline`), else from the thread pool: ES512 would hold the main thread for
- * 1.4 ms, for whoever sends a forged one. node:crypto and not WebCrypto: RS256 takes 23 µs of latency and of the main
- * thread, `compactVerify` of jose 103 µs and 50 µs; ES256 32 µs of the main thread against 61 µs (Node 26, one core).
+ * more than a millisecond, for whoever sends a forged one. node:crypto and not WebCrypto, which hands every signature to
+ * another thread: what `bench/micro/choices.ts` measures.
  */
 export function findSigner(
   token: CompactToken,
