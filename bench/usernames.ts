@@ -57,9 +57,9 @@ const SCENARIOS = {
     await warm(world)
     return measureEntries(world)
   },
-  'username-crowd': async ({ world, gateway, seconds }: Place) => {
+  'username-crowd': async ({ world, seconds }: Place) => {
     await warm(world)
-    return measureCrowd(world, gateway, seconds)
+    return measureCrowd(world, seconds)
   },
 } as const
 

@@ -141,7 +141,11 @@ export function createBudget(needs: BudgetNeeds, tenants: Iterable<TenantConfig>
     })
   }
 
-  function bucketOf(callers: Shelf<Bucket>, source: string, { limit, now }: { readonly limit: Limit; readonly now: number }): Bucket {
+  function bucketOf(
+    callers: Shelf<Bucket>,
+    source: string,
+    { limit, now }: { readonly limit: Limit; readonly now: number },
+  ): Bucket {
     const known = callers.get(source)
     const bucket = known === undefined ? { units: limit.burst, filledMs: now, untold: 0 } : refilled(known, limit, now)
     // Moving costs more than finding.

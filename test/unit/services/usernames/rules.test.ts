@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { fc } from '../../../support/properties.ts'
 import { skeletonOf } from '../../../../src/services/usernames/names.ts'
 import { createRulesOf, hashOfSkeleton, isUsername, parseReserved } from '../../../../src/services/usernames/rules.ts'
 
