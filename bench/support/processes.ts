@@ -75,8 +75,9 @@ export function freePort(): Promise<number> {
   })
 }
 
-export async function answers(url: string): Promise<void> {
-  for (let attempt = 0; attempt < 100; attempt += 1) {
+/** @param patienceMs - how long it may take */
+export async function answers(url: string, patienceMs = 10_000): Promise<void> {
+  for (const deadlineMs = performance.now() + patienceMs; performance.now() < deadlineMs;) {
     const response = await fetch(url).catch(() => undefined)
     if (response?.ok === true) return
     await new Promise((resolve) => setTimeout(resolve, 100))

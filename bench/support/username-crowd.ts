@@ -1,7 +1,8 @@
-/** People who keep their connections and ask now and then: in steps, until all of them are there or something runs out. */
-import { readFileSync } from 'node:fs'
+/** People who keep their connections and ask now and then, of one gateway: in steps, until all of them are there or something runs out. */
+import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ask } from './processes.ts'
+import { ask, cpuSeconds } from './processes.ts'
+import { round2 } from './results.ts'
 import { percentilesOf, together, type Percentiles } from './username-latencies.ts'
 import type { UsernameLoad, UsernameLoadResult } from './username-load.ts'
 import { residentMiB, type UsernameGateway, type UsernameWorld } from './username-world.ts'
@@ -10,91 +11,129 @@ export interface CrowdStep extends Percentiles {
   readonly clients: number
   /** Connections that were open. */
   readonly opened: number
-  readonly gateways: number
+  readonly workers: number
   readonly perSecond: number
   readonly errors: number
   readonly wrong: number
-  /** What a connection in use takes of a gateway's memory. */
+  /** What a connection in use takes of the gateway's memory. */
   readonly kibEach: number
+  /** Of all its processes together. */
   readonly gatewayMiB: number
+  /** CPU time of all its processes, in cores. */
+  readonly gatewayCore: number
+  /** Open files of the process that hands connections out, and of the worker that has most. */
+  readonly primaryFiles: number
+  readonly workerFiles: number
+  readonly sentLateP99Ms: number
   /** What stopped it, where not all were there. */
   readonly stoppedBy?: string
 }
 
-const STEPS = [1_000, 10_000, 25_000, 50_000, 100_000] as const
+const STEPS = [10_000, 50_000, 100_000] as const
 /** Each client checks a name once in so many seconds. */
-const THINK_SECONDS = 10
+const THINK_SECONDS = 20
 /** Files that a process has besides connections. */
 const OTHER_FILES = 500
-const OPENED_PER_SECOND = 5_000
+/** More at once than the gateway hands out to its workers wait in one process, which may have no more open files than each of them. */
+const OPENED_PER_SECOND = 3_000
+const STARTING_MS = 3_000
 const SAMPLE_MS = 500
 const PAUSE_MS = 0.1
 const SOURCES_EACH = 4
 
 /** Most connections of one process here. */
-export function roomOfProcess(): number {
+function roomOfProcess(): number {
   const [, hard = '0'] = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []
   return hard === 'unlimited' ? Math.max(...STEPS) : Number(hard) - OTHER_FILES
 }
 
-/** A step has as many gateways as the limit of open files asks for, all on the first core, each with a process of clients. */
-export async function measureCrowd(world: UsernameWorld, first: UsernameGateway, seconds: number): Promise<readonly CrowdStep[]> {
+/**
+ * The gateway has as many workers, all on the first core, as the limit of open files asks for, and each step as many processes of
+ * clients.
+ */
+export async function measureCrowd(world: UsernameWorld, seconds: number): Promise<readonly CrowdStep[]> {
   const room = roomOfProcess()
-  const gateways = [first]
+  const gateway = await world.add(Math.ceil(Math.max(...STEPS) / room))
   const steps: CrowdStep[] = []
   for (const clients of STEPS) {
-    const wanted = Math.ceil(clients / room)
-    while (gateways.length < wanted) gateways.push(await world.add())
-    const step = await crowd(gateways, clients, seconds)
+    const step = await crowd(gateway, { clients, seconds, processes: Math.ceil(clients / room) })
     steps.push(step)
-    console.error(`${step.opened} of ${clients} clients over ${gateways.length} gateways`)
+    console.error(`${step.opened} of ${clients} clients over ${step.workers} workers`)
     if (step.stoppedBy !== undefined) break
     // What was closed is gone before the next ones come.
     await sleep(1_000)
   }
+  await gateway.stop()
   return steps
 }
 
-async function crowd(gateways: readonly UsernameGateway[], clients: number, seconds: number): Promise<CrowdStep> {
-  const each = Math.ceil(clients / gateways.length)
-  const before = total(gateways)
-  const startAtMs = Date.now() + 3_000 + (clients / OPENED_PER_SECOND) * 1_000
-  const loads = gateways.map((gateway, index): UsernameLoad => {
-    const sources = Array.from({ length: SOURCES_EACH }, (_, at) => `127.0.${index + 1}.${at + 1}`)
+interface Size {
+  readonly clients: number
+  readonly processes: number
+  readonly seconds: number
+}
+
+async function crowd(gateway: UsernameGateway, { clients, processes, seconds }: Size): Promise<CrowdStep> {
+  const workers = childrenOf(gateway.pid)
+  const pids = [gateway.pid, ...workers]
+  const each = Math.ceil(clients / processes)
+  const before = sum(pids, residentMiB)
+  const startAtMs = Date.now() + STARTING_MS + (clients / OPENED_PER_SECOND) * 1_000
+  const loads = Array.from({ length: processes }, (_, index): UsernameLoad => {
+    const sources = Array.from({ length: SOURCES_EACH }, (_one, at) => `127.0.${index + 1}.${at + 1}`)
     const pace = { perSecond: each / THINK_SECONDS, seconds, warmUpSeconds: THINK_SECONDS, pick: 'turn', startAtMs } as const
-    const pauseMs = PAUSE_MS * gateways.length
-    return { ...pace, pauseMs, origin: gateway.url, seed: index, connections: each, sources }
+    const opening = { connections: each, openedPerSecond: OPENED_PER_SECOND / processes, sources }
+    return { ...pace, ...opening, pauseMs: PAUSE_MS * processes, origin: gateway.url, seed: index }
   })
+  const startedMs = performance.now()
+  const used = sum(pids, cpuSeconds)
   const running = Promise.all(loads.map((load) => ask<UsernameLoadResult>(1, 'username-load.ts', load)))
-  const most = await mostWhile(running, () => total(gateways))
+  const most = await mostWhile(running, () => ({
+    mebibytes: sum(pids, residentMiB),
+    primaryFiles: filesOf(gateway.pid),
+    workerFiles: Math.max(...workers.map(filesOf)),
+  }))
   const results = await running
   const failure = results.find((result) => result.failure !== undefined)?.failure
   return {
     clients,
     opened: sum(results, (result) => result.opened),
-    gateways: gateways.length,
+    workers: workers.length,
     ...percentilesOf(together(results.map((result) => result.all))),
     perSecond: Math.round(sum(results, (result) => result.served) / (seconds + THINK_SECONDS)),
     errors: sum(results, (result) => result.errors),
     wrong: sum(results, (result) => result.wrong),
-    kibEach: Math.round(((most - before) * 1024 * 10) / clients) / 10,
-    gatewayMiB: Math.round(most / gateways.length),
+    kibEach: Math.round(((most.mebibytes - before) * 1024 * 10) / clients) / 10,
+    gatewayMiB: Math.round(most.mebibytes),
+    gatewayCore: round2(((sum(pids, cpuSeconds) - used) * 1000) / (performance.now() - startedMs)),
+    primaryFiles: most.primaryFiles,
+    workerFiles: most.workerFiles,
+    sentLateP99Ms: percentilesOf(together(results.map((result) => result.late))).p99Ms,
     ...(failure !== undefined && { stoppedBy: failure }),
   }
 }
 
-async function mostWhile(work: Promise<unknown>, read: () => number): Promise<number> {
+/** The most of each figure. */
+async function mostWhile<K extends string>(work: Promise<unknown>, read: () => Record<K, number>): Promise<Record<K, number>> {
   const over = work.then(
     () => true,
     () => true,
   )
-  let most = read()
-  while (!(await Promise.race([over, sleep(SAMPLE_MS, false)]))) most = Math.max(most, read())
+  const most = read()
+  while (!(await Promise.race([over, sleep(SAMPLE_MS, false)]))) {
+    const now = read()
+    for (const name in now) most[name] = Math.max(most[name], now[name])
+  }
   return most
 }
 
-function total(gateways: readonly UsernameGateway[]): number {
-  return sum(gateways, (gateway) => residentMiB(gateway.pid))
+function childrenOf(pid: number): readonly number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
+  return text === '' ? [] : text.split(' ').map(Number)
+}
+
+function filesOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length
 }
 
 function sum<T>(items: readonly T[], of: (item: T) => number): number {

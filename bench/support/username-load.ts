@@ -16,6 +16,8 @@ export interface UsernameLoad {
   readonly origin: string
   readonly seed: number
   readonly connections: number
+  /** How many are opened in a second; absent: as fast as it goes. */
+  readonly openedPerSecond?: number
   /** Local addresses to come from, in turn. */
   readonly sources: readonly string[]
   /** Absent: as fast as it goes. */
@@ -168,8 +170,14 @@ function send(line: Line, dueMs: number): void {
 
 async function openAll(): Promise<void> {
   let next = 0
+  const beganMs = performance.now()
   const one = async (): Promise<void> => {
-    while (next < load.connections && failure === undefined) await open(next++)
+    while (next < load.connections && failure === undefined) {
+      const index = next++
+      const earlyMs = beganMs + (index * 1000) / (load.openedPerSecond ?? Number.POSITIVE_INFINITY) - performance.now()
+      if (earlyMs > 0) await sleep(earlyMs)
+      await open(index)
+    }
   }
   await Promise.all(Array.from({ length: Math.min(OPENING_AT_ONCE, load.connections) }, one))
 }

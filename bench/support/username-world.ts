@@ -24,8 +24,12 @@ export interface UsernameGateway {
 
 export interface UsernameWorld {
   readonly redis: BenchRedis
-  /** Starts one more gateway. */
-  add(): Promise<UsernameGateway>
+  /**
+   * Starts one more gateway.
+   *
+   * @param workers - processes that answer; one if absent
+   */
+  add(workers?: number): Promise<UsernameGateway>
   /** Takes all answers out of Redis. */
   forget(): Promise<void>
   /** Puts into Redis what the checks of the last five minutes would have left there. */
@@ -54,8 +58,8 @@ export async function startUsernameWorld(): Promise<UsernameWorld> {
     stops.push(redis.stop)
     const secrets = { BENCH_MASTER_KEY: randomBytes(32).toString('base64'), BENCH_DATABASE_PASSWORD: database.password }
     let names = 0
-    const add = async (): Promise<UsernameGateway> => {
-      const gateway = await startGateway({ redisUrl: redis.url, database, names }, secrets)
+    const add = async (workers = 1): Promise<UsernameGateway> => {
+      const gateway = await startGateway({ redisUrl: redis.url, database, names, workers }, secrets)
       stops.push(gateway.stop)
       return gateway
     }
@@ -82,13 +86,17 @@ interface Stores {
   readonly database: URL
   /** Names that are in it. */
   readonly names: number
+  readonly workers: number
 }
 
-async function startGateway({ redisUrl, database, names }: Stores, secrets: Record<string, string>): Promise<UsernameGateway> {
+async function startGateway(
+  { redisUrl, database, names, workers }: Stores,
+  secrets: Record<string, string>,
+): Promise<UsernameGateway> {
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-bench-'))
   const [port, adminPort] = [await freePort(), await freePort()]
   const databaseUrl = `postgres://${database.username}:\${BENCH_DATABASE_PASSWORD}@${database.host}${database.pathname}`
-  writeFileSync(join(folder, 'gateway.yaml'), configuration({ port, adminPort, redisUrl, databaseUrl }))
+  writeFileSync(join(folder, 'gateway.yaml'), configuration({ port, adminPort, redisUrl, databaseUrl, workers }))
   const startedMs = performance.now()
   const child = pinned(0, ['../../src/main.ts', 'start', '--config', join(folder, 'gateway.yaml')], secrets)
   const [url, adminUrl] = [`http://127.0.0.1:${port}`, `http://127.0.0.1:${adminPort}`]
@@ -97,7 +105,7 @@ async function startGateway({ redisUrl, database, names }: Stores, secrets: Reco
     rmSync(folder, { recursive: true, force: true })
   }
   try {
-    await answers(`${adminUrl}/readyz`)
+    await answers(`${adminUrl}/readyz`, FILTER_MS)
     const startMs = performance.now() - startedMs
     await untilFilterHas(names, adminUrl)
     return { url, adminUrl, pid: child.pid ?? 0, startMs, filterMs: performance.now() - startedMs, stop }
@@ -123,11 +131,13 @@ interface Places {
   readonly adminPort: number
   readonly redisUrl: string
   readonly databaseUrl: string
+  readonly workers: number
 }
 
 /** Nobody is out of budget, and a connection that has not asked yet, or not for a while, lives longer than a run. */
-function configuration({ port, adminPort, redisUrl, databaseUrl }: Places): string {
+function configuration({ port, adminPort, redisUrl, databaseUrl, workers }: Places): string {
   return `
+workers: ${workers}
 listeners:
   public:
     address: 127.0.0.1:${port}
