@@ -1,4 +1,5 @@
 /** Clients that take their time: each is cut off, and nobody else notices. */
+import { createConnection, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { TestGateway } from '../support/gateway.ts'
 import { readAnswers, statusCode, valuesOf } from '../support/strict-http.ts'
@@ -33,6 +34,30 @@ function drip(client: Client, octets: string, everyMs: number): () => void {
     else client.send(octets[at++] ?? '')
   }, everyMs)
   return () => clearInterval(timer)
+}
+
+/** Takes so much at a time. */
+function sip(socket: Socket, octets: number, everyMs: number): () => void {
+  let at = 0
+  socket.on('data', () => {
+    if (socket.bytesRead - at >= octets) socket.pause()
+  })
+  const timer = setInterval(() => {
+    at = socket.bytesRead
+    socket.resume()
+  }, everyMs)
+  return () => clearInterval(timer)
+}
+
+/** An answer that goes out in one piece. */
+const SMALL = `HTTP/1.1 200 OK\r\ncontent-length: 8192\r\n\r\n${'a'.repeat(8192)}`
+/** Few of them come with one read, and together their answers are more than the system takes in. */
+const MANY_REQUESTS = 2000
+const MANY = head('GET / HTTP/1.1', `X-Long: ${'a'.repeat(2000)}`).repeat(MANY_REQUESTS)
+
+async function connectionsOf(): Promise<number> {
+  const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text()
+  return Number(/^gatehouse_connections (\d+)$/m.exec(metrics)?.[1])
 }
 
 describe('slowloris', () => {
@@ -88,11 +113,38 @@ describe('slowloris', () => {
     client.socket.pause()
     client.send(head('GET / HTTP/1.1'))
     await upstream.until(() => upstream.requests.length === 1)
-    await upstream.until(() => upstream.connections() === 0, 3000)
+    await upstream.until(() => upstream.connections() === 0)
     expect(upstream.connections()).toBe(0)
     client.socket.resume()
     expect(await client.ended()).toBe(true)
     expect(client.answers()).toEqual([])
+  })
+
+  test('a client that asks again and again and reads none of the answers is cut at timeouts.request', async () => {
+    await open(['timeouts: { headers: 300ms, request: 600ms }'], SMALL)
+    const client = await connect()
+    client.socket.pause()
+    client.send(MANY)
+    await upstream.until(() => upstream.requests.length > 100)
+    await expect.poll(connectionsOf, { timeout: 10_000 }).toBe(0)
+    expect(upstream.requests.length).toBeLessThan(MANY_REQUESTS)
+    client.socket.resume()
+    expect(await client.ended()).toBe(true)
+  })
+
+  test('a client that takes longer than that to read, and reads all the time, gets all of its answers', async () => {
+    await open(['timeouts: { headers: 300ms, request: 600ms }'], SMALL)
+    const socket = createConnection({ port: gateway.port, host: '127.0.0.1' })
+    const stop = sip(socket, 512 * 1024, 50)
+    socket.write(MANY, 'latin1')
+    let isClosed = false
+    socket.on('close', () => {
+      isClosed = true
+    })
+    await expect.poll(() => isClosed || socket.bytesRead >= MANY_REQUESTS * SMALL.length, { timeout: 30_000 }).toBe(true)
+    stop()
+    expect(isClosed).toBe(false)
+    socket.destroy()
   })
 
   test('an idle connection is closed at timeouts.keepAlive', async () => {

@@ -4,8 +4,8 @@
  *
  * `GATEHOUSE_FUZZ_CASES` is the number of streams, `GATEHOUSE_FUZZ_SEED` the seed.
  */
-import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { fc } from '../support/properties.ts'
 import { createAuthority } from '../support/authority.ts'
 import type { TestGateway } from '../support/gateway.ts'
 import { FLAGS, FRAMES, openFrames, requestFields, type Field, type FrameClient } from '../support/http2-frames.ts'

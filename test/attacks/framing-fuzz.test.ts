@@ -4,8 +4,8 @@
  *
  * `GATEHOUSE_FUZZ_CASES` is the number of connections of each kind, `GATEHOUSE_FUZZ_SEED` the seed.
  */
-import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { fc } from '../support/properties.ts'
 import { answerCase, clientCase } from '../support/framing-grammar.ts'
 import { openStage, type Stage } from '../support/framing-stage.ts'
 

@@ -126,7 +126,7 @@ describe.skipIf(missing !== undefined)(missing ?? 'requests of the llhttp suite'
     const methods = octets.startsWith('HEAD') ? ['HEAD'] : []
     const got = await talk(gateway.port, octets, {
       count: Math.max(expected, 1),
-      quietMs: expected === 0 ? QUIET_MS : 2000,
+      quietMs: expected === 0 ? QUIET_MS : 10_000,
       methods,
     })
     expect(upstream.faults).toEqual([])

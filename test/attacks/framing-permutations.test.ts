@@ -68,7 +68,7 @@ describe.skipIf(missing !== undefined)(missing ?? 'permutations of the framing f
     const line = Buffer.from(vector.header_line_b64, 'base64').toString('latin1')
     for (const octets of requestsWith(id, line)) {
       upstream.clear()
-      const got = await talk(gateway.port, octets, { quietMs: 1000 })
+      const got = await talk(gateway.port, octets, { quietMs: 10_000 })
       const statuses = readAnswers(got.octets, { closed: got.closed }).messages.map(statusCode)
       const framing = upstream.requests.map(({ fields }) => [
         ...valuesOf(fields, 'content-length'),

@@ -21,7 +21,7 @@ beforeEach(() => upstream.clear())
 
 /** Statuses of the answers to octets, and the requests that the upstream read meanwhile. */
 async function send(octets: string | Buffer, count = 1) {
-  const got = await talk(gateway.port, octets, { count, quietMs: 1500 })
+  const got = await talk(gateway.port, octets, { count, quietMs: 10_000 })
   const answers = readAnswers(got.octets, { closed: got.closed }).messages
   expect({ faults: upstream.faults, rests: upstream.rests() }).toEqual({ faults: [], rests: [] })
   return { statuses: answers.map(statusCode), answers, closed: got.closed, requests: upstream.requests }

@@ -35,8 +35,8 @@ function times(count: number, make: (index: number) => string): string {
 
 const SIZES: readonly (readonly [string, string])[] = [
   [
-    'nine hundred aliases of a check, which is what fits',
-    `{ ${times(900, (i) => `a${i}: checkUsernameAvailability(username: "n${i}") { available }`)} }`,
+    'a thousand aliases of a check, hardly more of which fit',
+    `{${times(1_000, (i) => `a${i}:checkUsernameAvailability(username:"abc"){available}`)}}`,
   ],
   [
     'a thousand aliases in fragments',

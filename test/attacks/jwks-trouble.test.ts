@@ -84,13 +84,13 @@ describe('an issuer in trouble (CVE-2024-45809)', () => {
       issuer('down', `http://127.0.0.1:${await freePort()}/x`),
       issuer('healthy', server.uri('healthy')),
     ])
-    expect(performance.now() - startedMs).toBeLessThan(3000)
+    expect(performance.now() - startedMs).toBeLessThan(10_000)
     for (const name of [...Object.keys(TROUBLES), 'down']) {
       const askedMs = performance.now()
       const answer = await at.ask({ target: '/admin', token: good.token(claims(`https://${name}.test/`)) })
       expectNoPass(answer, at.upstream)
       expect([name, answer.status, answer.json()['error']]).toEqual([name, 401, 'invalid_token'])
-      expect(performance.now() - askedMs).toBeLessThan(1500)
+      expect(performance.now() - askedMs).toBeLessThan(5_000)
     }
     expect([await statusOf(at, good.token(claims('https://healthy.test/'))), await statusOf(at, at.token())]).toEqual([200, 200])
   })

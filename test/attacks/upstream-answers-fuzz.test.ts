@@ -5,8 +5,8 @@
  *
  * `GATEHOUSE_FUZZ_CASES` is the number of answers, `GATEHOUSE_FUZZ_SEED` the seed.
  */
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { fc } from '../support/properties.ts'
 import { readByLlhttp, readByOurs, type Octets, type Read } from '../support/answer-readers.ts'
 import { answerCase } from '../support/framing-grammar.ts'
 
