@@ -71,7 +71,9 @@ main().then(
   (error: unknown) => {
     const reason =
       error instanceof Error ? (error.cause instanceof Error ? error.cause.message : '') || error.message : String(error)
-    console.error(`No gateway answers at ${gateway} (${reason}). Start one with: npm start`)
+    console.error(
+      `No gateway answers at ${gateway} (${reason}). Start one with: npm start. Of another address: npm run demo -- URL`,
+    )
     process.exitCode = 1
   },
 )

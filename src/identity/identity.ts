@@ -58,8 +58,12 @@ interface Stamp {
   readonly renewAt: number
 }
 
-/** The stamps of a principal, by upstream. */
-type Badge = Map<string, Stamp>
+/** The stamps of a principal, one for each upstream that it was sent to: almost always one, for which a `Map` is large. */
+interface Badge {
+  readonly audience: string
+  stamp: Stamp
+  readonly next: Badge | undefined
+}
 
 /** @param bare upstreams that get no passport */
 export function createIdentity(needs: IdentityNeeds, config: IdentityConfig, bare: ReadonlySet<string> = NONE): Identity {
@@ -84,16 +88,15 @@ export function createIdentity(needs: IdentityNeeds, config: IdentityConfig, bar
   }
 
   function present(principal: Identified, audience: string): Stamp {
-    let badge = badges.get(principal)
-    if (badge === undefined) {
-      badge = new Map()
-      badges.set(principal, badge)
-    }
     const now = needs.nowSeconds()
-    const held = badge.get(audience)
-    if (held !== undefined && now < held.renewAt) return held
+    const first = badges.get(principal)
+    for (let badge = first; badge !== undefined; badge = badge.next) {
+      if (badge.audience !== audience) continue
+      if (now >= badge.stamp.renewAt) badge.stamp = stampOf(principal, audience, now)
+      return badge.stamp
+    }
     const stamp = stampOf(principal, audience, now)
-    badge.set(audience, stamp)
+    badges.set(principal, { audience, stamp, next: first })
     return stamp
   }
 

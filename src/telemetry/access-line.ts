@@ -15,7 +15,7 @@ const REMEMBERED = 1024
 /** Texts that are longer are not kept: together they would take much memory. */
 const REMEMBERED_CHARACTERS = 256
 
-/** Makes the JSON line of a request. Built by hand: a general serialiser takes three times as long. */
+/** Makes the JSON line of a request. Built by hand: no object is made for it, and what is the same in most lines is kept as text. */
 export type AccessLine = (record: RequestRecord, status: number, durationMs: number) => string
 
 /** @param tag what stands in each line behind its level, as JSON with a comma before it */

@@ -17,8 +17,12 @@ import type { SessionRecord, Sessions, TokenPair, UserRef } from './sessions.ts'
 export interface SessionEndpointsNeeds {
   readonly sessions: Sessions
   readonly clients: Clients
-  /** Verifies an access token as the path does. @throws Problem of the token */
-  /** `by`: the request that it came with, for endpoints that anyone may ask. */
+  /**
+   * Verifies an access token as the path does.
+   *
+   * @param by - the request that it came with, for endpoints that anyone may ask
+   * @throws Problem of the token
+   */
   verify(token: string, by?: Admitted): Promise<Identified>
   /** Compares a verified token with the revocations, as the route says. @throws Problem `token_revoked`, `revocation_unavailable` */
   check(admitted: Admitted, principal: Identified): Promise<void>

@@ -1,6 +1,6 @@
 /** No request is opened that the comparison does not tell: held against random pairs of files and random requests. */
-import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { fc } from '../../support/properties.ts'
 import { compareAccess } from '../../../src/access-diff/access-diff.ts'
 import { parseConfig, type Config, type RouteConfig } from '../../../src/config/config.ts'
 import { Problem } from '../../../src/problem/problem.ts'

@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { fc } from '../../support/properties.ts'
 import { NO_COUNTS, quantileMs, type Counts } from '../../../src/console/counts.ts'
 import { createHistory } from '../../../src/console/history.ts'
 

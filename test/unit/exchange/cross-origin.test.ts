@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { fc } from '../../support/properties.ts'
 import { isOriginAllowed, type CorsRules } from '../../../src/exchange/exchange.ts'
 
 const RULES: CorsRules = {

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { fc } from '../../support/properties.ts'
 import { readAddress, readNetwork } from '../../../src/exchange/exchange.ts'
 
 /** 16 bits to a group, in hex: `c000:201` for 192.0.2.1. */

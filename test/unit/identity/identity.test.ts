@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { fc } from '../../support/properties.ts'
 import { foldHeaderName } from '../../../src/exchange/exchange.ts'
 import { ALICE, IDENTITY, admitted, fieldsOf, world } from './world.ts'
 

@@ -1,6 +1,6 @@
 import { BlockList, isIPv6 } from 'node:net'
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { fc } from '../../support/properties.ts'
 import type { NetworkRules, Route, Routed } from '../../../src/exchange/exchange.ts'
 import { createAddressSet } from '../../../src/networks/address-set.ts'
 import { createNetworks } from '../../../src/networks/networks.ts'

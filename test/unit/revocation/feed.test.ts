@@ -1,5 +1,5 @@
-import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { fc } from '../../support/properties.ts'
 import type { Revocation, TokenFacts } from '../../../src/revocation/revocation.ts'
 import { START_SECONDS, covers, createWorld, rest } from './world.ts'
 import type { World } from './world.ts'

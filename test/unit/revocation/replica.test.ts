@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { fc } from '../../support/properties.ts'
 import { createReplica } from '../../../src/revocation/replica.ts'
 import type { Replica } from '../../../src/revocation/replica.ts'
 import type { Revocation } from '../../../src/revocation/revocation.ts'

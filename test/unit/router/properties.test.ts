@@ -1,5 +1,5 @@
-import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { fc } from '../../support/properties.ts'
 import { Problem } from '../../../src/problem/problem.ts'
 import { canonicalPath } from '../../../src/router/canonical-path.ts'
 import { originForm, queryFrom } from '../../../src/router/request-target.ts'

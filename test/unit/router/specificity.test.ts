@@ -1,6 +1,6 @@
 /** The look-up tables against the rules, written out plainly: every route is tried and the most specific one wins. */
-import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { fc } from '../../support/properties.ts'
 import { createRouter, findRouteFaults } from '../../../src/router/router.ts'
 import { endpointsOf, readingOf, type RequestSketch, route, type RouteSketch } from './routes.ts'
 

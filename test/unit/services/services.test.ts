@@ -1,5 +1,5 @@
-import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { fc } from '../../support/properties.ts'
 import { SERVICE_NAMES } from '../../../src/config/config.ts'
 import { Problem } from '../../../src/problem/problem.ts'
 import { createServices, endpointsOf, json } from '../../../src/services/services.ts'

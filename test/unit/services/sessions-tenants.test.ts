@@ -1,6 +1,6 @@
 /** Whatever is asked with something of one tenant about something of the other is refused, and changes nothing. */
-import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { fc } from '../../support/properties.ts'
 import { Problem } from '../../../src/problem/problem.ts'
 import { as, call, created, principalOf } from './session-calls.ts'
 import type { Pair } from './session-calls.ts'

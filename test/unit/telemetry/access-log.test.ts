@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Problem } from '../../../src/problem/problem.ts'
-import { ADMITTED, ARRIVED, createWorld } from './world.ts'
+import { ADMITTED, ARRIVED, PRINCIPAL, createWorld } from './world.ts'
 
 describe('the access log', () => {
   it('has one line for a request that was forwarded, without its query and its token', () => {
@@ -67,6 +67,22 @@ describe('the access log', () => {
     }
     expect(world.lines().map((line) => line['status'])).toEqual(Array.from({ length: 10 }, () => 429))
     expect((await world.telemetry.scrape()).body).toMatch(/^gatehouse_requests_total\{.*code="429"\} 50$/m)
+  })
+
+  it('names thousands of users, hosts and clients each as it is, however often', () => {
+    const world = createWorld()
+    const said: unknown[] = []
+    for (let round = 0; round < 2; round += 1) {
+      for (let number = 0; number < 1500; number += 1) {
+        const principal = { ...PRINCIPAL, user: `u-${number}` }
+        const exchange = { ...ADMITTED, principal, host: `h${number}.example.com`, client: `10.0.${number >> 8}.${number & 255}` }
+        const record = world.telemetry.open(ARRIVED)
+        Object.assign(record, { exchange, status: 200 + (number % 100) })
+        world.telemetry.close(record)
+        said.push([principal.user, exchange.host, exchange.client, 200 + (number % 100)])
+      }
+    }
+    expect(world.lines().map(({ user, host, client, status }) => [user, host, client, status])).toEqual(said)
   })
 
   it('has one line for a request that was never routed', () => {

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
-import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { fc } from '../../support/properties.ts'
 import { Problem } from '../../../src/problem/problem.ts'
 import { redact } from '../../../src/telemetry/telemetry.ts'
 import { ARRIVED, createWorld } from './world.ts'
@@ -68,7 +68,7 @@ describe('redaction', () => {
     for (const part of ['eyJ', 'ey', 'password', 'secret', '-----BEGIN A', 'bearer ', 'd: "', '://', '\\', 'gwr_', 'cookie']) {
       const started = performance.now()
       redact(part.repeat(Math.ceil(4096 / part.length)))
-      expect(performance.now() - started).toBeLessThan(250)
+      expect(performance.now() - started).toBeLessThan(2_000)
     }
   })
 })
