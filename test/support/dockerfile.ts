@@ -98,18 +98,23 @@ interface Execution {
 function execute(text: string, { root, directory, user }: Execution): void {
   // Whoever is not root gives nothing away: all belongs to them.
   const command = IS_ROOT ? below(root, text) : below(root, text).replaceAll(/ -[og] \d+/g, '')
-  const result = spawnSync('sh', ['-ec', command], {
-    cwd: join(root, directory),
-    env: {
-      ...process.env,
-      PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`,
-      npm_config_prefer_offline: 'true',
-      npm_config_loglevel: 'error',
-    },
-    encoding: 'utf8',
-    ...(IS_ROOT && user !== 0 && { uid: user, gid: user }),
-  })
-  if (result.status !== 0) throw new Error(`${text}: ${result.stderr}${result.stdout}`)
+  // A registry breaks off now and then.
+  const attempts = text.startsWith('npm ') ? 3 : 1
+  for (let attempt = 1; ; attempt += 1) {
+    const result = spawnSync('sh', ['-ec', command], {
+      cwd: join(root, directory),
+      env: {
+        ...process.env,
+        PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`,
+        npm_config_prefer_offline: 'true',
+        npm_config_loglevel: 'error',
+      },
+      encoding: 'utf8',
+      ...(IS_ROOT && user !== 0 && { uid: user, gid: user }),
+    })
+    if (result.status === 0) return
+    if (attempt === attempts) throw new Error(`${text}: ${result.stderr}${result.stdout}`)
+  }
 }
 
 /** Every absolute path of a command, in that folder. */

@@ -44,7 +44,7 @@ export async function openStage(): Promise<Stage> {
   /** What was sent last, to say where a stray came from. */
   const recent: string[] = []
   /** By target; a request that may be sent twice is, where its answer is lost with a connection that was used before. */
-  const answers = new Map<string, { readonly special: AnswerCase; left: number }>()
+  const answers = new Map<string, { readonly special: AnswerCase; left: number; isLate: boolean }>()
   let next = 0
   const upstream = await strictUpstream((socket, message) => {
     const { method, target } = lineOf(message)
@@ -52,6 +52,7 @@ export async function openStage(): Promise<Stage> {
     if (prepared !== undefined && prepared.left > 0) {
       const { special } = prepared
       prepared.left -= 1
+      prepared.isLate = socket.writableEnded
       const end = (): void => {
         if (special.leave === 'end') socket.end()
         else if (special.leave === 'reset') socket.resetAndDestroy()
@@ -108,7 +109,7 @@ export async function openStage(): Promise<Stage> {
       const isKept = one.leave === 'keep' && readAnswerOf(octets, one.method, false).end === 'whole'
       const leave = one.leave === 'keep' && !isKept ? 'end' : one.leave
       const special = { ...one, octets, leave }
-      answers.set(first, { special, left: one.method === 'POST' ? 1 : 2 })
+      answers.set(first, { special, left: one.method === 'POST' ? 1 : 2, isLate: false })
       return { ...special, first, second, reading: readAnswerOf(octets, one.method, !isKept) }
     })
     // Twice where it meets with the end of a connection, which the upstream goes on reading.
@@ -122,7 +123,8 @@ export async function openStage(): Promise<Stage> {
       }),
     )
     for (const one of outcomes) {
-      const wrong = faultOfAnswer(one, tally) ?? (isComplete === undefined ? undefined : lossOf(one))
+      const mayBeLost = isComplete === undefined || metWithAnEnd(one.first, one.method, cases)
+      const wrong = faultOfAnswer(one, tally) ?? (mayBeLost ? undefined : lossOf(one))
       if (wrong !== undefined)
         throw new Error(
           `${wrong}\nupstream sent ${describe(one)}\nread ${JSON.stringify(one.reading)}\nclient got ${text(one.received)}`,
@@ -131,6 +133,13 @@ export async function openStage(): Promise<Stage> {
     await settle(played.map(describe))
     answers.clear()
     tally.cases += cases.length
+  }
+
+  /** A POST that went out on a kept connection just when the upstream ended it is not sent again (RFC 9110 §9.2.2). */
+  function metWithAnEnd(target: string, method: string, cases: readonly AnswerCase[]): boolean {
+    const prepared = answers.get(target)
+    if (method !== 'POST' || prepared === undefined || cases.every(({ leave }) => leave === 'keep')) return false
+    return prepared.isLate || prepared.left > 0
   }
 
   function marked(octets: string): string {
