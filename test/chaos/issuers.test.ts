@@ -221,7 +221,10 @@ function sendNext(scene: Scene): void {
 }
 
 function send(scene: Scene, kind: Use['kind'], what: string, token: string): void {
-  const sent = caller.get('/api/x', token).then(({ body: _, ...answer }) => void scene.uses.push({ kind, what, answer }))
+  const sent = caller.get('/api/x', token).then((whole) => {
+    const { body: _, ...answer } = whole
+    scene.uses.push({ kind, what, answer })
+  })
   under.add(sent)
   void sent.finally(() => under.delete(sent))
 }
