@@ -182,12 +182,11 @@ function describeCall({ method, path, summary, tag, body, type = 'application/js
     required: true,
     schema: { type: 'string' },
   }))
-  const isChange = method === 'post'
   return {
     operationId: `${method}${path.replaceAll(/[^a-z]+/gi, '_')}`.replace(/_$/, ''),
     summary,
     tags: [tag],
-    security: isOpen === true ? [] : isChange ? [{ token: [] }, { mark: [] }] : [{ token: [] }, {}],
+    security: isOpen === true ? [] : [{ token: [] }, method === 'post' ? { mark: [] } : {}],
     ...(parameters.length > 0 && { parameters }),
     ...(body !== undefined && {
       requestBody: { required: body !== REASON, content: { 'application/json': { schema: { type: 'object' }, example: body } } },

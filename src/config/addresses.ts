@@ -113,7 +113,8 @@ export function host(wildcard: 'wildcard' | 'exact') {
 export function routePath() {
   return text<string>('must be a path that starts with /, such as /api/*', '^/', (value) => {
     const fault = faultOfPath(value.endsWith('/*') ? value.slice(0, -1) : value)
-    return fault === undefined ? undefined : fault === '' ? { value } : { fault }
+    if (fault === undefined) return undefined
+    return fault === '' ? { value } : { fault }
   })
 }
 
