@@ -162,7 +162,10 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
     if (hasUpgrade(req.rawHeaders) || isLastAllTheSame(req)) res.shouldKeepAlive = false
     connected.set(req.socket, res)
     if (!isForgetting) forgetLater()
-    if (res.socket === null) holdInterim(res)
+    if (res.socket === null) {
+      Object.assign(req.socket, { isPipelined: true })
+      holdInterim(res)
+    }
     void needs.handle(req, secured(res))
   }
 

@@ -86,8 +86,15 @@ function names(fields: readonly string[], name: string): boolean {
   return false
 }
 
-/** Whether the body is what the parser makes of it: any other transfer coding than chunked would be lost (RFC 9112 §6.1). */
-export function isReadable(headers: ResponseHeaders): boolean {
+/** RFC 9110 §15: what is above is invalid. */
+const LAST_STATUS = 599
+
+/**
+ * Whether the status is one, and the body is what the parser makes of it: any other transfer coding than chunked would be lost
+ * (RFC 9112 §6.1).
+ */
+export function isReadable(status: number, headers: ResponseHeaders): boolean {
+  if (status > LAST_STATUS) return false
   let codings = 0
   for (let index = 0; index < headers.length; index += 2) {
     if (headers[index] !== 'transfer-encoding') continue

@@ -48,6 +48,14 @@ export function problemOfEnd(reason: LiveEnd): Problem {
   return new Problem('revocation_unavailable', { headers: { 'retry-after': '1' } })
 }
 
+/** The problem of a request whose upload left its connection to others. */
+export function problemOfGivingWay(): Problem {
+  return new Problem('request_timeout', {
+    headers: { connection: 'close' },
+    detail: 'the upload was silent while others waited for its connection',
+  })
+}
+
 /** What an error is, in a word that holds nothing of an address. */
 export function codeOf(error: Error): string {
   return 'code' in error && typeof error.code === 'string' ? error.code : error.name

@@ -16,7 +16,7 @@ import { createDeparture, type Departure } from './departure.ts'
 import { noteLatency, type Destination } from './destination.ts'
 import { SMALL_BYTES } from './outbox.ts'
 import { leaveBody, streamBody } from './request-body.ts'
-import { isOfUpstream, problemOfEnd, problemOfFailure, reasonOfFailure } from './failures.ts'
+import { isOfUpstream, problemOfEnd, problemOfFailure, problemOfGivingWay, reasonOfFailure } from './failures.ts'
 import { reset } from './reset.ts'
 import { isRepeatable, isUnseen, reasonOfStatus } from './retries.ts'
 import type { Servers } from './servers.ts'
@@ -25,14 +25,6 @@ import type { ForwardFields, ForwardNeeds, ForwardRecord, HttpIo } from './upstr
 
 /** Most that is passed on before the final answer: it is written whether the client takes it or not. */
 const MOST_INTERIM_BYTES = 256 * 1024
-
-/** RFC 9110 §15: what is above is invalid. */
-const LAST_STATUS = 599
-
-const GAVE_WAY = {
-  headers: { connection: 'close' },
-  detail: 'the upload was silent while others waited for its connection',
-} as const
 
 /** One request to an upstream, in as many attempts as it may have, and its answer to the client. */
 export function exchangeMessages(
@@ -46,8 +38,7 @@ export function exchangeMessages(
   return new Promise((resolve, reject) => {
     const { req, res } = io
     const { route, bodyLength, principal } = exchange
-    const { name, timeouts } = servers
-    const { retries } = servers
+    const { name, timeouts, retries } = servers
     const isHarmless = isRepeatable(exchange.method, bodyLength)
     const responseMs = route.responseTimeoutMs ?? timeouts.responseMs
     const requestMs = route.requestTimeoutMs ?? timeouts.requestMs
@@ -129,7 +120,7 @@ export function exchangeMessages(
 
     function head(status: number, headers: ResponseHeaders): boolean {
       if (ended) return false
-      if (status > LAST_STATUS || !isReadable(headers)) {
+      if (!isReadable(status, headers)) {
         running?.abort(new Error('the status of the answer is none, or its transfer coding is not chunked'))
         return true
       }
@@ -213,8 +204,9 @@ export function exchangeMessages(
     }
 
     function leave(text: string): void {
-      isLeaving = true
-      needs.outbox.leave(res, text, left)
+      isLeaving = req.socket.isPipelined !== true
+      if (isLeaving) needs.outbox.leave(res, text, left)
+      else res.end(text, 'latin1')
     }
 
     function left(): void {
@@ -278,7 +270,7 @@ export function exchangeMessages(
     }
 
     function gaveWay(): void {
-      if (!ended) breakOff(new Error('the upload gave way'), new Problem('request_timeout', GAVE_WAY))
+      if (!ended) breakOff(new Error('the upload gave way'), problemOfGivingWay())
     }
 
     function breakOff(error: Error, problem: Problem): void {

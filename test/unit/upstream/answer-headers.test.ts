@@ -73,7 +73,11 @@ test.each([
   [['chunked', 'chunked'], false],
   ['', false],
 ])('transfer-encoding %j is read: %s', (coding, readable) => {
-  expect(isReadable(linesOf({ 'transfer-encoding': coding }))).toBe(readable)
+  expect(isReadable(200, linesOf({ 'transfer-encoding': coding }))).toBe(readable)
+})
+
+test('a status above 599 is none', () => {
+  expect([200, 404, 599, 600, 999].map((status) => isReadable(status, []))).toEqual([true, true, true, false, false])
 })
 
 test('trailers pass but for names that mean something in a head, and those that the rules take', () => {
