@@ -29,8 +29,10 @@ export async function checkOpenFiles({ listeners, workers, upstreams }: Config):
 async function mostOpenFiles(): Promise<number | undefined> {
   try {
     const [, soft] = /^Max open files\s+(\d+|unlimited)/m.exec(await readFile('/proc/self/limits', 'utf8')) ?? []
-    return soft === 'unlimited' ? Number.POSITIVE_INFINITY : soft === undefined ? undefined : Number(soft)
+    if (soft === undefined) return undefined
+    return soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft)
   } catch {
+    // Linux alone has the file.
     return undefined
   }
 }
