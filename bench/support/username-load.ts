@@ -44,6 +44,8 @@ export interface UsernameLoadResult {
   readonly served: number
   /** Answers other than 200, and checks that were cut off or never sent. */
   readonly errors: number
+  /** Those of the measured time. */
+  readonly measuredErrors: number
   /** A taken name that was called free, or the other way round. */
   readonly wrong: number
   readonly opened: number
@@ -85,7 +87,7 @@ const free: Line[] = []
 const counts = { all: emptyCounts(), taken: emptyCounts(), free: emptyCounts(), late: emptyCounts(), waited: emptyCounts() }
 const bySecond = Array.from({ length: Math.ceil(load.seconds) }, emptyCounts)
 let failure: string | undefined
-let [sent, asked, served, errors, wrong, flying, turn] = [0, 0, 0, 0, 0, 0, 0]
+let [sent, asked, served, errors, measuredErrors, wrong, flying, turn] = [0, 0, 0, 0, 0, 0, 0, 0]
 /** When the last connection came free after none had been. */
 let freedMs = 0
 await openAll()
@@ -97,7 +99,9 @@ const measuredFromMs = startedMs + load.warmUpSeconds * 1000
 const endMs = measuredFromMs + load.seconds * 1000
 if (opened > 0) await new Promise<void>((resolve) => run(resolve))
 // Neither answered nor, where the clients or the gateway were that far behind, sent.
-errors += flying + Math.max(0, dueBy(endMs) - sent)
+const unanswered = flying + Math.max(0, dueBy(endMs) - sent)
+errors += unanswered
+measuredErrors += unanswered
 const measuredSeconds = (Math.min(performance.now(), endMs) - measuredFromMs) / 1000
 const used = process.cpuUsage(usedBefore)
 const result: UsernameLoadResult = {
@@ -106,6 +110,7 @@ const result: UsernameLoadResult = {
   measuredSeconds,
   served,
   errors,
+  measuredErrors,
   wrong,
   opened,
   microsEach: (used.user + used.system) / Math.max(1, served),
@@ -149,8 +154,13 @@ function sendWhatIsDue(now: number, perSecond: number): boolean {
       add(counts.waited, bucketOf(couldMs - dueMs))
     }
     if (line.state === 'free') send(line, dueMs)
-    else errors += 1
+    else fail(dueMs)
   }
+}
+
+function fail(dueMs: number): void {
+  errors += 1
+  if (dueMs >= measuredFromMs) measuredErrors += 1
 }
 
 function inTurn(): Line | undefined {
@@ -200,7 +210,7 @@ function open(index: number): Promise<void> {
       failure ??= 'closed by the gateway'
       if (line.state === 'busy') {
         flying -= 1
-        errors += 1
+        fail(line.dueMs)
       }
       line.state = 'lost'
       resolve()
@@ -226,7 +236,7 @@ function settle(line: Line): void {
   flying -= 1
   if (line.text.startsWith('HTTP/1.1 200 ')) note(line, now)
   else {
-    errors += 1
+    fail(line.dueMs)
     if (errors === 1) console.error(line.text.slice(0, 400))
   }
   line.left = undefined
