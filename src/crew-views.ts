@@ -18,6 +18,7 @@ export function factsOf(text: string): readonly Facts[] {
     const value: unknown = JSON.parse(text)
     return isFacts(value) ? [value] : []
   } catch {
+    // A worker that cannot be understood has said nothing: the others have.
     return []
   }
 }
@@ -28,6 +29,7 @@ export function listOf(text: string): readonly Facts[] {
     const value: unknown = JSON.parse(text)
     return Array.isArray(value) ? value.filter(isFacts) : []
   } catch {
+    // A worker that cannot be understood has said nothing: the others have.
     return []
   }
 }

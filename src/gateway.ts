@@ -136,6 +136,7 @@ function assemble(
   })
   let isStarted = false
   let lastReload: 'ok' | 'failed' | undefined
+  let closing: Promise<number> | undefined
   // Of several processes the primary has it.
   const watch = member === undefined ? openConsole(foundation, inForce, readiness) : undefined
   const shown = watch === undefined ? {} : { console: watch.answer }
@@ -200,13 +201,18 @@ function assemble(
     noteReload('failed')
   }
 
+  function close(): Promise<number> {
+    closing ??= shut()
+    return closing
+  }
+
   function noteReload(outcome: 'ok' | 'failed'): void {
     lastReload = outcome
     // Of several processes the primary counts.
     if (member === undefined) telemetry.reloaded(outcome)
   }
 
-  async function close(): Promise<number> {
+  async function shut(): Promise<number> {
     tidiness.stop()
     const cutAnswers = await listener.drain(succession.endTunnels)
     await Promise.all([succession.close(), admin.close()])

@@ -23,11 +23,11 @@ const SETTINGS = {
   MALLOC_ARENA_MAX: '2',
 }
 /**
- * For the collections of `world.ts`; room for what requests leave, which is then looked through half as often; none of the
+ * For the collections of `world.ts`; room for what requests leave, which is looked through in less than a millisecond; none of the
  * collections by which V8 finds out how much a start needs; and the heap grows to three times what is in use before all of it is
  * looked through, which holds everything up for 60 ms: after a collection of `world.ts` V8 would do so every two seconds.
  */
-const FLAGS = ['--expose-gc', '--max-semi-space-size=32', '--initial-old-space-size=64', '--heap-growing-percent=200']
+const FLAGS = ['--expose-gc', '--max-semi-space-size=16', '--initial-old-space-size=64', '--heap-growing-percent=200']
 
 const environment = { ...SETTINGS, ...process.env }
 const isSet = FLAGS.every((flag) => process.execArgv.includes(flag))

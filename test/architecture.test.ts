@@ -310,7 +310,7 @@ describe('the architecture', () => {
   it('keeps files short', () => {
     const long = files
       .map((file) => `${relative(SRC, file)}: ${readFileSync(file, 'utf8').split('\n').length}`)
-      .filter((row) => Number(row.split(': ')[1]) > MAX_LINES && !row.startsWith('problem/'))
+      .filter((row) => Number(row.split(': ')[1]) > MAX_LINES && !row.startsWith('problem/table.ts'))
     expect(long).toEqual([])
   })
 

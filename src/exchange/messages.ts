@@ -12,6 +12,8 @@ export interface Connection {
   readonly proxiedFrom?: string
   /** A trusted proxy has said that it speaks for itself, or did not say for whom: what comes is not believed to be its word. */
   readonly isUnsaid?: true
+  /** Requests come over it before those in front of them are answered: what stands behind an answer waits for it. */
+  readonly isPipelined?: true
   /** Absent: the client showed none that our authorities vouch for. */
   readonly clientCertificate?: ClientCertificate
 }

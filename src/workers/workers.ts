@@ -7,9 +7,11 @@
  *
  * @module
  */
+import { addressOf, type Address } from './address.ts'
 import type { Process } from './processes.ts'
 import { createWire, type Handlers, type Wire } from './wire.ts'
 
+export type { Address } from './address.ts'
 export type { Parent, Process } from './processes.ts'
 export { parentProcess, startProcess } from './processes.ts'
 export type { Handlers, Wire } from './wire.ts'
@@ -45,11 +47,6 @@ export interface WorkersNeeds {
   /** A worker has ended, in whatever way; its metrics and its unfinished business are to be settled. */
   left(life: number): void
   readonly events: WorkersEvents
-}
-
-export interface Address {
-  readonly host: string
-  readonly port: number
 }
 
 export interface Answered {
@@ -292,11 +289,4 @@ export function createWorkers(needs: WorkersNeeds, wanted: number): Workers {
     await promise
     cancel()
   }
-}
-
-function addressOf(body: unknown): Address {
-  const isAddress = typeof body === 'object' && body !== null && 'host' in body && 'port' in body
-  if (!isAddress || typeof body.host !== 'string' || typeof body.port !== 'number')
-    throw new TypeError('a worker listens nowhere')
-  return { host: body.host, port: body.port }
 }

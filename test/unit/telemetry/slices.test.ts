@@ -26,7 +26,7 @@ describe('reading many metrics', () => {
 
 function registryOf(...names: readonly string[]): Registry {
   const registry = new Registry()
-  for (const name of names) new Counter({ name, help: name, registers: [registry] })
+  for (const name of names) registry.registerMetric(new Counter({ name, help: name, registers: [] }))
   return registry
 }
 
