@@ -113,7 +113,7 @@ const ATTACKS: Readonly<
   },
   'sends interim answers without end': {
     attack: (socket) => pour(socket, 'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n'.repeat(1000)),
-    outcomes: [502],
+    outcomes: [502, 504],
   },
   'says 100 (Continue) without end': {
     attack: (socket) => pour(socket, 'HTTP/1.1 100 Continue\r\n\r\n'.repeat(1000)),
