@@ -7,10 +7,11 @@
 import { loadavg } from 'node:os'
 import { ask, cpuSeconds } from './support/processes.ts'
 import { median, round2, saveResults } from './support/results.ts'
+import { CACHED_TOKENS, CHANGES } from './support/soak-file.ts'
 import type { Inside } from './support/soak-inside.ts'
 import type { Kind, SoakLoad, SoakResult } from './support/soak-load.ts'
 import { seriesOf, trendsOf, type Sample, type Series, type Trend } from './support/soak-series.ts'
-import { startSoakWorld, type SoakWorld } from './support/soak-world.ts'
+import { startSoakWorld, type Outside, type SoakWorld } from './support/soak-world.ts'
 
 export const SOAK_NAME = 'soak'
 
@@ -29,6 +30,7 @@ const SAMPLE_MS = 1000
 const LAST_RESTART_MS = 8000
 /** What is written later would be read when it is over. */
 const LAST_CHANGE_MS = 3000
+const FIRST_CHANGE_MS = 1500
 /** Afterwards, until connections that nobody uses are closed at both sides. */
 const SETTLE_MS = 70_000
 
@@ -45,6 +47,9 @@ export interface SoakResults {
   readonly trends: Readonly<Record<string, Trend>>
   readonly left: Readonly<Record<string, { readonly first: number; readonly last: number; readonly growth: number }>>
 }
+
+/** What is alive inside, and what of the machine is its own, {@link Outside}. */
+interface Left extends Inside, Pick<Outside, 'ownMiB'> {}
 
 interface Unrest {
   readonly samples: readonly Sample[]
@@ -68,16 +73,27 @@ export async function benchSoak(seconds: number): Promise<void> {
     }
     const perSecond = Math.round(median(probes) / 2)
     console.error(`soak: ${probes.join(', ')}/s at most, ${perSecond}/s for ${seconds} s`)
-    const before = await world.inside()
+    await doOnce(world)
+    const before = { ...(await world.inside()), ownMiB: world.outside().ownMiB }
     const results = await soak(world, { ...load, perSecond, seconds, sockets: socketsOf(tokens) })
     await waited(SETTLE_MS)
-    const left = leftOf(before, await world.inside())
+    const left = leftOf(before, { ...(await world.inside()), ownMiB: world.outside().ownMiB })
     const setting = { node: process.version, seconds, perSecond, probesPerSecond: probes }
     show(results, left)
     saveResults(SOAK_FILE, { setting: { ...setting, loadBefore, loadAfter: loadavg() }, ...results, left })
   } finally {
     await world.stop()
   }
+}
+
+/** All that goes on later, so that what is made when it is done for the first time is there before anything is counted. */
+async function doOnce(world: SoakWorld): Promise<void> {
+  for (const token of await world.tokens('brief', CACHED_TOKENS)) await world.use(token)
+  for (const _ of CHANGES) {
+    world.changeFile()
+    await waited(FIRST_CHANGE_MS)
+  }
+  await world.restartServer()
 }
 
 function kindsOf(tokens: readonly string[]): readonly Kind[] {
@@ -204,7 +220,7 @@ function timesOf({ requests, p50Ms, p99Ms, maxMs, fifths }: SoakResult) {
 }
 
 /** What is alive without load, before and afterwards. */
-function leftOf(before: Inside, after: Inside): SoakResults['left'] {
+function leftOf(before: Left, after: Left): SoakResults['left'] {
   return {
     timers: between(before.timers, after.timers),
     sockets: between(before.sockets, after.sockets),
@@ -214,6 +230,7 @@ function leftOf(before: Inside, after: Inside): SoakResults['left'] {
     heldMiB: between(before.heldMiB, after.heldMiB),
     externalMiB: between(before.externalMiB, after.externalMiB),
     rssMiB: between(before.rssMiB, after.rssMiB),
+    ownMiB: between(before.ownMiB, after.ownMiB),
   }
 }
 

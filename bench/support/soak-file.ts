@@ -13,6 +13,9 @@ export interface SoakFile {
   next(): { readonly text: string; readonly isGood: boolean }
 }
 
+/** More than those that take turns. */
+export const CACHED_TOKENS = 300
+
 interface Change {
   /** Keys of the upstream `app`. */
   readonly app?: string
@@ -25,7 +28,7 @@ interface Change {
 }
 
 /** In turn. Where nothing is said it is as in the first one, so that all that is added goes again. */
-const CHANGES: readonly Change[] = [
+export const CHANGES: readonly Change[] = [
   {},
   { routes: '  - { name: more, match: { path: /more/* }, auth: required, scopes: [more], upstream: app }' },
   // Other connections to the same servers.
@@ -62,6 +65,8 @@ listeners:
 reload: { interval: 500ms }
 storage: { sessions: '${redisUrl}', directory: ./data }
 masterKey: { env: SOAK_MASTER_KEY }
+# Full within a minute: what a memory with a limit takes until it is full is no growth.
+tokenCache: { entries: ${CACHED_TOKENS} }
 tenants:
   main: { signing: ES256, accessToken: { lifetime: 2h } }
   # Short enough that what is revoked is soon forgotten.

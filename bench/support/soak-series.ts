@@ -16,6 +16,7 @@ export interface Piece {
   readonly reloads: number
   /** Medians. */
   readonly rssMiB: number
+  readonly ownMiB: number
   readonly descriptors: number
   readonly sockets: number
   /** The least that was left by a collection of V8's own, where there was one. */
@@ -39,7 +40,7 @@ export type Series = readonly Piece[]
 const PIECES = 20
 /** Of the level: less than that is no growth. */
 const TOLERANCE = 0.02
-const TRACED = ['rssMiB', 'heapMiB', 'descriptors', 'sockets'] as const
+const TRACED = ['rssMiB', 'ownMiB', 'heapMiB', 'descriptors', 'sockets'] as const
 /** In the last half, at least, for a word about memory. */
 const COLLECTIONS = 4
 
@@ -55,6 +56,7 @@ export function seriesOf(samples: readonly Sample[], collections: readonly Colle
       seconds: round2((nth + 1) * width),
       reloads: own.at(-1)?.reloads ?? 0,
       rssMiB: of((sample) => sample.rssMiB),
+      ownMiB: of((sample) => sample.ownMiB),
       descriptors: of((sample) => sample.descriptors),
       sockets: of((sample) => sample.sockets),
       ...(heaps.length > 0 && { heapMiB: round2(Math.min(...heaps)) }),

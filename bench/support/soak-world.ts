@@ -33,6 +33,8 @@ export interface SoakWorld {
 /** What the machine says of the process. */
 export interface Outside {
   readonly rssMiB: number
+  /** Of it what is its own: not the pages of the program itself, of which more are read the more of it is used. */
+  readonly ownMiB: number
   readonly descriptors: number
   readonly sockets: number
 }
@@ -201,6 +203,7 @@ function outsideOf(pid: number): Outside {
   }
   return {
     rssMiB: Number(/^VmRSS:\s*(\d+)/m.exec(status)?.[1]) / 1024,
+    ownMiB: Number(/^RssAnon:\s*(\d+)/m.exec(status)?.[1]) / 1024,
     descriptors: descriptors.length,
     sockets: descriptors.filter(isSocket).length,
   }

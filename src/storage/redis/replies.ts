@@ -30,8 +30,13 @@ export function understood<T>(read: () => T): T {
   } catch (error) {
     if (error instanceof Problem) throw error
     // Without the cause: it may quote what was stored.
-    throw unlike('Redis answered something that was not written in this form')
+    throw garbled()
   }
+}
+
+/** For an answer that cannot be what was written. */
+export function garbled(): Problem {
+  return unlike('Redis answered something that was not written in this form')
 }
 
 function unlike(what: string): Problem {

@@ -15,7 +15,7 @@ import type { Connection } from './connection.ts'
 import { createTurns } from './turns.ts'
 import { factBegin, factOf } from './facts.ts'
 import type { Layout } from './layout.ts'
-import { bytes, integer, list, text, understood } from './replies.ts'
+import { bytes, garbled, integer, list, text, understood } from './replies.ts'
 import type { Replication } from './replication.ts'
 import { fieldsOf, ownerOf, recordOf } from './session-hash.ts'
 import {
@@ -102,9 +102,16 @@ export function createSessionStore(needs: SessionStoreNeeds): SessionStore {
     const [first, fields] = list(reply)
     const outcome = text(first)
     if (outcome === 'rotated' || outcome === 'retried' || outcome === 'healed') {
-      return { outcome, session: recordOf(tenant, id, list(fields)) }
+      const session = recordOf(tenant, id, list(fields))
+      // What was changed on the way would make a token of somebody else, or one that ends the session when it is used.
+      const isMoved = outcome === 'retried' || request.rotation === 'on'
+      if (session.user !== user || session.generation !== request.generation + (isMoved ? 1 : 0)) throw garbled()
+      return { outcome, session }
     }
     if (outcome === 'reused' || outcome === 'epoch') return { outcome, user }
+    // Also what is asked of another user's session, so this one may be as it was, and its user have been changed on the way.
+    const again = await peek(request)
+    if (again !== undefined && again.user !== user) throw garbled()
     return { outcome: 'unknown' }
   }
 
