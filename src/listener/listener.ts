@@ -60,7 +60,7 @@ export interface Listener {
   cut(): void
 }
 
-const CHECK_INTERVAL_MS = 500
+const CHECK_INTERVAL_MS = 100
 /** Connections that wait to be taken: a crowd that comes back at once would be told to try again in a second. The system may allow less. */
 const BACKLOG = 4096
 /** How often answers that are over are let go of: one holds 4 KB, with the request that it is for. */
