@@ -14,8 +14,8 @@ export interface CrowdStep extends Percentiles {
   readonly workers: number
   readonly perSecond: number
   readonly errors: number
-  /** Those after the first round of checks, in which each connection is used for the first time. */
-  readonly measuredErrors: number
+  /** Those after the first round of checks, in which each connection is used for the first time. Absent: the run did not count them apart. */
+  readonly measuredErrors?: number
   readonly wrong: number
   /** What a connection in use takes of the gateway's memory. */
   readonly kibEach: number
