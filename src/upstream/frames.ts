@@ -44,8 +44,13 @@ export function createFrameFollower(): FrameFollower {
 function headLength(head: Buffer): number {
   const second = head[1] ?? 0
   const short = second & 0x7f
-  const extended = short === 126 ? 2 : short === 127 ? 8 : 0
-  return 2 + extended + ((second & 0x80) === 0 ? 0 : 4)
+  return 2 + extendedLength(short) + ((second & 0x80) === 0 ? 0 : 4)
+}
+
+/** Octets of a length that does not fit the seven bits (RFC 6455 §5.2). */
+function extendedLength(short: number): number {
+  if (short === 126) return 2
+  return short === 127 ? 8 : 0
 }
 
 function payloadLength(head: Buffer): number {

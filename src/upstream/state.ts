@@ -51,7 +51,7 @@ export function stateOf(one: Destination, nowMs: number): TargetState {
     url: one.url.href,
     ...(one.address === undefined ? {} : { address: one.address }),
     weight: one.weight,
-    state: one.weight === 0 ? 'drained' : isIn(one) ? 'in' : standing.isHealthy ? 'ejected' : 'unhealthy',
+    state: nameOfState(one),
     in_flight: load.inFlight,
     latency_ms: Math.round(load.latencyMs * 100) / 100,
     ...(isIn(one) || one.weight === 0 ? {} : { why: standing.why }),
@@ -59,4 +59,10 @@ export function stateOf(one: Destination, nowMs: number): TargetState {
     failures_in_a_row: standing.failures,
     ejections: standing.ejections,
   }
+}
+
+function nameOfState(one: Destination): TargetState['state'] {
+  if (one.weight === 0) return 'drained'
+  if (isIn(one)) return 'in'
+  return one.standing.isHealthy ? 'ejected' : 'unhealthy'
 }

@@ -28,7 +28,7 @@ export function createUsernameCache({ connection, isCluster, random }: UsernameC
       const values = isCluster
         ? await Promise.all(keys.map((key) => connection.send('GET', key)))
         : list(await connection.send('MGET', ...keys))
-      return values.map((value) => (value === '1' ? true : value === '0' ? false : undefined))
+      return values.map(takenOf)
     },
     async fill(tenant, found) {
       const commands = found.map(([name, isTaken]) => ['SET', keyOf(tenant, name), digit(isTaken), 'NX', 'EX', life(seconds)])
@@ -47,6 +47,12 @@ export function createUsernameCache({ connection, isCluster, random }: UsernameC
 
 function keyOf(tenant: string, folded: string): string {
   return tenant === DEFAULT_TENANT ? `username_exists:${folded}` : `username_exists:${tenant}:${folded}`
+}
+
+/** Undefined: Redis does not know. */
+function takenOf(value: unknown): boolean | undefined {
+  if (value === '1') return true
+  return value === '0' ? false : undefined
 }
 
 function digit(isTaken: boolean): '0' | '1' {
