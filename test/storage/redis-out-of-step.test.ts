@@ -51,6 +51,9 @@ describe.each([
   ['the begin of an answer that never ends', '$900000000\r\n'],
   ['a list of more than ever comes', '*900000\r\n'],
   ['noise', '\u0001\u0002\u0003'],
+  ['a list with room for millions, by a length that is noise', '*\u007f\u0079\u0070\u0061\u0062-1\r\n'],
+  ['a text that begins before itself', '$*\r\n+'],
+  ['half an answer', '$6\r\nse'],
 ])('%s', (_, octets) => {
   it('is left behind with its connection', async () => {
     try {
