@@ -35,6 +35,8 @@ const BUCKET = 2
 const FIRST_RETRY_MS = 1000
 /** A key that is missing from a set this young is not asked for again: half of the second in which a new key has to work. */
 const YOUNG_MS = 500
+/** Tokens that waited for a fetch go on so many at a time: thousands may have, and nobody else's request is to wait for all of them. */
+const TOGETHER = 16
 /** Share by which each delay is varied, so that the replicas of a gateway do not ask together. */
 const JITTER = 0.1
 
@@ -48,6 +50,7 @@ const JITTER = 0.1
 export function createRemoteKeyRing(needs: RemoteKeyNeeds, config: RemoteKeyConfig, before?: RemoteKeyRing): RemoteKeyRing {
   let { keys, fetchedAtMs } = before?.state() ?? NOTHING
   let inFlight: Promise<void> | undefined
+  let waiting: (() => void)[] = []
   let failures = 0
   let cancelTimer: (() => void) | undefined
   let stopped = false
@@ -77,17 +80,28 @@ export function createRemoteKeyRing(needs: RemoteKeyNeeds, config: RemoteKeyConf
   }
 
   function refresh(): Promise<void> | undefined {
-    if (inFlight !== undefined) return inFlight
-    if (stopped || ageMs() < YOUNG_MS || !takeFromBucket()) return undefined
-    return fetchOnce()
+    if (inFlight === undefined) {
+      if (stopped || ageMs() < YOUNG_MS || !takeFromBucket()) return undefined
+      void fetchOnce()
+    }
+    return new Promise((resolve) => waiting.push(resolve))
   }
 
   function fetchOnce(): Promise<void> {
     inFlight ??= load().finally(() => {
       inFlight = undefined
       arm()
+      const goingOn = waiting
+      waiting = []
+      release(goingOn, 0)
     })
     return inFlight
+  }
+
+  function release(those: readonly (() => void)[], from: number): void {
+    const end = from + TOGETHER
+    for (const goOn of those.slice(from, end)) goOn()
+    if (end < those.length) needs.schedule(0, () => release(those, end))
   }
 
   async function load(): Promise<void> {
