@@ -21,7 +21,7 @@ export function inherit(needs: AuthenticatorNeeds, config: HeritageConfig, befor
   const isSameCache = before !== undefined && isSame(before.cacheConfig, cacheConfig)
   return {
     trust: createTrust({ ...needs, monotonicMs, reloadOwnKeys }, config, before?.trust),
-    cache: isSameCache ? before.cache : createTokenCache(cacheConfig, monotonicMs),
+    cache: isSameCache ? before.cache : createTokenCache(cacheConfig, { monotonicMs, nowMs: () => needs.nowMs() }),
     cacheConfig,
   }
 }

@@ -19,6 +19,13 @@ export interface TokenCache {
   delete(token: string): void
 }
 
+interface CacheClock {
+  /** Milliseconds of a clock that is never set back. */
+  monotonicMs(): number
+  /** Wall clock, milliseconds since 1970. */
+  nowMs(): number
+}
+
 /** Its neighbours are those that were used before and after it. */
 interface Kept extends VerifiedToken {
   readonly token: string
@@ -32,6 +39,9 @@ interface Kept extends VerifiedToken {
  * The verified tokens of one configuration, at most `entries` of them, the least recently used leaving first, and none for
  * longer than its `lifetimeMs`.
  *
+ * Where it is full of tokens that may still be used, one takes a place the second time that it is verified: those that are shown
+ * once, however many, drive out none that others come back with, and what is kept of them does not have to be cleared away.
+ *
  * Only whoever holds the very same token finds its entry: all of it is compared, since a part of it, or its id, would be shared
  * by forgeries. Expiry and key are the caller's to check on every hit.
  *
@@ -39,15 +49,16 @@ interface Kept extends VerifiedToken {
  * enter each that it does not know into the engine's table of strings. So it is found by a number that is made of its end: of
  * two that have the same one the later takes the place, and the other is verified again.
  */
-export function createTokenCache({ entries, lifetimeMs }: Config['tokenCache'], monotonicMs: () => number): TokenCache {
+export function createTokenCache({ entries, lifetimeMs }: Config['tokenCache'], clock: CacheClock): TokenCache {
   const cache = new Map<number, Kept>()
+  const isKnown = createDoor(entries)
   let newest: Kept | undefined
   let oldest: Kept | undefined
   return { get, set, delete: forget }
 
   function get(token: string): VerifiedToken | undefined {
     const kept = cache.get(numberOf(token))
-    if (kept === undefined || kept.token !== token || monotonicMs() - kept.sinceMs >= lifetimeMs) return undefined
+    if (kept === undefined || kept.token !== token || isOld(kept)) return undefined
     if (kept !== newest) {
       unlink(kept)
       link(kept)
@@ -58,10 +69,22 @@ export function createTokenCache({ entries, lifetimeMs }: Config['tokenCache'], 
   function set(token: string, { principal, issuer, key }: VerifiedToken): void {
     const number = numberOf(token)
     remove(cache.get(number))
-    if (cache.size >= entries) remove(oldest)
-    const kept: Kept = { principal, issuer, key, token, number, sinceMs: monotonicMs(), older: undefined, newer: undefined }
+    if (cache.size >= entries) {
+      if (oldest !== undefined && !isOver(oldest) && !isKnown(number)) return
+      remove(oldest)
+    }
+    const kept: Kept = { principal, issuer, key, token, number, sinceMs: clock.monotonicMs(), older: undefined, newer: undefined }
     cache.set(number, kept)
     link(kept)
+  }
+
+  function isOld(kept: Kept): boolean {
+    return clock.monotonicMs() - kept.sinceMs >= lifetimeMs
+  }
+
+  function isOver(kept: Kept): boolean {
+    const { expiresAt, skewSeconds } = kept.principal
+    return isOld(kept) || expiresAt + skewSeconds <= clock.nowMs() / 1000
   }
 
   function forget(token: string): void {
@@ -92,6 +115,21 @@ export function createTokenCache({ entries, lifetimeMs }: Config['tokenCache'], 
     kept.newer = undefined
   }
 }
+
+/** Says whether it was asked the same lately, and remembers: about as many numbers as there are places. */
+function createDoor(places: number): (number: number) => boolean {
+  const mask = 2 ** Math.ceil(Math.log2(Math.max(places, LEAST_DOOR))) - 1
+  let seen: Int32Array | undefined
+  return (number) => {
+    seen ??= new Int32Array(mask + 1)
+    const at = number & mask
+    const before = seen[at]
+    seen[at] = number
+    return before === number
+  }
+}
+
+const LEAST_DOOR = 16
 
 /** So many characters of a signature are as good as chance, and nobody but who signs chooses them. */
 const SAMPLED = 12

@@ -101,29 +101,45 @@ describe('the cache of verified tokens', () => {
   })
 
   it('is bounded, the token used least recently leaving first', async () => {
-    world = createWorld({ tokenCache: { entries: 2 } })
-    world.web.pages.set(URI, [key.jwk])
-    await world.authenticator.start()
-    const [a = '', b = '', c = ''] = await Promise.all(['a', 'b', 'c'].map((sub) => sign(key, foreignClaims({ sub }))))
-    for (const token of [a, b, a, c, a, b]) await world.ask(token)
-    expect(world.events.cache).toEqual(['miss', 'miss', 'hit', 'miss', 'hit', 'miss'])
+    const [a = '', b = '', c = ''] = await fullOf(['a', 'b', 'c'])
+    for (const token of [a, b, a, c, c, a, c, b]) await world.ask(token)
+    expect(world.events.cache).toEqual(['miss', 'miss', 'hit', 'miss', 'miss', 'hit', 'hit', 'miss'])
+  })
+
+  it('keeps the tokens that are used when others come that are shown once', async () => {
+    const [a = '', b = '', ...others] = await fullOf(['a', 'b', 'c', 'd', 'e', 'f'])
+    for (const token of [a, b, ...others, a, b]) await world.ask(token)
+    expect(world.events.cache).toEqual(['miss', 'miss', 'miss', 'miss', 'miss', 'miss', 'hit', 'hit'])
+  })
+
+  it.each([
+    ['has expired', 90_000, 3_600_000],
+    ['was kept for as long as the configuration says', 30_000, 30_000],
+  ])('gives a token the place of one that %s when it comes', async (_, passedMs, lifetimeMs) => {
+    const [a = '', b = ''] = await fullOf(['a', 'b'], { claims: { exp: NOW + 60 }, lifetimeMs })
+    for (const token of [a, b]) await world.ask(token)
+    await world.clock.advance(passedMs)
+    const late = await sign(key, foreignClaims({ sub: 'c', iat: NOW + 30, exp: NOW + 600 }))
+    for (let times = 0; times < 2; times += 1) expect(await world.ask(late)).toBe('ok c')
+    expect(world.events.cache).toEqual(['miss', 'miss', 'miss', 'hit'])
   })
 
   it('forgets the token used least recently, in whatever order they come', async () => {
-    world = createWorld({ tokenCache: { entries: 3 } })
-    world.web.pages.set(URI, [key.jwk])
-    await world.authenticator.start()
-    const tokens = await Promise.all(['a', 'b', 'c', 'd', 'e'].map((sub) => sign(key, foreignClaims({ sub }))))
-    const expected: string[] = []
+    const tokens = await fullOf(['a', 'b', 'c', 'd', 'e'], { entries: 3 })
+    const [expected, seen]: [string[], (string | undefined)[]] = [[], []]
     let used: string[] = []
     for (let turn = 0, chance = 7; turn < 200; turn += 1) {
       chance = (chance * 1103515245 + 12345) % 2147483648
       const token = tokens[Math.floor(chance / 65536) % tokens.length] ?? ''
       expected.push(used.includes(token) ? 'hit' : 'miss')
-      used = [token, ...used.filter((one) => one !== token)].slice(0, 3)
+      const asked = world.events.cache.length
       await world.ask(token)
+      seen.push(world.events.cache[asked])
+      // It may have to show that it is used.
+      await world.ask(token)
+      used = [token, ...used.filter((one) => one !== token)].slice(0, 3)
     }
-    expect(world.events.cache).toEqual(expected)
+    expect(seen).toEqual(expected)
     expect(new Set(expected).size).toBe(2)
   })
 
@@ -143,6 +159,17 @@ describe('the cache of verified tokens', () => {
     expect(world.events.cache).toEqual(expected)
   })
 })
+
+/** Tokens of users, before a cache that has room for so many. */
+async function fullOf(
+  users: readonly string[],
+  { claims = {}, entries = 2, lifetimeMs = 3_600_000 }: { claims?: object; entries?: number; lifetimeMs?: number } = {},
+): Promise<readonly string[]> {
+  world = createWorld({ tokenCache: { entries, lifetimeMs } })
+  world.web.pages.set(URI, [key.jwk])
+  await world.authenticator.start()
+  return Promise.all(users.map((sub) => sign(key, foreignClaims({ sub, ...claims }))))
+}
 
 describe('the issuers', () => {
   it('are refused when two claim one name in iss', () => {
