@@ -32,6 +32,14 @@ export interface Tidiness {
 const LOOK_MS = 1000
 /** Up to so many requests between two looks it is quiet: probes are no traffic. */
 const QUIET_REQUESTS = 2
+/** Nor are so many connections that come or go. While a crowd does, one collection would follow the other. */
+const QUIET_CONNECTIONS = 20
+/**
+ * Of a process that has served, it is quiet after so many looks in a row: a collection also forgets code that was optimized, which V8
+ * makes again for seconds when requests are back, beside them; and what new objects took is only given back when hardly any were made
+ * for some seconds.
+ */
+const QUIET_LOOKS = 15
 /** It is worth it after so many requests, or with so many connections more or less. */
 const WORTH_REQUESTS = 1000
 const WORTH_CONNECTIONS = 500
@@ -43,6 +51,8 @@ const MOST_HEAP_BYTES = 256 * 1024 * 1024
 export function createTidiness(needs: TidinessNeeds): Tidiness {
   let cancel: (() => void) | undefined
   let lookedRequests = 0
+  let lookedConnections = 0
+  let quietLooks = 0
   let tidiedRequests = Number.NEGATIVE_INFINITY
   let tidiedConnections = 0
   let tidiedBytes = 0
@@ -50,12 +60,15 @@ export function createTidiness(needs: TidinessNeeds): Tidiness {
 
   function plan(): void {
     lookedRequests = needs.requests()
+    lookedConnections = needs.connections()
     cancel = needs.schedule(LOOK_MS, look)
   }
 
   function look(): void {
-    if (isQuiet() && isWorthIt() && needs.heapBytes() < MOST_HEAP_BYTES) {
-      needs.tidyUp(needs.requests() >= WORTH_REQUESTS)
+    const hasServed = needs.requests() >= WORTH_REQUESTS
+    quietLooks = isQuiet() ? quietLooks + 1 : 0
+    if (quietLooks >= (hasServed ? QUIET_LOOKS : 1) && isWorthIt() && needs.heapBytes() < MOST_HEAP_BYTES) {
+      needs.tidyUp(hasServed)
       tidiedRequests = needs.requests()
       tidiedConnections = needs.connections()
       tidiedBytes = needs.heldBytes()
@@ -64,7 +77,8 @@ export function createTidiness(needs: TidinessNeeds): Tidiness {
   }
 
   function isQuiet(): boolean {
-    return needs.underWay() === 0 && needs.requests() - lookedRequests <= QUIET_REQUESTS
+    if (needs.underWay() > 0 || needs.requests() - lookedRequests > QUIET_REQUESTS) return false
+    return Math.abs(needs.connections() - lookedConnections) <= QUIET_CONNECTIONS
   }
 
   function isWorthIt(): boolean {

@@ -15,6 +15,7 @@ function world() {
     hasServed: false,
     due,
     second,
+    seconds,
   }
   const tidiness = createTidiness({
     schedule(_delayMs, run) {
@@ -38,6 +39,10 @@ function world() {
   function second(): void {
     for (const run of due.splice(0)) run()
   }
+
+  function seconds(count: number): void {
+    for (let passed = 0; passed < count; passed += 1) second()
+  }
 }
 
 describe('memory is given back', () => {
@@ -47,15 +52,25 @@ describe('memory is given back', () => {
     expect(made.tidied).toBe(1)
   })
 
-  it('after a rush of requests, as soon as there is none any more', () => {
+  it('after a rush of requests, once there was none for a quarter of a minute', () => {
     const made = world()
     made.second()
     made.requests += 10_000
     made.second()
-    const during = made.tidied
+    made.seconds(14)
+    const early = made.tidied
+    made.seconds(10)
+    expect([early, made.tidied]).toEqual([1, 2])
+  })
+
+  it('after a rush of requests, not in the pauses that it makes', () => {
+    const made = world()
     made.second()
-    made.second()
-    expect([during, made.tidied]).toEqual([1, 2])
+    for (let rush = 0; rush < 5; rush += 1) {
+      made.requests += 10_000
+      made.seconds(15)
+    }
+    expect(made.tidied).toBe(1)
   })
 
   it('but for the code that was optimized for requests, once there were some', () => {
@@ -63,9 +78,8 @@ describe('memory is given back', () => {
     made.second()
     const atStart = made.hasServed
     made.requests += 10_000
-    made.second()
-    made.second()
-    expect([atStart, made.hasServed]).toEqual([false, true])
+    made.seconds(16)
+    expect([atStart, made.tidied, made.hasServed]).toEqual([false, 2, true])
   })
 
   it('after many connections have come, and after they have gone', () => {
@@ -73,8 +87,10 @@ describe('memory is given back', () => {
     made.second()
     made.connections = 10_000
     made.second()
+    made.second()
     const open = made.tidied
     made.connections = 0
+    made.second()
     made.second()
     expect([open, made.tidied]).toEqual([2, 3])
   })
@@ -96,8 +112,10 @@ describe('memory is given back', () => {
     made.second()
     made.requests += 5000
     made.second()
-    made.requests += 1
-    made.second()
+    for (let second = 0; second < 15; second += 1) {
+      made.requests += 1
+      made.second()
+    }
     expect(made.tidied).toBe(2)
   })
 })
@@ -110,6 +128,21 @@ describe('memory is not given back', () => {
       made.second()
     }
     expect(made.tidied).toBe(0)
+  })
+
+  it('while connections come, or go, without asking for anything yet', () => {
+    const made = world()
+    made.second()
+    for (let second = 0; second < 10; second += 1) {
+      made.connections += 500
+      made.second()
+    }
+    const coming = made.tidied
+    for (let second = 0; second < 9; second += 1) {
+      made.connections -= 500
+      made.second()
+    }
+    expect([coming, made.tidied]).toEqual([1, 1])
   })
 
   it('while one is under way', () => {
