@@ -3,8 +3,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { judge, type Scope, type Times } from './judge.ts'
 import { seeded, startLoad, type Load, type Subject } from './load.ts'
-import { isAsFast, type FaultTimes, type MatrixRow } from './matrix.ts'
-import { IS_MEASURED, middleOf, startProbe, timingOf, together, warm, type Probe, type Sample } from './probe.ts'
+import { isAsFast, tellTimes, type FaultTimes, type MatrixRow } from './matrix.ts'
+import { IS_MEASURED, startProbe, timingOf, together, warm, type Probe, type Sample } from './probe.ts'
 import { createSession, memberAt, metric, peakMiB, startRig, WAYS, type Member, type Rig, type Way } from './rig.ts'
 
 export interface Fault {
@@ -237,13 +237,6 @@ function some(faults: readonly string[]): readonly string[] {
 /** The end of a token: a signature, or a MAC. */
 function secretOf(token: string): string {
   return token.slice(-24)
-}
-
-/** The slowest percent of each second, in its order: what a difference between two times without a fault is shows there. */
-function tellTimes(name: string, { before, during, after }: FaultTimes): void {
-  const tell = ({ seconds }: FaultTimes['before']): string =>
-    `${middleOf(seconds).toFixed(2)} ms (${seconds.map((ms) => ms.toFixed(1)).join(' ')})`
-  process.stdout.write(`[chaos] ${name}: p99 before ${tell(before)}, during ${tell(during)}, after ${tell(after)}\n`)
 }
 
 function tellDetails(name: string, { uses, writes }: Load, times: Times): void {

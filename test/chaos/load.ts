@@ -71,9 +71,10 @@ export async function startLoad(rig: Rig, random: () => number): Promise<Load> {
   const emails = new Map(await Promise.all(rig.members.map(register)))
   for (const [turn, subject] of soon.slice(0, REVOKED).entries()) await end(subject, turn)
   let next = REVOKED
-  /** Those whose end was refused. */
+  /** Those whose end was refused, and those that were not refreshed. */
   const refused: number[] = []
-  let isAgain = false
+  const unrefreshed = new Set<Subject>()
+  let [isAgain, isRetry] = [false, false]
   let turn = 0
   const startedMs = performance.now()
   let sent = 0
@@ -81,7 +82,7 @@ export async function startLoad(rig: Rig, random: () => number): Promise<Load> {
   const timers = [
     every(EVERY_MS.revoke, endNext),
     every(EVERY_MS.create, create),
-    every(EVERY_MS.refresh, () => refresh(refreshed[turn++ % REFRESHED])),
+    every(EVERY_MS.refresh, refreshNext),
     // A password takes a core for a tenth of a second, and is not asked for while Redis is away.
     ...(IS_MEASURED ? [] : [every(EVERY_MS.login, login)]),
   ]
@@ -182,12 +183,21 @@ export async function startLoad(rig: Rig, random: () => number): Promise<Load> {
     await use({ user, pair }, any(), WAYS[1])
   }
 
+  /** As with ends: as many are asked for, and what was refused comes before its turn, while its token may still be used again. */
+  async function refreshNext(): Promise<void> {
+    isRetry = !isRetry
+    const [waiting] = isRetry ? unrefreshed : []
+    await refresh(waiting ?? refreshed[turn++ % REFRESHED])
+  }
+
   /** One that was refused is asked for again with the same token, as a client does. */
   async function refresh(subject: Subject | undefined): Promise<void> {
     if (subject === undefined || subject.askedMs !== undefined) return
     subject.askedMs = performance.now()
     const answer = await write('refresh', any(), '/sessions/refresh', { refresh_token: subject.pair.refresh_token })
     delete subject.askedMs
+    unrefreshed.delete(subject)
+    if (answer.status === 503) unrefreshed.add(subject)
     if (answer.status !== 200) return
     const pair = answer.body as Pair
     if (pair.session_id !== subject.pair.session_id || userOf(pair) !== subject.user) mixedUp.push(`refresh of ${subject.user}`)

@@ -70,6 +70,13 @@ export function isAsFast({ before, after, during }: FaultTimes): boolean {
   return middleOf(during.seconds) <= WITHIN * middleOf(together([before, after]).seconds) + spreadMs
 }
 
+/** The slowest percent of each second, in its order: what a difference between two times without a fault is shows there. */
+export function tellTimes(name: string, { before, during, after }: FaultTimes): void {
+  const tell = ({ seconds }: FaultTimes['before']): string =>
+    `${middleOf(seconds).toFixed(2)} ms (${seconds.map((ms) => ms.toFixed(1)).join(' ')})`
+  process.stdout.write(`[chaos] ${name}: p99 before ${tell(before)}, during ${tell(during)}, after ${tell(after)}\n`)
+}
+
 function lineOf({ fault, wrongAccepts, goodFailed, times, recoverMs, seen }: MatrixRow): string {
   const cells = [fault, wrongAccepts, goodFailed, ...timesOf(times), `${(recoverMs / 1000).toFixed(1)} s`, seen]
   return `| ${cells.join(' | ')} |`

@@ -22,7 +22,7 @@ const SERVE_ON = 'nothing while the known keys may serve (`staleFor`); then 401 
 
 export const TROUBLES: readonly Trouble[] = [
   {
-    fault: 'none: an issuer that is well, beside the others',
+    fault: 'none: an issuer that is well, beside ten that are ill at once',
     answer: (res, { good }) => send(res, [good.jwk]),
     keys: 'serves',
     seen: 'nothing',
