@@ -282,7 +282,6 @@ function messageOf({ method, target, host, isSecure, headers, token, ip }: Quest
     url: target,
     httpVersion: '1.1',
     rawHeaders: fields.flat(),
-    headers: Object.fromEntries(fields.map(([name = '', value = '']) => [name.toLowerCase(), value])),
     socket: { remoteAddress: ip, encrypted: isSecure },
     complete: true,
     destroyed: false,

@@ -116,6 +116,7 @@ function assemble(
       malformed: (problem, peer) => noteMalformed(telemetry, { id: randomUUID(), peer, startedMs: monotonicMs() }, problem),
       turnedAway: telemetry.events.overload.turnedAway,
       ...telemetry.events.listener,
+      nowMs: world.nowMs,
       schedule: world.schedule,
       readFile: foundation.keySources.readFile,
       certificatesRead: (result, cause) => noteCertificates(telemetry, result, cause),

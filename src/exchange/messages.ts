@@ -36,8 +36,6 @@ export interface RequestMessage {
   readonly httpVersion: string
   /** Name, value, name, value … as received; over HTTP/2 without pseudo-header fields, with `host` in place of `:authority`. */
   readonly rawHeaders: readonly string[]
-  /** Names in lower case. */
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly socket: Connection
   /** Whether it was received to its end. */
   readonly complete: boolean
@@ -54,6 +52,18 @@ export interface RequestMessage {
   resume(): unknown
   /** Takes nothing more of it: what carries it is cut, the stream of HTTP/2, the connection of HTTP/1. */
   destroy(): unknown
+}
+
+/** What a message says under a name in lower case, all lines of it (RFC 9110 §5.3). */
+export function fieldOf({ rawHeaders }: Pick<RequestMessage, 'rawHeaders'>, name: string): string | undefined {
+  let value: string | undefined
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const given = rawHeaders[index] ?? ''
+    if (given.length !== name.length || given.toLowerCase() !== name) continue
+    const line = rawHeaders[index + 1] ?? ''
+    value = value === undefined ? line : `${value}, ${line}`
+  }
+  return value
 }
 
 /** What the frames of an HTTP/2 request say. */

@@ -1,6 +1,6 @@
 import { METHODS, type IncomingMessage } from 'node:http'
 import type { PublicListenerConfig } from '../config/config.ts'
-import type { Arrived, Connection, RequestMessage } from '../exchange/exchange.ts'
+import { fieldOf, type Arrived, type Connection, type RequestMessage } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
 import { createClientAddresses, type ClientAddresses } from './client-address.ts'
 
@@ -237,13 +237,8 @@ export function isWebSocketUpgrade(req: IncomingMessage): boolean {
  * Whether nothing behind the request is read although it says `keep-alive`: `close` counts before it (RFC 9112 §9.3), and of HTTP/1.0
  * the parser has it the other way round.
  */
-export function isLastAllTheSame(req: Pick<RequestMessage, 'httpVersion' | 'headers'>): boolean {
-  return (
-    req.httpVersion === '1.0' &&
-    String(req.headers['connection'] ?? '')
-      .toLowerCase()
-      .includes('close')
-  )
+export function isLastAllTheSame(req: Pick<RequestMessage, 'httpVersion' | 'rawHeaders'>): boolean {
+  return req.httpVersion === '1.0' && fieldOf(req, 'connection')?.toLowerCase().includes('close') === true
 }
 
 /** Whether there is an Upgrade field; asked of every request, most of which have a use for nothing else of `req.headers`. */

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import type { PublicListenerConfig } from '../config/config.ts'
 import { createDelay } from './delay.ts'
 import type { Front } from './front.ts'
+import type { Http1Connections } from './http1-connections.ts'
 import type { Http2Sessions } from './http2-sessions.ts'
 import type { Redirect } from './redirect.ts'
 
@@ -19,10 +20,11 @@ export interface Parts {
   readonly server: HttpServer
   /** Listens, and closes with the last connection. */
   readonly entrance: Server
-  /** Every connection of HTTP/1.1, with the latest answer on it that is not over. */
+  /** Every connection of HTTP/1.1 that its parser reads, with the latest answer on it that is not over. */
   readonly connected: ReadonlyMap<Duplex, ServerResponse | undefined>
+  readonly http1: Http1Connections
   readonly http2: Http2Sessions
-  readonly front: Front | undefined
+  readonly front: Front
   readonly redirect: Redirect | undefined
   connections(): number
 }
@@ -40,7 +42,7 @@ const BACKLOG_MS = 1000
 /** Stops a listener without losing what is in flight. */
 export function createDraining(
   needs: { schedule(delayMs: number, run: () => void): () => void },
-  { server, entrance, connected, http2, front, redirect, connections }: Parts,
+  { server, entrance, connected, http1, http2, front, redirect, connections }: Parts,
   timeouts: () => PublicListenerConfig['timeouts'],
 ): Draining {
   const delay = createDelay(needs.schedule)
@@ -54,6 +56,7 @@ export function createDraining(
   async function drain(endTunnels: () => void): Promise<number> {
     draining = true
     for (const res of connected.values()) if (res?.headersSent === false) res.shouldKeepAlive = false
+    http1.drain()
     const closed = new Promise<void>((resolve) => {
       entrance.once('close', resolve)
     })
@@ -69,7 +72,7 @@ export function createDraining(
     needs.schedule(SWEEP_MS, sweep)
     await closed
     cancel()
-    front?.stop()
+    front.stop()
     server.close()
     return cutAnswers
   }
@@ -107,9 +110,12 @@ export function createDraining(
 
   function sweep(): void {
     if (stopped && connections() === 0) return
-    const isAnswering = [...connected.values()].some((res) => res?.writableFinished === false)
+    const isAnswering = http1.isAnswering() || [...connected.values()].some((res) => res?.writableFinished === false)
     quietMs = isAnswering ? 0 : quietMs + SWEEP_MS
-    if (quietMs >= LAME_DUCK_MS) server.closeIdleConnections()
+    if (quietMs >= LAME_DUCK_MS) {
+      http1.closeIdle()
+      server.closeIdleConnections()
+    }
     needs.schedule(SWEEP_MS, sweep)
   }
 
@@ -120,8 +126,8 @@ export function createDraining(
       if (res?.writableFinished === false) cutAnswers += 1
       socket.destroy()
     }
-    cutAnswers += http2.cut()
-    front?.cut()
+    cutAnswers += http1.cut() + http2.cut()
+    front.cut()
   }
 }
 

@@ -1,4 +1,4 @@
-import { isGrpc, type RequestMessage } from '../exchange/exchange.ts'
+import { fieldOf, isGrpc, type RequestMessage } from '../exchange/exchange.ts'
 import { describeProblem, describeRefusal, type Problem } from '../problem/problem.ts'
 
 /** The status that a client of gRPC gives a call that was answered with a status of HTTP (grpc: http-grpc-status-mapping). */
@@ -21,7 +21,7 @@ const OF_BODY: ReadonlySet<string> = new Set(['content-type', 'content-length'])
  * counts, whatever it says of its content.
  */
 export function asksGrpc(req: RequestMessage): boolean {
-  return req.httpVersion === '2.0' && req.method === 'POST' && isGrpc(req.headers['content-type'])
+  return req.httpVersion === '2.0' && req.method === 'POST' && isGrpc(fieldOf(req, 'content-type'))
 }
 
 /**

@@ -15,7 +15,6 @@ type Listener = (() => void) | ((chunk: Buffer) => void) | ((error: Error) => vo
 
 export interface Http2RequestFacts {
   readonly head: Http2Head
-  readonly headers: RequestMessage['headers']
   readonly socket: Connection
 }
 
@@ -23,7 +22,7 @@ export interface Http2RequestFacts {
  * The request on a stream. To the library a stream that the client resets ends like one that is whole, so an end is passed on
  * only where nothing says that it was reset: half a body must not be taken for a whole one (RFC 9113 §8.1).
  */
-export function createHttp2Request(stream: ServerHttp2Stream, { head, headers, socket }: Http2RequestFacts): Http2Request {
+export function createHttp2Request(stream: ServerHttp2Stream, { head, socket }: Http2RequestFacts): Http2Request {
   const { framed } = head
   const own = new EventEmitter()
   let whole = framed.bodyless
@@ -35,7 +34,6 @@ export function createHttp2Request(stream: ServerHttp2Stream, { head, headers, s
     url: head.target,
     httpVersion: '2.0',
     rawHeaders: head.rawHeaders,
-    headers,
     socket,
     framed,
     get complete() {

@@ -101,7 +101,7 @@ export function createHttp2Sessions(needs: Http2Needs, config: PublicListenerCon
     session.setLocalWindowSize(SESSION_WINDOW_BYTES)
     session.on('error', ignore)
     session.on('close', () => sessions.delete(one))
-    session.on('stream', (stream, headers, _, raw) => onStream(one, stream, { raw, headers, socket }))
+    session.on('stream', (stream, _headers, _flags, raw) => onStream(one, stream, { raw, socket }))
     if (isSweeping) return
     isSweeping = true
     needs.schedule(SWEEP_MS, sweep)
@@ -110,14 +110,14 @@ export function createHttp2Sessions(needs: Http2Needs, config: PublicListenerCon
   function onStream(
     one: Session,
     stream: ServerHttp2Stream,
-    { raw, headers, socket }: { raw: readonly string[]; headers: RequestMessage['headers']; socket: Connection },
+    { raw, socket }: { raw: readonly string[]; socket: Connection },
   ): void {
     stream.on('error', ignore)
     if (one.working >= limits.streams * MOST_WORK) {
       stream.close(constants.NGHTTP2_REFUSED_STREAM)
       return
     }
-    const req = createHttp2Request(stream, { head: readHead(raw, stream.endAfterHeaders), headers, socket })
+    const req = createHttp2Request(stream, { head: readHead(raw, stream.endAfterHeaders), socket })
     const exchange: Exchange = { stream, req, res: createHttp2Answer(stream, req.message), ageMs: 0, stalledMs: 0 }
     one.exchanges.add(exchange)
     one.working += 1

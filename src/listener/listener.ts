@@ -16,10 +16,13 @@ import { socketAddress } from './client-address.ts'
 import { createConnectionGate, type TurnedAway } from './connection-gate.ts'
 import { becomesLast, createDraining } from './draining.ts'
 import { createFront, type FrontNeeds } from './front.ts'
+import { createHttp1Connections } from './http1-connections.ts'
 import { createHttp2Sessions } from './http2-sessions.ts'
 import { holdInterim } from './interim.ts'
+import { TOOK_TOO_LONG } from './parser-error.ts'
 import { createRedirect } from './redirect.ts'
 import { refuseSocket } from './refusal.ts'
+import { createSlowCuts } from './slow-cuts.ts'
 import { createUnread } from './unread.ts'
 
 export { readBody, writeAnswer } from './answer.ts'
@@ -30,6 +33,8 @@ export { createRequestIds } from './request-id.ts'
 export interface ListenerNeeds extends FrontNeeds {
   /** Answers one request; never rejects. */
   handle(req: RequestMessage, res: AnswerMessage): Promise<void>
+  /** Wall clock, milliseconds since 1970. */
+  nowMs(): number
   /** Answers one WebSocket handshake; never rejects. */
   upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void>
   /** Notes what could not be read as a request. Returns the id for its answer. */
@@ -90,22 +95,20 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   })
   // The parser would silently drop what is over its count, so the arrival counts.
   server.maxHeadersCount = 0
-  const http2 = createHttp2Sessions({ ...needs, handle: (req, res) => needs.handle(req, secured(res)) }, config)
-  const front =
-    config.tls === undefined && !config.proxyProtocol
-      ? undefined
-      : createFront(needs, config, { http1: (socket) => server.emit('connection', socket), http2: http2.open })
+  const http2 = createHttp2Sessions({ ...needs, handle: answer }, config)
+  const http1 = createHttp1Connections({ ...needs, handle: answer, handOver, tooLate }, config)
+  const front = createFront(needs, config, { http1: http1.open, http2: http2.open })
   const redirect = config.redirect === undefined ? undefined : createRedirect(needs, config, config.redirect)
-  /** Listens, and closes with the last connection: the HTTP server itself, where nothing stands before it. */
-  const entrance = front?.server ?? server
+  /** Listens, and closes with the last connection. */
+  const entrance = front.server
   const gate = createConnectionGate(entrance, config, (why) => needs.turnedAway?.(why))
-  /** Every connection, with the latest answer on it, unless that and its request are over. */
+  /** Every connection that the HTTP server reads, with the latest answer on it, unless that and its request are over. */
   const connected = new Map<Duplex, ServerResponse | undefined>()
   void LAYOUT
   let isForgetting = false
   const { isDraining, drain, cut } = createDraining(
     needs,
-    { server, entrance, connected, http2, front, redirect, connections },
+    { server, entrance, connected, http1, http2, front, redirect, connections },
     () => timeouts,
   )
 
@@ -115,10 +118,8 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   server.on('checkExpectation', onRequest)
   server.on('upgrade', onUpgrade)
   server.on('connect', onConnect)
-  server.on(
-    'clientError',
-    createUnread(needs, (socket) => connected.get(socket)),
-  )
+  const latestOn = (socket: Duplex): ServerResponse | undefined => connected.get(socket)
+  server.on('clientError', createSlowCuts(createUnread(needs, latestOn), latestOn))
   return { listen, connections, use, certificates, isDraining, drain, cut }
 
   function onConnection(socket: Duplex): void {
@@ -166,7 +167,21 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
       Object.assign(req.socket, { isPipelined: true })
       holdInterim(res)
     }
-    void needs.handle(req, secured(res))
+    void answer(req, res)
+  }
+
+  function answer(req: RequestMessage, res: AnswerMessage): Promise<void> {
+    return needs.handle(req, secured(res))
+  }
+
+  /** What is more than one simple request after the other is for the HTTP server, from what was read of it on. */
+  function handOver(socket: Socket, octets: Buffer): void {
+    server.emit('connection', socket)
+    socket.emit('data', octets)
+  }
+
+  function tooLate(socket: Socket): void {
+    server.emit('clientError', Object.assign(new Error('nothing came'), { code: TOOK_TOO_LONG }), socket)
   }
 
   /** Over TLS browsers are told to stay there. */
@@ -201,18 +216,19 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
       })
     })
     // The clock of its timeouts is set when it listens, which the front does in its place.
-    if (front !== undefined) server.emit('listening')
+    server.emit('listening')
     const address = entrance.address()
     if (address === null || typeof address === 'string') throw new Error('the listener has no address')
     return address
   }
 
   function connections(): number {
-    return front?.connections() ?? connected.size
+    return front.connections()
   }
 
   function use(fresh: PublicListenerConfig): void {
-    front?.use(fresh)
+    front.use(fresh)
+    http1.use(fresh)
     hsts = fresh.hsts
     timeouts = fresh.timeouts
     Object.assign(server, { maxHeaderSize: fresh.limits.headerBytes })
@@ -225,7 +241,7 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   }
 
   function certificates(): ReturnType<Listener['certificates']> {
-    const served = front?.certificates
+    const served = front.certificates
     return served === undefined ? undefined : { expiries: served.expiries(), isWell: served.isWell() }
   }
 }

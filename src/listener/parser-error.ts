@@ -4,10 +4,13 @@ export interface ParserError extends Error {
   readonly code?: string
 }
 
+/** The client took longer for a head or a body than it may. */
+export const TOOK_TOO_LONG = 'ERR_HTTP_REQUEST_TIMEOUT'
+
 /** Why the parser gave up, where it is not simply a bad request. */
 const PARSER_PROBLEMS: ReadonlyMap<string, ProblemKind> = new Map([
   ['HPE_HEADER_OVERFLOW', 'headers_too_large'],
-  ['ERR_HTTP_REQUEST_TIMEOUT', 'request_timeout'],
+  [TOOK_TOO_LONG, 'request_timeout'],
 ])
 
 /** What becomes of a request that the parser gave up on. */

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { AnswerMessage, RequestMessage } from '../exchange/exchange.ts'
+import { fieldOf, type AnswerMessage, type RequestMessage } from '../exchange/exchange.ts'
 import { describeProblem, type Problem } from '../problem/problem.ts'
 import { announce } from './answer.ts'
 import { asksGrpc, grpcFields } from './grpc-refusal.ts'
@@ -35,7 +35,7 @@ export function refuse(res: AnswerMessage, problem: Problem, requestId: string, 
  * and may never send the body, so that what comes next could be either (RFC 9110 §10.1.1).
  */
 function leavesMuch(req: RequestMessage): boolean {
-  return req.headers['expect'] !== undefined || Number(req.headers['content-length'] ?? 0) > DISCARD_BYTES
+  return fieldOf(req, 'expect') !== undefined || Number(fieldOf(req, 'content-length') ?? 0) > DISCARD_BYTES
 }
 
 /** The same on a bare socket: after an upgrade, or where the parser gave up. Ends the socket. There is no body for a HEAD. */

@@ -25,6 +25,8 @@ export function createUnread(
 ): (error: ParserError, socket: Duplex) => void {
   /** Those on which it did; it reports each further packet as well. */
   const unreadable = new WeakSet<Duplex>()
+  /** Those whose request was given another turn to be read in. */
+  const awaited = new WeakSet<ServerResponse>()
   return onClientError
 
   function onClientError(error: ParserError, socket: Duplex): void {
@@ -51,7 +53,11 @@ export function createUnread(
     }
     // Nobody reads it yet. An answer on the connection now would be taken for that to a request before it.
     else if (res.socket === null) res.once('socket', () => breakOff(error, res))
-    else refuseUnread(error, req.socket, req.method)
+    // What came in one piece with the head is read before anybody could begin with the body.
+    else if (!awaited.has(res)) {
+      awaited.add(res)
+      setImmediate(() => breakOff(error, res))
+    } else refuseUnread(error, req.socket, req.method)
   }
 
   function refuseUnread(error: ParserError, socket: Duplex, method?: string): void {

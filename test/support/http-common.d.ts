@@ -16,7 +16,10 @@ declare module 'node:_http_common' {
     3: (chunk: Buffer) => void
     4: () => void
   }
+  /** By the number that the parser gives them. */
+  export const methods: readonly string[]
   export class HTTPParser implements ParserHooks {
+    static readonly REQUEST: number
     static readonly RESPONSE: number
     static readonly kOnHeaders: 1
     static readonly kOnHeadersComplete: 2

@@ -42,13 +42,29 @@ it('takes the connections that were made before it ended, although none was take
 it('announces the end of a connection with the last of its pipelined answers only', async () => {
   const waiting: AnswerMessage[] = []
   const { listener, port } = await listen((_, res) => void waiting.push(res))
-  const client = await send(port, 'GET /1 HTTP/1.1\r\nhost: a\r\n\r\n')
+  const client = await send(port, 'GET /1 HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n')
   await until(() => waiting.length === 1)
   const drained = listener.drain(() => undefined)
   client.write('GET /2 HTTP/1.1\r\nhost: a\r\n\r\n')
   await until(() => waiting.length === 2)
   const received = textOf(client)
   for (const res of waiting) res.end('answer')
+  expect(await drained).toBe(0)
+  expect((await received).match(/^connection: .*$/gim)).toEqual(['Connection: keep-alive', 'Connection: close'])
+})
+
+it('takes up a request that comes behind one that is not answered yet, and announces the end with its answer', async () => {
+  const waiting: AnswerMessage[] = []
+  const { listener, port } = await listen((_, res) => void waiting.push(res))
+  const client = await send(port, 'GET /1 HTTP/1.1\r\nhost: a\r\n\r\n')
+  await until(() => waiting.length === 1)
+  const drained = listener.drain(() => undefined)
+  client.write('GET /2 HTTP/1.1\r\nhost: a\r\n\r\n')
+  await pause(100)
+  const received = textOf(client)
+  waiting[0]?.end('answer')
+  await until(() => waiting.length === 2)
+  waiting[1]?.end('answer')
   expect(await drained).toBe(0)
   expect((await received).match(/^connection: .*$/gim)).toEqual(['Connection: keep-alive', 'Connection: close'])
 })
@@ -87,6 +103,7 @@ async function listen(handle: (req: RequestMessage, res: AnswerMessage) => void)
       handle: async (req, res) => handle(req, res),
       upgrade: async () => undefined,
       malformed: () => 'id',
+      nowMs: Date.now,
       schedule,
       readFile: async () => '',
       certificatesRead: () => undefined,

@@ -31,7 +31,6 @@ function clientBody(): TestBody {
   const req: RequestMessage = {
     httpVersion: '1.1',
     rawHeaders: [],
-    headers: {},
     socket: {},
     get complete() {
       return complete
