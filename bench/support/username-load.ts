@@ -24,6 +24,8 @@ export interface UsernameLoad {
   readonly perSecond?: number
   /** `free`: any connection that is not in use; `turn`: each in its turn, so that all of them stay in use. */
   readonly pick: 'free' | 'turn'
+  /** Part of the time between two checks by which each is due later: several processes of clients that take turns. */
+  readonly phase?: number
   /** How long the clients sleep when nothing is due: more where several processes of them share a core. */
   readonly pauseMs: number
   readonly warmUpSeconds: number
@@ -35,6 +37,8 @@ export interface UsernameLoad {
 /** Counts of latencies, by `bucketOf`. */
 export interface UsernameLoadResult {
   readonly all: readonly number[]
+  /** The same from the moment at which a check was sent: without what the clients were late. */
+  readonly sinceSent: readonly number[]
   readonly taken: readonly number[]
   readonly free: readonly number[]
   /** Of each second of the measured time. */
@@ -51,6 +55,8 @@ export interface UsernameLoadResult {
   readonly opened: number
   /** How late checks were sent because the clients had no time, by counts. It is in the latency too. */
   readonly late: readonly number[]
+  /** How long an answer can have been there before the clients had time to look: it is in both latencies. By counts. */
+  readonly unread: readonly number[]
   /** How long checks waited for a connection, all of which waited for the gateway, by counts. */
   readonly waited: readonly number[]
   /** CPU time of the clients for each check. */
@@ -63,6 +69,7 @@ interface Line {
   readonly socket: Socket
   expected: Expected
   dueMs: number
+  sentMs: number
   /** Octets of the answer that are still to come; undefined before the head. */
   left: number | undefined
   text: string
@@ -84,17 +91,28 @@ const answer = Buffer.allocUnsafeSlow(ANSWER_BYTES)
 const pause = new Int32Array(new SharedArrayBuffer(4))
 const lines: Line[] = []
 const free: Line[] = []
-const counts = { all: emptyCounts(), taken: emptyCounts(), free: emptyCounts(), late: emptyCounts(), waited: emptyCounts() }
+const counts = {
+  all: emptyCounts(),
+  sinceSent: emptyCounts(),
+  taken: emptyCounts(),
+  free: emptyCounts(),
+  late: emptyCounts(),
+  unread: emptyCounts(),
+  waited: emptyCounts(),
+}
 const bySecond = Array.from({ length: Math.ceil(load.seconds) }, emptyCounts)
 let failure: string | undefined
 let [sent, asked, served, errors, measuredErrors, wrong, flying, turn] = [0, 0, 0, 0, 0, 0, 0, 0]
 /** When the last connection came free after none had been. */
 let freedMs = 0
+/** When it was looked for answers the last time. */
+let lookedMs = 0
 await openAll()
 const opened = lines.length
 if (load.startAtMs !== undefined) await sleep(Math.max(0, load.startAtMs - Date.now()))
 const usedBefore = process.cpuUsage()
-const startedMs = performance.now()
+// All processes of clients mean the same moment.
+const startedMs = Math.max(performance.now(), (load.startAtMs ?? 0) - performance.timeOrigin)
 const measuredFromMs = startedMs + load.warmUpSeconds * 1000
 const endMs = measuredFromMs + load.seconds * 1000
 if (opened > 0) await new Promise<void>((resolve) => run(resolve))
@@ -119,18 +137,21 @@ const result: UsernameLoadResult = {
 process.stdout.write(JSON.stringify(result), () => process.exit(0))
 
 function dueBy(moment: number): number {
-  return load.perSecond === undefined ? 0 : Math.floor(((moment - startedMs) * load.perSecond) / 1000)
+  return load.perSecond === undefined ? 0 : Math.floor(((moment - startedMs) * load.perSecond) / 1000 - (load.phase ?? 0))
 }
 
 function run(done: () => void): void {
   const now = performance.now()
+  lookedMs = now
   if (now < endMs) {
     if (load.perSecond === undefined) sendWhereFree(now)
     else if (sendWhatIsDue(now, load.perSecond)) Atomics.wait(pause, 0, 0, load.pauseMs)
     // Until an answer frees a connection there is nothing to do, and the core is for Redis and the database.
     else return void setTimeout(run, 1, done)
-  } else if (flying === 0 || now > endMs + PATIENCE_MS) {
-    return done()
+  } else {
+    // What was due while the clients slept.
+    if (load.perSecond !== undefined) sendWhatIsDue(endMs, load.perSecond)
+    if (flying === 0 || now > endMs + PATIENCE_MS) return done()
   }
   if (load.perSecond === undefined) setTimeout(run, 1, done)
   else setImmediate(run, done)
@@ -143,8 +164,8 @@ function sendWhereFree(now: number): void {
 /** Returns whether nothing is left that is due. */
 function sendWhatIsDue(now: number, perSecond: number): boolean {
   for (;;) {
-    const dueMs = startedMs + (sent * 1000) / perSecond
-    if (dueMs > now) return true
+    const dueMs = startedMs + ((sent + (load.phase ?? 0)) * 1000) / perSecond
+    if (dueMs > now || dueMs >= endMs) return true
     const line = load.pick === 'free' ? free.pop() : inTurn()
     if (line === undefined) return false
     sent += 1
@@ -173,6 +194,7 @@ function send(line: Line, dueMs: number): void {
   const index = asked++
   line.state = 'busy'
   line.dueMs = dueMs
+  line.sentMs = performance.now()
   line.expected = requests.expected(index)
   flying += 1
   line.socket.write(requests.octets(index))
@@ -197,10 +219,10 @@ function open(index: number): Promise<void> {
     const localAddress = load.sources[index % load.sources.length] ?? '127.0.0.1'
     const onread = { buffer: answer, callback: (bytes: number) => take(line, bytes) }
     const socket = connect({ host: hostname, port: Number(port), localAddress, noDelay: true, onread })
-    const line: Line = { socket, expected: 'unknown', dueMs: 0, left: undefined, text: '', state: 'free' }
+    const line: Line = { socket, expected: 'unknown', dueMs: 0, sentMs: 0, left: undefined, text: '', state: 'free' }
     socket.once('connect', () => {
       lines.push(line)
-      free.push(line)
+      if (load.pick === 'free') free.push(line)
       resolve()
     })
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -243,9 +265,10 @@ function settle(line: Line): void {
   line.text = ''
   line.state = 'free'
   if (load.perSecond === undefined && now < endMs) return send(line, now)
+  if (load.pick === 'turn') return
   if (free.length === 0) freedMs = now
   free.push(line)
-  if (load.perSecond !== undefined && load.pick === 'free' && free.length === 1 && now < endMs) sendWhatIsDue(now, load.perSecond)
+  if (load.perSecond !== undefined && free.length === 1 && now < endMs) sendWhatIsDue(now, load.perSecond)
 }
 
 function note(line: Line, now: number): void {
@@ -255,6 +278,8 @@ function note(line: Line, now: number): void {
   if (line.dueMs < measuredFromMs || line.dueMs >= endMs) return
   const bucket = bucketOf(now - line.dueMs)
   add(counts.all, bucket)
+  add(counts.sinceSent, bucketOf(now - line.sentMs))
+  add(counts.unread, bucketOf(now - lookedMs))
   add(isCalledFree ? counts.free : counts.taken, bucket)
   const second = bySecond[Math.floor((line.dueMs - measuredFromMs) / 1000)]
   if (second !== undefined) add(second, bucket)

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { UsernameMeasured } from '../usernames.ts'
 import { plotBars, plotLines } from './plot.ts'
+import { crowdReport } from './username-crowd-report.ts'
 import type { CrowdStep } from './username-crowd.ts'
 
 interface Results {
@@ -24,8 +25,7 @@ interface Results {
 
 const RESULTS = join(import.meta.dirname, '..', 'results')
 const PLOTS = join(import.meta.dirname, '..', 'plots')
-/** Of checks; more than that is no service. */
-const MOST_ERRORS = 0.001
+
 export function writeUsernameReport(): void {
   const results = JSON.parse(readFileSync(join(RESULTS, 'usernames.json'), 'utf8')) as Results
   mkdirSync(PLOTS, { recursive: true })
@@ -97,69 +97,19 @@ function ceilingPart({ 'username-ceiling': ceiling }: Results): readonly string[
   return ['## As fast as it goes', table(['', 'target', 'measured'], rows)]
 }
 
-function errorsOf({ errors, measuredErrors }: CrowdStep): string {
-  return measuredErrors === undefined ? `${errors} in all` : `${errors - measuredErrors} · ${measuredErrors}`
-}
-
-function crowdPart({ 'username-crowd': steps }: Results): readonly string[] {
-  const last = steps?.at(-1)
-  if (steps === undefined || last === undefined) return []
-  const rows = steps.map((step) => [
-    step.opened.toLocaleString('en-US'),
-    step.perSecond.toLocaleString('en-US'),
-    ms(step.p50Ms),
-    ms(step.p95Ms),
-    ms(step.p99Ms),
-    errorsOf(step),
-    String(step.wrong),
-    ms(step.sentLateP99Ms),
-    step.gatewayCore.toFixed(2),
-    `${step.kibEach} KiB`,
-    `${step.gatewayMiB} MiB`,
-    `${step.primaryFiles} · ${step.workerFiles}`,
-  ])
-  const drawn = steps.filter((step) => step.checks > 0)
-  const series = (['p50Ms', 'p95Ms', 'p99Ms'] as const).map((key) => ({
-    name: key.slice(0, 3),
-    points: drawn.map((step) => [step.opened, step[key]] as const),
-  }))
-  const ticks = drawn.map((step) => [step.opened, step.opened.toLocaleString('en-US')] as const)
-  const x = { title: 'open connections', scale: 'logarithmic', ticks } as const
-  save('crowd', plotLines({ title: 'Connections and latency', x, y: { title: 'ms', scale: 'logarithmic' }, series }))
-  const carried = steps.findLast(
-    ({ checks, measuredErrors = Infinity }) =>
-      measuredErrors <= (checks + measuredErrors) * MOST_ERRORS && measuredErrors < Infinity,
-  )
-  const end = [
-    last.stoppedBy === undefined
-      ? `All of ${last.clients.toLocaleString('en-US')} connections were open.`
-      : `It went as far as ${last.opened.toLocaleString('en-US')} open connections; then: ${last.stoppedBy}.`,
-    last.measuredErrors === undefined
-      ? 'Errors after the first use of each were not counted apart.'
-      : `Without more than 0.1 % of errors once each was used: ${carried?.opened.toLocaleString('en-US') ?? 'none'}.`,
-  ].join(' ')
+function crowdPart({ 'username-crowd': steps = [] }: Results): readonly string[] {
+  const report = crowdReport(steps)
+  if (report === undefined) return []
+  save('crowd', report.growthPlot)
+  save('crowd-over-time', report.secondsPlot)
   return [
     '## A crowd of open connections',
-    `Each client keeps its connection and checks a name every 20 seconds. ${end} The gateway has ${last.workers} workers, all on one core, since a process may have no more open files here.`,
-    table(CROWD_HEADS, rows),
+    report.text,
+    report.table,
     picture('crowd', 'Connections and latency'),
+    picture('crowd-over-time', 'Latency in each second of the last step'),
   ]
 }
-
-const CROWD_HEADS = [
-  'connections',
-  'checks a second',
-  'p50',
-  'p95',
-  'p99',
-  'errors, first use · measured',
-  'wrong',
-  'sent late, p99',
-  'cores',
-  'memory, each',
-  'memory, all processes',
-  'open files, primary · worker',
-] as const
 
 function sizesPart({ 'username-filter': filter, 'username-entries': entries }: Results): readonly string[] {
   const rows = [

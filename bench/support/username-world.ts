@@ -28,8 +28,9 @@ export interface UsernameWorld {
    * Starts one more gateway.
    *
    * @param workers - processes that answer; one if absent
+   * @param cores - that they may use; the first if absent
    */
-  add(workers?: number): Promise<UsernameGateway>
+  add(workers?: number, cores?: string): Promise<UsernameGateway>
   /** Takes all answers out of Redis. */
   forget(): Promise<void>
   /** Puts into Redis what the checks of the last five minutes would have left there. */
@@ -58,8 +59,8 @@ export async function startUsernameWorld(): Promise<UsernameWorld> {
     stops.push(redis.stop)
     const secrets = { BENCH_MASTER_KEY: randomBytes(32).toString('base64'), BENCH_DATABASE_PASSWORD: database.password }
     let names = 0
-    const add = async (workers = 1): Promise<UsernameGateway> => {
-      const gateway = await startGateway({ redisUrl: redis.url, database, names, workers }, secrets)
+    const add = async (workers = 1, cores = '0'): Promise<UsernameGateway> => {
+      const gateway = await startGateway({ redisUrl: redis.url, database, names, workers, cores }, secrets)
       stops.push(gateway.stop)
       return gateway
     }
@@ -87,10 +88,11 @@ interface Stores {
   /** Names that are in it. */
   readonly names: number
   readonly workers: number
+  readonly cores: string
 }
 
 async function startGateway(
-  { redisUrl, database, names, workers }: Stores,
+  { redisUrl, database, names, workers, cores }: Stores,
   secrets: Record<string, string>,
 ): Promise<UsernameGateway> {
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-bench-'))
@@ -98,7 +100,7 @@ async function startGateway(
   const databaseUrl = `postgres://${database.username}:\${BENCH_DATABASE_PASSWORD}@${database.host}${database.pathname}`
   writeFileSync(join(folder, 'gateway.yaml'), configuration({ port, adminPort, redisUrl, databaseUrl, workers }))
   const startedMs = performance.now()
-  const child = pinned(0, ['../../src/main.ts', 'start', '--config', join(folder, 'gateway.yaml')], secrets)
+  const child = pinned(cores, ['../../src/main.ts', 'start', '--config', join(folder, 'gateway.yaml')], secrets)
   const [url, adminUrl] = [`http://127.0.0.1:${port}`, `http://127.0.0.1:${adminPort}`]
   const stop = async (): Promise<void> => {
     await ended(child)
