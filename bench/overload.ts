@@ -124,6 +124,7 @@ async function flooded(world: FloodWorld, flood?: Stream): Promise<Measured> {
     goodP50Ms: round2(result.good.p50Ms),
     goodP99Ms: round2(result.good.p99Ms),
     goodMaxMs: round2(result.good.maxMs),
+    goodSentLateP99Ms: round2(result.good.sentLateP99Ms),
     ...perSecond('good', result.goodStatuses),
     ...perSecond('flood', result.floodStatuses),
     lagP99Ms: round2(await world.lagP99Ms()),

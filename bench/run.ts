@@ -48,7 +48,7 @@ const GROUPS: readonly Group[] = [
   { names: SESSION_NAMES, always: true, run: (named) => benchSessions(single(named) ?? ['sessions'], rounds, seconds) },
   { names: [REPLICA_NAME], always: true, run: benchReplica },
   { names: OVERLOAD_NAMES, always: true, run: benchOverload },
-  { names: [SLOW_CLIENTS_NAME], always: true, run: benchSlowClients },
+  { names: [SLOW_CLIENTS_NAME], always: true, run: () => benchSlowClients({ rounds, ...given }) },
   { names: REVOCATION_NAMES, always: true, run: (named) => benchRevocations(single(named) ?? ['revocations'], rounds, seconds) },
   { names: [WORKERS_NAME], always: true, run: () => benchWorkers(rounds, seconds) },
   { names: [RELOADS_NAME], always: false, run: () => benchReloads(given.seconds ?? 200) },

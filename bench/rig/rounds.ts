@@ -83,16 +83,21 @@ interface Turn {
   readonly all?: number
 }
 
-/** Each turn of a subject has tokens that it did not have before. */
+/**
+ * Each turn of a subject has tokens that it did not have before. The first one, which warms up, also fills what the gateway remembers
+ * tokens in, as it is where it has run for a while.
+ */
 function createColdTurns({ rounds, seconds }: Turns): { next(name: string): Turn } {
   const each = Math.min(COLD_SECONDS, seconds)
-  const count = COLD_PER_SECOND * each
-  const turns = new Map<string, number>()
+  const all = COLD_PER_SECOND * (WARM_UP_SECONDS + each * rounds)
+  const shown = new Map<string, number>()
   return {
     next(name) {
-      const turn = turns.get(name) ?? 0
-      turns.set(name, turn + 1)
-      return { seconds: each, window: { offset: turn * count, count }, all: count * (rounds + 1) }
+      const offset = shown.get(name) ?? 0
+      const turn = offset === 0 ? WARM_UP_SECONDS : each
+      const count = COLD_PER_SECOND * turn
+      shown.set(name, offset + count)
+      return { seconds: turn, window: { offset, count }, all }
     },
   }
 }

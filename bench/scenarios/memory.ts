@@ -14,6 +14,8 @@ const STEP_SECONDS = 10
 /** Of load; 600 for the full ten minutes. */
 const SECONDS = 120
 const SETTLE_MS = 5000
+/** The gateway gives back what a rush has left once it was quiet for 15 seconds, and V8 some 8 later. */
+const QUIET_MS = 30_000
 
 /**
  * Resident memory of the process: idle after a start, with 10,000 idle connections each of which was answered once, and under full load
@@ -21,10 +23,10 @@ const SETTLE_MS = 5000
  */
 export async function memory(rig: Rig, { seconds = SECONDS }: Effort): Promise<Table> {
   const calm = await startGateway(rig)
-  await settle()
+  await settle(SETTLE_MS)
   const idleMiB = treeResidentMiB(calm.pid)
   const sockets = await openMany(calm.port)
-  await settle()
+  await settle(QUIET_MS)
   const heldMiB = treeResidentMiB(calm.pid)
   for (const socket of sockets) socket.destroy()
 
@@ -82,6 +84,6 @@ function openOne(port: number): Promise<Socket> {
   })
 }
 
-function settle(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, SETTLE_MS))
+function settle(forMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, forMs))
 }

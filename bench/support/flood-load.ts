@@ -22,17 +22,16 @@ export interface FloodLoad {
   readonly warmUpSeconds?: number
   readonly good: Stream
   readonly flood?: Stream
-  /** Connections that send a header, or a body, octet by octet. */
-  readonly slow?: { readonly heads: number; readonly bodies: number; readonly bodyPath: string; readonly token: string }
 }
 
 export interface FloodResult {
-  readonly good: Timing
+  readonly good: Timing & {
+    /** How long after their moments requests were sent, for want of this process: in their latencies too. */
+    readonly sentLateP99Ms: number
+  }
   /** How often each status was answered. */
   readonly goodStatuses: Readonly<Record<string, number>>
   readonly floodStatuses: Readonly<Record<string, number>>
-  /** Slow connections that were cut, and opened again. */
-  readonly cut: number
 }
 
 interface Line {
@@ -48,6 +47,7 @@ interface Lane {
   readonly requests: readonly Buffer[]
   readonly free: Line[]
   readonly latencies: number[]
+  readonly late: number[]
   readonly statuses: Record<string, number>
   readonly lines: Line[]
   sent: number
@@ -57,7 +57,6 @@ interface Lane {
 const LONGEST_CHUNK = 65_536
 /** The flood begins so long after the good requests, whose tokens are known by then. */
 const FLOOD_AFTER_MS = 1000
-const DRIP_MS = 1000
 const load = JSON.parse(readFileSync(0, 'utf8')) as FloodLoad
 const { warmUpSeconds = 4 } = load
 /** What arrives is read in place: a stream and a buffer for each answer would be work that good requests wait for. */
@@ -65,8 +64,6 @@ const chunk = Buffer.allocUnsafe(LONGEST_CHUNK)
 const { hostname, port, host } = new URL(load.origin)
 const good = await laneOf(load.good)
 const lanes = [good, ...(load.flood === undefined ? [] : [await laneOf(load.flood, FLOOD_AFTER_MS)])]
-let cut = 0
-const slow = openSlow()
 const startedMs = performance.now()
 const measuredMs = startedMs + warmUpSeconds * 1000
 const endMs = measuredMs + load.seconds * 1000
@@ -79,15 +76,12 @@ await new Promise<void>((resolve) => {
   }
   turn()
 })
-slow.stop()
 for (const { lines } of lanes) for (const { socket } of lines) socket.destroy()
 const result: FloodResult = {
-  good: timingOf(good.latencies, load.seconds),
+  good: { ...timingOf(good.latencies, load.seconds), sentLateP99Ms: timingOf(good.late, load.seconds).p99Ms },
   goodStatuses: good.statuses,
   floodStatuses: lanes[1]?.statuses ?? {},
-  cut,
 }
-// Slow connections that were just being opened again would go on.
 process.stdout.write(JSON.stringify(result), () => process.exit(0))
 
 async function laneOf(stream: Stream, afterMs = 0): Promise<Lane> {
@@ -96,7 +90,7 @@ async function laneOf(stream: Stream, afterMs = 0): Promise<Lane> {
     const authorization = token === '' ? '' : `authorization: Bearer ${token}\r\n`
     return Buffer.from(`GET ${stream.path} HTTP/1.1\r\nhost: ${host}\r\n${authorization}\r\n`)
   })
-  const lane: Lane = { stream, requests, free: [], latencies: [], statuses: {}, lines: [], sent: 0, afterMs }
+  const lane: Lane = { stream, requests, free: [], latencies: [], late: [], statuses: {}, lines: [], sent: 0, afterMs }
   for (let count = 0; count < stream.connections; count += 1) await open(lane)
   return lane
 }
@@ -124,6 +118,7 @@ function send(lane: Lane, nowMs: number): void {
     if (line === undefined || request === undefined) return
     line.dueMs = dueMs
     line.socket.write(request)
+    if (dueMs >= measuredMs) lane.late.push(nowMs - dueMs)
     lane.sent += 1
   }
 }
@@ -150,42 +145,4 @@ function take(lane: Lane, line: Line, length: number): boolean {
   line.head = ''
   lane.free.push(line)
   return true
-}
-
-/** Opens those that are slow, and opens another one for each that is cut. */
-function openSlow(): { stop(): void } {
-  const sockets = new Set<Socket>()
-  let stopped = false
-  const { heads = 0, bodies = 0, bodyPath = '', token = '' } = load.slow ?? {}
-  const head = `GET / HTTP/1.1\r\nhost: ${host}\r\nx-slow: `
-  const body = `POST ${bodyPath} HTTP/1.1\r\nhost: ${host}\r\nauthorization: Bearer ${token}\r\ncontent-length: 60000\r\n\r\n`
-  // Not all in the same moment: else those that measure would be held up by opening them, and again each time they are cut.
-  for (let count = 0; count < heads; count += 1) setTimeout(start, Math.random() * warmUpSeconds * 1000, head)
-  for (let count = 0; count < bodies; count += 1) setTimeout(start, Math.random() * warmUpSeconds * 1000, body)
-  return {
-    stop() {
-      stopped = true
-      for (const socket of sockets) socket.destroy()
-    },
-  }
-
-  function start(beginning: string): void {
-    if (stopped) return
-    const socket = connect({ host: hostname, port: Number(port), noDelay: true })
-    sockets.add(socket)
-    let timer: ReturnType<typeof setInterval> | undefined
-    socket.once('connect', () => {
-      socket.write(beginning)
-      timer = setInterval(() => socket.write('a'), DRIP_MS)
-    })
-    socket.on('error', () => undefined)
-    socket.resume()
-    socket.once('close', () => {
-      clearInterval(timer)
-      sockets.delete(socket)
-      if (stopped) return
-      cut += 1
-      start(beginning)
-    })
-  }
 }

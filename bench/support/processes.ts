@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 
-/** Ticks of `/proc/PID/stat` in a second: the same on every Linux. */
-const TICKS_PER_SECOND = 100
+/** Ticks of `/proc/stat` and `/proc/PID/stat` in a second: the same on every Linux. */
+export const TICKS_PER_SECOND = 100
 
 /**
  * `taskset` runs the program in place of itself, so the pid is the program's. Paths of scripts are relative to this folder.
