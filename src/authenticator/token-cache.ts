@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Config } from '../config/config.ts'
-import type { Identified } from '../exchange/exchange.ts'
+import { ownText, type Identified } from '../exchange/exchange.ts'
 import type { VerificationKey } from './keys.ts'
 import type { TrustedIssuer } from './trust.ts'
 
@@ -73,7 +73,8 @@ export function createTokenCache({ entries, lifetimeMs }: Config['tokenCache'], 
       if (oldest !== undefined && !isOver(oldest) && !isKnown(number)) return
       remove(oldest)
     }
-    const kept: Kept = { principal, issuer, key, token, number, sinceMs: clock.monotonicMs(), older: undefined, newer: undefined }
+    const sinceMs = clock.monotonicMs()
+    const kept: Kept = { principal, issuer, key, token: ownText(token), number, sinceMs, older: undefined, newer: undefined }
     cache.set(number, kept)
     link(kept)
   }

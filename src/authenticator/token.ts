@@ -1,4 +1,5 @@
 import type { JwsAlgorithm } from '../config/config.ts'
+import { ownText } from '../exchange/exchange.ts'
 import { algorithmOf } from './algorithms.ts'
 import { isOfSegments, isWhole } from './base64url.ts'
 import { parseSegment } from './json.ts'
@@ -63,8 +64,7 @@ export function readCompact(token: string, known?: KnownHeaders): CompactToken |
 
 function remember(known: KnownHeaders, segment: string, header: Header): void {
   if (known.size >= MOST_HEADERS) known.clear()
-  // A copy: a part of a text keeps all of it in memory.
-  known.set(Buffer.from(segment, 'latin1').toString('latin1'), header)
+  known.set(ownText(segment), header)
 }
 
 function readHeader(segment: string): Header | Refusal {

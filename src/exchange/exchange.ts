@@ -19,6 +19,7 @@ export type { AddressRange } from './ip-address.ts'
 export { fieldOf } from './messages.ts'
 export type { AnswerMessage, ClientCertificate, Connection, Framed, RequestMessage } from './messages.ts'
 export { networkOf } from './network.ts'
+export { ownText } from './own-text.ts'
 export type { CountryRules, NetworkRules } from './places.ts'
 export type { Recording, Trace, TracedAttempt, TraceTarget } from './trace.ts'
 

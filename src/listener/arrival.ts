@@ -1,6 +1,6 @@
 import { METHODS, type IncomingMessage } from 'node:http'
 import type { PublicListenerConfig } from '../config/config.ts'
-import { fieldOf, type Arrived, type Connection, type RequestMessage } from '../exchange/exchange.ts'
+import { fieldOf, ownText, type Arrived, type Connection, type RequestMessage } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
 import { createClientAddresses, type ClientAddresses } from './client-address.ts'
 
@@ -120,8 +120,8 @@ export function createArrivals(needs: ArrivalNeeds, config: PublicListenerConfig
     if (authority === '') return ''
     if (authority.length > MAX_HOST || !HOST.test(authority)) return undefined
     const name = authority.replace(/:[0-9]+$/, '').toLowerCase()
-    const host = name.endsWith('.') ? name.slice(0, -1) : name
-    if (hosts.size < REMEMBERED_HOSTS) hosts.set(authority, host)
+    const host = ownText(name.endsWith('.') ? name.slice(0, -1) : name)
+    if (hosts.size < REMEMBERED_HOSTS) hosts.set(ownText(authority), host)
     return host
   }
 }
@@ -225,7 +225,7 @@ function clientBehind(raw: readonly string[], peer: string, addresses: ClientAdd
   for (let index = 0; index < raw.length; index += 2) {
     if ((raw[index] ?? '').toLowerCase() === 'x-forwarded-for') chain.push(...(raw[index + 1] ?? '').split(','))
   }
-  return addresses.behind(chain, peer)
+  return ownText(addresses.behind(chain, peer))
 }
 
 /** Whether the parser should hand over the socket: only for a WebSocket; any other upgrade is ignored (RFC 9110 §7.8). */

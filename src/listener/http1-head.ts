@@ -1,3 +1,5 @@
+import { ownText } from '../exchange/exchange.ts'
+
 /** The head of a request that every reader reads alike, and behind which there is no body. */
 export interface SimpleHead {
   readonly method: string
@@ -91,7 +93,7 @@ export function createHeadReader(): HeadReader {
     const colon = text.indexOf(':', at)
     const name = text.slice(at, colon)
     if (place >= MAX_FIELDS || colon === -1 || name === '' || NOT_IN_TOKEN.test(name)) return undefined
-    return (known[place] = { spelt: text.slice(at, colon + 1), name, kind: kindOf(name.toLowerCase()) })
+    return (known[place] = { spelt: ownText(`${name}:`), name: ownText(name), kind: kindOf(name.toLowerCase()) })
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts'
+import { ownText } from '../exchange/exchange.ts'
 import type { Exchange, RequestRecord } from './record.ts'
 import type { Stamp } from './stamp.ts'
 import { quote } from './json-text.ts'
@@ -30,7 +31,7 @@ export function createAccessLine(stamp: Stamp, config: Pick<Config, 'routes' | '
   const hosts = remember((host) => `,"host":${quote(host)},"path":`)
   const users = remember((user) => `,"user":${freeText(user, NAME_CHARACTERS)}`)
   const clients = remember((client) => `,"client":${quote(client)}`)
-  const userAgents = remember((name) => `,"user_agent":${freeText(name, USER_AGENT_CHARACTERS)}`)
+  const userAgents = remember((name) => `,"user_agent":${freeText(name, USER_AGENT_CHARACTERS)}`, ownText)
   const statuses = Array.from({ length: 600 }, (_, status) => `,"status":${status}`)
   let stamped = ''
   let opening = ''
@@ -90,8 +91,12 @@ export function createAccessLine(stamp: Stamp, config: Pick<Config, 'routes' | '
   }
 }
 
-/** Few different texts make up nearly all requests: looking one up takes a tenth of looking at each of its characters. */
-function remember(make: (text: string) => string): (text: string) => string {
+/**
+ * Few different texts make up nearly all requests: looking one up takes a tenth of looking at each of its characters.
+ *
+ * @param keep what is remembered of a text, which may be part of another one
+ */
+function remember(make: (text: string) => string, keep: (text: string) => string = asItIs): (text: string) => string {
   const known = new Map<string, string>()
   return function remembered(text: string): string {
     const before = known.get(text)
@@ -99,9 +104,13 @@ function remember(make: (text: string) => string): (text: string) => string {
     const made = make(text)
     if (text.length > REMEMBERED_CHARACTERS) return made
     if (known.size >= REMEMBERED) known.clear()
-    known.set(text, made)
+    known.set(keep(text), made)
     return made
   }
+}
+
+function asItIs(text: string): string {
+  return text
 }
 
 /** Tenant that a request is known to belong to: the admitted one, else the token's. */
