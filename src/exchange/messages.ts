@@ -40,6 +40,8 @@ export interface RequestMessage {
   /** Whether it was received to its end. */
   readonly complete: boolean
   readonly destroyed: boolean
+  /** Its reader has seen that no field holds anything but visible ASCII and spaces. */
+  readonly isPlain?: true
   /** What HTTP/2 says in its frames; absent on a message of HTTP/1. */
   readonly framed?: Framed
   on(event: 'data', listener: (chunk: Buffer) => void): unknown

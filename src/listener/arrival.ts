@@ -56,7 +56,7 @@ export function createArrivals(needs: ArrivalNeeds, config: PublicListenerConfig
 
   function read(req: RequestMessage): Arrival {
     const raw = req.rawHeaders
-    const facts = factsOf(raw)
+    const facts = factsOf(raw, req.isPlain === true)
     const connection = addresses.ofSocket(req.socket)
     const { peer, trusted } = connection
     const authority = facts.host ?? ''
@@ -161,7 +161,7 @@ function refused(detail: string): Problem {
   return new Problem('invalid_request', { description: `The request is malformed: ${detail}.`, detail, headers: CLOSING })
 }
 
-function factsOf(raw: readonly string[]): Facts {
+function factsOf(raw: readonly string[], isPlain: boolean): Facts {
   const facts: Facts = {
     host: undefined,
     hosts: 0,
@@ -177,7 +177,7 @@ function factsOf(raw: readonly string[]): Facts {
   for (let index = 0; index < raw.length; index += 2) {
     const name = raw[index] ?? ''
     const value = raw[index + 1] ?? ''
-    if (!isVisible(value)) facts.unreadable = true
+    if (!isPlain && !isVisible(value)) facts.unreadable = true
     switch (name.length) {
       case 4:
         if (name.toLowerCase() === 'host') {

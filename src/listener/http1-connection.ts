@@ -77,6 +77,7 @@ export function openHttp1Connection(needs: Http1ConnectionNeeds, socket: Socket)
       url: target,
       httpVersion: '1.1',
       rawHeaders: fields,
+      isPlain: true,
       socket,
       complete: true,
       destroyed: false,
