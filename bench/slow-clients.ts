@@ -16,12 +16,21 @@ export const SLOW_CLIENTS_NAME = 'slow-clients'
 const WARM_UP_SECONDS = 4
 /** Those who are slow leave so long after what is measured has ended. */
 const STAY_SECONDS = 1
-const GOOD_PER_SECOND = 500
+/** An idle gateway, of which a 99th percentile is five requests a second, and one with a fifth of what it can do. */
+const GOODS: readonly Good[] = [
+  { perSecond: 500, connections: 16 },
+  { perSecond: 5000, connections: 64 },
+]
 const HEALTHY_SECONDS = 10
 const SLOW_SECONDS = 30
 const EACH_KIND = 500
 /** As many as there are heads that are cut after ten seconds. */
 const NEWCOMERS_PER_SECOND = 50
+
+interface Good {
+  readonly perSecond: number
+  readonly connections: number
+}
 
 type Beside = Partial<Pick<SlowLoad, 'heads' | 'bodies' | 'newcomersPerSecond'>>
 type Measured = Readonly<Record<string, number>>
@@ -38,26 +47,33 @@ export async function benchSlowClients({ rounds, seconds = SLOW_SECONDS }: SlowT
   const shorter = Math.min(HEALTHY_SECONDS, seconds)
   const world = await startFloodWorld('{}')
   try {
-    const measured: Record<'healthy' | 'newcomers' | 'slow', Measured[]> = { healthy: [], newcomers: [], slow: [] }
-    for (let round = 0; round < rounds; round += 1) {
-      measured.healthy.push(await measure(world, shorter, {}))
-      measured.newcomers.push(await measure(world, shorter, { newcomersPerSecond: NEWCOMERS_PER_SECOND }))
-      measured.slow.push(await measure(world, seconds, { heads: EACH_KIND, bodies: EACH_KIND }))
+    const rows: Record<string, Measured> = {}
+    for (const good of GOODS) {
+      const measured: Record<'healthy' | 'newcomers' | 'slow', Measured[]> = { healthy: [], newcomers: [], slow: [] }
+      for (let round = 0; round < rounds; round += 1) {
+        measured.healthy.push(await measure(world, good, shorter, {}))
+        measured.newcomers.push(await measure(world, good, shorter, { newcomersPerSecond: NEWCOMERS_PER_SECOND }))
+        measured.slow.push(await measure(world, good, seconds, { heads: EACH_KIND, bodies: EACH_KIND }))
+      }
+      for (const [name, all] of Object.entries(measured)) rows[`${name}, ${good.perSecond}/s`] = rowOf(all, measured.healthy)
     }
-    const rows = Object.fromEntries(Object.entries(measured).map(([name, all]) => [name, rowOf(all, measured.healthy)]))
     console.error(SLOW_CLIENTS_NAME)
     console.table(rows)
-    const setting = { node: process.version, rounds, seconds, goodPerSecond: GOOD_PER_SECOND, loadBefore }
-    saveResults('slow-clients.json', { setting, ...rows })
+    saveResults('slow-clients.json', { setting: { node: process.version, rounds, seconds, loadBefore }, ...rows })
   } finally {
     await world.stop()
   }
 }
 
-async function measure(world: FloodWorld, seconds: number, beside: Beside): Promise<Measured> {
+async function measure(
+  world: FloodWorld,
+  { perSecond, connections }: Good,
+  seconds: number,
+  beside: Beside,
+): Promise<Measured> {
   const { pid, lagP99Ms, tokens: tokensOf, url: origin } = world
   const tokens = tokensOf('acme', 100)
-  const good = { path: '/echo/small', perSecond: GOOD_PER_SECOND, tokens, connections: 16 }
+  const good = { path: '/echo/small', perSecond, tokens, connections }
   const load: FloodLoad = { origin, seconds, warmUpSeconds: WARM_UP_SECONDS, good }
   const slow: SlowLoad = {
     origin,

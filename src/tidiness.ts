@@ -39,7 +39,7 @@ const QUIET_CONNECTIONS = 20
  * makes again for seconds when requests are back, beside them; and what new objects took is only given back when hardly any were made
  * for some seconds.
  */
-const QUIET_LOOKS = 15
+const QUIET_LOOKS = 60
 /** It is worth it after so many requests, or with so many connections more or less. */
 const WORTH_REQUESTS = 1000
 const WORTH_CONNECTIONS = 500

@@ -14,8 +14,8 @@ const STEP_SECONDS = 10
 /** Of load; 600 for the full ten minutes. */
 const SECONDS = 120
 const SETTLE_MS = 5000
-/** The gateway gives back what a rush has left once it was quiet for 15 seconds, and V8 some 8 later. */
-const QUIET_MS = 30_000
+/** The gateway gives back what a rush has left once it was quiet for a minute, and V8 some 8 seconds later. */
+const QUIET_MS = 75_000
 
 /**
  * Resident memory of the process: idle after a start, with 10,000 idle connections each of which was answered once, and under full load
