@@ -65,12 +65,7 @@ export async function benchSlowClients({ rounds, seconds = SLOW_SECONDS }: SlowT
   }
 }
 
-async function measure(
-  world: FloodWorld,
-  { perSecond, connections }: Good,
-  seconds: number,
-  beside: Beside,
-): Promise<Measured> {
+async function measure(world: FloodWorld, { perSecond, connections }: Good, seconds: number, beside: Beside): Promise<Measured> {
   const { pid, lagP99Ms, tokens: tokensOf, url: origin } = world
   const tokens = tokensOf('acme', 100)
   const good = { path: '/echo/small', perSecond, tokens, connections }
