@@ -1,5 +1,5 @@
 import type { Config, PublicListenerConfig } from '../config/config.ts'
-import { isOriginAllowed, type Routed } from '../exchange/exchange.ts'
+import { fieldOf, isOriginAllowed, type Routed } from '../exchange/exchange.ts'
 
 /**
  * Whether a request that carries a cookie was meant by whoever owns the cookie. A browser sends cookies along whoever made
@@ -36,7 +36,7 @@ export function createCsrf({ tenants, listeners }: CsrfConfig): Csrf {
   }
 
   function isOwnPage(exchange: Routed): boolean {
-    switch (fieldOf(exchange.rawHeaders, 'sec-fetch-site')) {
+    switch (fieldOf(exchange, 'sec-fetch-site')) {
       case 'same-origin':
         return true
       // An old browser, or one without TLS, does not say. `none` is the user's own doing, and no user types a POST: it is
@@ -52,7 +52,7 @@ export function createCsrf({ tenants, listeners }: CsrfConfig): Csrf {
   }
 
   function isAllowed(exchange: Routed): boolean {
-    const origin = fieldOf(exchange.rawHeaders, 'origin')
+    const origin = fieldOf(exchange, 'origin')
     if (origin === undefined) return false
     const { cors } = exchange.route
     // The operator has said that pages of that origin act with the cookies of their users here.
@@ -60,15 +60,4 @@ export function createCsrf({ tenants, listeners }: CsrfConfig): Csrf {
     const allowed = ofHost.get(exchange.host) ?? ofGateway
     return allowed.has(origin) || origin === `${own.protocol}//${exchange.authority}`
   }
-}
-
-/** The value of a field, undefined where there is none; repeated ones as one that nothing is equal to. */
-function fieldOf(rawHeaders: readonly string[], name: string): string | undefined {
-  let found: string | undefined
-  for (let index = 0; index < rawHeaders.length; index += 2) {
-    const candidate = rawHeaders[index] ?? ''
-    if (candidate.length !== name.length || candidate.toLowerCase() !== name) continue
-    found = found === undefined ? rawHeaders[index + 1] : `${found}, ${rawHeaders[index + 1]}`
-  }
-  return found
 }

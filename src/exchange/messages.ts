@@ -56,7 +56,7 @@ export interface RequestMessage {
   destroy(): unknown
 }
 
-/** What a message says under a name in lower case, all lines of it (RFC 9110 §5.3). */
+/** What a message says under a name in lower case: all lines of it as one value (RFC 9110 §5.3), undefined where there is none. */
 export function fieldOf({ rawHeaders }: Pick<RequestMessage, 'rawHeaders'>, name: string): string | undefined {
   let value: string | undefined
   for (let index = 0; index < rawHeaders.length; index += 2) {

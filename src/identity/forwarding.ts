@@ -1,4 +1,4 @@
-import type { Admitted } from '../exchange/exchange.ts'
+import { fieldOf, type Admitted } from '../exchange/exchange.ts'
 
 /** A `forwarded` field that was made before: most requests come the same way. */
 interface Last {
@@ -20,9 +20,9 @@ export function createForwarding(): (exchange: Admitted, out: string[]) => void 
  * is taken over.
  */
 function forwardingHeaders(exchange: Admitted, out: string[], last: Last): void {
-  const chain = exchange.trusted ? fieldOf(exchange.rawHeaders, 'x-forwarded-for') : undefined
-  const proto = (exchange.trusted ? fieldOf(exchange.rawHeaders, 'x-forwarded-proto') : undefined) ?? exchange.scheme
-  const host = (exchange.trusted ? fieldOf(exchange.rawHeaders, 'x-forwarded-host') : undefined) ?? exchange.authority
+  const chain = exchange.trusted ? fieldOf(exchange, 'x-forwarded-for') : undefined
+  const proto = (exchange.trusted ? fieldOf(exchange, 'x-forwarded-proto') : undefined) ?? exchange.scheme
+  const host = (exchange.trusted ? fieldOf(exchange, 'x-forwarded-host') : undefined) ?? exchange.authority
   out.push('x-request-id', exchange.id)
   out.push('x-forwarded-for', chain === undefined ? exchange.peer : `${chain}, ${exchange.peer}`)
   out.push('x-forwarded-proto', proto)
@@ -33,7 +33,7 @@ function forwardingHeaders(exchange: Admitted, out: string[], last: Last): void 
     if (exchange.trace.state !== undefined) out.push('tracestate', exchange.trace.state)
     return
   }
-  if (exchange.trusted && fieldOf(exchange.rawHeaders, 'traceparent') !== undefined) return
+  if (exchange.trusted && fieldOf(exchange, 'traceparent') !== undefined) return
   const hex = exchange.id.replaceAll('-', '')
   // The request id is 128 random bits, so it serves as the trace id; its second half as the id of our span.
   if (isTraceId(hex)) out.push('traceparent', `00-${hex}-${hex.slice(16)}-01`)
@@ -48,21 +48,10 @@ function forwarded(exchange: Admitted, { host, proto, last }: Pick<Last, 'host' 
     last.proto = proto
   }
   const ours = last.text
-  const before = exchange.trusted ? fieldOf(exchange.rawHeaders, 'forwarded') : undefined
+  const before = exchange.trusted ? fieldOf(exchange, 'forwarded') : undefined
   return before === undefined ? ours : `${before}, ${ours}`
 }
 
 function isTraceId(hex: string): boolean {
   return hex.length === 32 && /^[0-9a-f]{32}$/.test(hex) && !hex.endsWith('0000000000000000')
-}
-
-/** All values of a field, joined as RFC 9110 §5.3 says; `name` is lower case. */
-function fieldOf(raw: readonly string[], name: string): string | undefined {
-  let value: string | undefined
-  for (let index = 0; index < raw.length; index += 2) {
-    const candidate = raw[index] ?? ''
-    if (candidate.length !== name.length || candidate.toLowerCase() !== name) continue
-    value = value === undefined ? raw[index + 1] : `${value}, ${raw[index + 1]}`
-  }
-  return value
 }

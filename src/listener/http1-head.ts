@@ -1,4 +1,5 @@
 import { ownText } from '../exchange/exchange.ts'
+import { NOT_IN_TOKEN } from './http1-lines.ts'
 
 /** The head of a request that every reader reads alike, and behind which there is no body. */
 export interface SimpleHead {
@@ -22,7 +23,6 @@ const VERSION = ' HTTP/1.1\r\n'
 const END = '\r\n\r\n'
 /** What a strict reader and a lenient one may take for different things: tabs, controls, obs-text (RFC 9112 §2.2, RFC 9110 §5.5). */
 const NOT_PLAIN = /[^\r\n\x20-\x7e]/
-const NOT_IN_TOKEN = /[^!#$%&'*+\-.^_`|~0-9A-Za-z]/
 /** Fields that say how a message is framed, what its connection becomes, or what is to be said before its answer. */
 const NOT_SIMPLE: ReadonlySet<string> = new Set([
   'content-length',

@@ -24,7 +24,8 @@ export interface Lines {
   date(): string
 }
 
-const NOT_IN_TOKEN = /[^!#$%&'*+\-.^_`|~0-9A-Za-z]/
+/** RFC 9110 §5.6.2. */
+export const NOT_IN_TOKEN = /[^!#$%&'*+\-.^_`|~0-9A-Za-z]/
 /** RFC 9110 §5.5: HTAB, SP, VCHAR, obs-text. */
 const NOT_IN_FIELD = /[^\t\x20-\x7e\x80-\xff]/
 const KINDS: ReadonlyMap<string, Line['kind']> = new Map([
