@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomBytes, randomInt, randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { audited } from './audited.ts'
@@ -191,6 +191,7 @@ async function found(
     {
       monotonicMs,
       random: world.random,
+      seed: [randomInt(2 ** 32), randomInt(2 ** 32)],
       // Not those of the world, whose time may pass at another pace: how late they are is what is measured.
       schedule: scheduleHere,
       memoryShare: () => memoryShare(config.workers),
@@ -282,13 +283,12 @@ function openLoginThrottle(member: Membership | undefined, counts: Pick<Quota, '
 }
 
 function openQuota(config: Config, telemetry: Telemetry, counts: SharedCounts | undefined): Quota {
-  const seed = randomBytes(8)
   return createQuota(
     {
       monotonicMs,
       schedule: scheduleHere,
       endOfTurn,
-      seed: [seed.readUInt32LE(0), seed.readUInt32LE(4)],
+      seed: [randomInt(2 ** 32), randomInt(2 ** 32)],
       ...(counts !== undefined && { counts }),
       ...telemetry.events.quota,
     },

@@ -2,7 +2,7 @@
  * What a rate limit costs: memory for each caller, and time for each request, in memory. `node bench/micro/rate-limits.ts`
  */
 import { createDebts } from '../../src/quota/debts.ts'
-import { createKeyedHash } from '../../src/quota/keyed-hash.ts'
+import { createKeyedHash } from '../../src/exchange/exchange.ts'
 
 const REQUESTS = 2_000_000
 const MOST = 131_072

@@ -14,7 +14,7 @@ import type { Config } from '../config/config.ts'
 import { ACCESS_COOKIE, ANONYMOUS, cookieValues } from '../exchange/exchange.ts'
 import type { Arrived, Authenticated, Identified, Routed } from '../exchange/exchange.ts'
 import type { Problem } from '../problem/problem.ts'
-import { areWellTyped, identify, judgeClaims } from './claims.ts'
+import { areWellTyped, identify, judgeClaims, type KnownScopes, type Verified } from './claims.ts'
 import { createCsrf } from './csrf.ts'
 import type { CsrfConfig } from './csrf.ts'
 import { NO_AUTHORIZATION, REPEATED_AUTHORIZATION, bearerToken, findAuthorization } from './extractor.ts'
@@ -24,10 +24,8 @@ import type { VerificationKey } from './keys.ts'
 import type { AuthenticatorNeeds } from './needs.ts'
 import { problemOf } from './refusals.ts'
 import type { Refusal } from './refusals.ts'
-import { digestId } from './token-cache.ts'
 import { MAX_TOKEN_LENGTH, readClaims, readCompact } from './token.ts'
-import type { CompactToken, KnownHeaders } from './token.ts'
-import type { TrustedIssuer } from './trust.ts'
+import type { KnownHeaders } from './token.ts'
 import { findSigner } from './verifier.ts'
 
 export { bearerToken, findAuthorization, NO_AUTHORIZATION, REPEATED_AUTHORIZATION } from './extractor.ts'
@@ -72,13 +70,10 @@ export interface Authenticator {
 }
 
 /** A token that is not in the cache, on its way. */
-interface Attempt {
-  /** As it came. */
-  readonly text: string
-  readonly token: CompactToken
-  readonly claims: JsonObject
-  readonly issuer: TrustedIssuer
+interface Attempt extends Verified {
   readonly by: Routed | undefined
+  /** Whom it names, before it is known whether it is right. */
+  readonly who: string
   readonly startedMs: number
 }
 
@@ -104,6 +99,7 @@ export function createAuthenticator(
   const { trust, cache } = heritage
   const csrf = createCsrf(config)
   const headers: KnownHeaders = new Map()
+  const scopes: KnownScopes = new Map()
   return { authenticate, verify, tokenOf, checkOrigin, start, enter, stop, keysChanged, jwksAgeSeconds, heritage }
 
   function authenticate(exchange: Routed): Authenticated | Promise<Authenticated> {
@@ -185,7 +181,7 @@ export function createAuthenticator(
     if (!issuer.algorithms.has(token.algorithm)) throw refused(issuer.tenant, 'algorithm')
     const refusal = judgeClaims(token, claims, issuer, needs.nowMs() / 1000)
     if (refusal !== undefined) throw refused(issuer.tenant, refusal)
-    return verifySignature({ text, token, claims, issuer, by, startedMs })
+    return verifySignature({ text, token, claims, issuer, by, who: whoIn(claims), startedMs })
   }
 
   function verifySignature(attempt: Attempt): Identified | Promise<Identified> {
@@ -226,9 +222,9 @@ export function createAuthenticator(
     throw refused(attempt.issuer.tenant, 'unknown_key')
   }
 
-  function checkEffort({ by, claims, issuer }: Attempt): void {
+  function checkEffort({ by, who, issuer }: Attempt): void {
     if (by === undefined || effort === undefined) return
-    const problem = effort.refuse(by, whoIn(claims))
+    const problem = effort.refuse(by, who)
     if (problem === undefined) return
     events.decided(issuer.tenant, 'refused', problem.error)
     throw problem
@@ -243,13 +239,14 @@ export function createAuthenticator(
   }
 
   function conclude(attempt: Attempt, key: VerificationKey | undefined): Identified {
-    const { token, claims, issuer, by } = attempt
+    const { text, issuer, by, who } = attempt
     events.validationSeconds(Math.max(0, monotonicMs() - attempt.startedMs) / 1000)
-    if (by !== undefined) effort?.[key === undefined ? 'failed' : 'held'](by, whoIn(claims))
+    if (by !== undefined) effort?.[key === undefined ? 'failed' : 'held'](by, who)
     if (key === undefined) throw refused(issuer.tenant, 'signature')
-    const principal = identify(token, claims, issuer, () => digestId(attempt.text))
+    const isKept = cache.admits(text)
+    const principal = identify(attempt, scopes, !isKept)
     if (typeof principal === 'string') throw refused(issuer.tenant, principal)
-    cache.set(attempt.text, { principal, issuer, key })
+    if (isKept) cache.set(text, { principal, issuer, key })
     events.validated(principal.tokenType, principal.algorithm)
     return accepted(principal)
   }

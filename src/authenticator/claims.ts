@@ -1,6 +1,7 @@
 import type { Identified } from '../exchange/exchange.ts'
 import type { JsonObject } from './json.ts'
 import type { Refusal } from './refusals.ts'
+import { digestId } from './token-cache.ts'
 import { hasControl } from './token.ts'
 import type { CompactToken } from './token.ts'
 import type { TrustedIssuer } from './trust.ts'
@@ -12,11 +13,13 @@ const FOREIGN_TYPES: ReadonlySet<string | undefined> = new Set([undefined, 'jwt'
 /** Whether every registered claim that is there has the type that RFC 7519 §4.1 gives it. */
 export function areWellTyped(claims: JsonObject): boolean {
   const { iss, sub, jti, aud, exp, nbf, iat } = registered(claims)
-  return (
-    [iss, sub, jti].every((value) => value === undefined || typeof value === 'string') &&
-    [exp, nbf, iat].every((value) => value === undefined || isNumericDate(value)) &&
-    (aud === undefined || audiencesOf(aud) !== undefined)
-  )
+  if (!isAbsentOr(isString, iss) || !isAbsentOr(isString, sub) || !isAbsentOr(isString, jti)) return false
+  if (!isAbsentOr(isNumericDate, exp) || !isAbsentOr(isNumericDate, nbf) || !isAbsentOr(isNumericDate, iat)) return false
+  return aud === undefined || typeof aud === 'string' || audiencesOf(aud) !== undefined
+}
+
+function isAbsentOr(isIt: (value: unknown) => boolean, value: unknown): boolean {
+  return value === undefined || isIt(value)
 }
 
 function registered(claims: JsonObject): Record<'iss' | 'sub' | 'jti' | 'aud' | 'exp' | 'nbf' | 'iat', unknown> {
@@ -47,8 +50,13 @@ export function judgeClaims(
   const { exp, aud } = registered(claims)
   if (typeof exp !== 'number') return 'expiry_missing'
   if (exp + issuer.skewSeconds <= nowSeconds) return 'expired'
-  if (issuer.audiences !== undefined && !audiencesOf(aud)?.some((name) => issuer.audiences?.has(name))) return 'audience'
+  if (issuer.audiences !== undefined && !isFor(issuer.audiences, aud)) return 'audience'
   return judgeTimes(claims, exp, issuer, nowSeconds)
+}
+
+function isFor(audiences: ReadonlySet<string>, aud: unknown): boolean {
+  if (typeof aud === 'string') return audiences.has(aud)
+  return audiencesOf(aud)?.some((name) => audiences.has(name)) === true
 }
 
 function judgeTimes(claims: JsonObject, exp: number, issuer: TrustedIssuer, nowSeconds: number): Refusal | undefined {
@@ -60,22 +68,35 @@ function judgeTimes(claims: JsonObject, exp: number, issuer: TrustedIssuer, nowS
   return exp - iat > issuer.maxLifetimeSeconds ? 'lifetime' : undefined
 }
 
+/** A verified token, whose claims {@link judgeClaims} had nothing against. */
+export interface Verified {
+  readonly text: string
+  readonly token: CompactToken
+  readonly claims: JsonObject
+  readonly issuer: TrustedIssuer
+}
+
+/** Lists of scopes by what a claim says: most tokens have one that another had. */
+export type KnownScopes = Map<string, readonly string[]>
+
+/** Issuers have a few each; whoever has others has all of them read again. */
+const MOST_SCOPES = 256
+
 /**
- * Reduces a verified token to a frozen principal. Takes claims that {@link judgeClaims} had nothing against; `digest` makes
- * an id where the token has none and its issuer is one whose tokens are known by that.
+ * Reduces a verified token to a frozen principal. Where it has no id and its issuer is one whose tokens are known by that, its
+ * digest is its id.
+ *
+ * @param known scopes that were read before; it is added to
+ * @param isFleeting the principal is made for one request
  */
-export function identify(
-  token: CompactToken,
-  claims: JsonObject,
-  issuer: TrustedIssuer,
-  digest: () => string,
-): Identified | Refusal {
+export function identify(verified: Verified, known: KnownScopes, isFleeting: boolean): Identified | Refusal {
+  const { text, token, claims, issuer } = verified
   const names = issuer.claims
   const user = userOf(claims, names)
   const session = claimOf(claims, names.session)
   const named = claimOf(claims, names.token)
-  const tokenId = named === undefined && issuer.ids === 'claim or digest' ? digest() : named
-  const scopes = scopesOf(claimOf(claims, names.scope))
+  const tokenId = named === undefined && issuer.ids === 'claim or digest' ? digestId(text) : named
+  const scopes = scopesOf(claimOf(claims, names.scope), known)
   if (!isName(user)) return 'user'
   // One that is there and cannot be read could never be revoked.
   if (session !== undefined && !isName(session)) return 'session'
@@ -83,28 +104,47 @@ export function identify(
   if (scopes === undefined) return 'scope'
   const refusal = issuer.kind === 'own' ? judgeOwn(claims, issuer.tenant) : undefined
   if (refusal !== undefined) return refusal
+  return Object.freeze(principalOf(token, issuer, { claims, user, session, tokenId, scopes, isFleeting }))
+}
+
+/** What was read of a token, and has its type. */
+interface Read {
+  readonly claims: JsonObject
+  readonly user: string
+  readonly session: string | undefined
+  readonly tokenId: string | undefined
+  readonly scopes: readonly string[]
+  readonly isFleeting: boolean
+}
+
+/** Field by field: to put objects together takes as long as all else that is made of the claims. */
+function principalOf(token: CompactToken, issuer: TrustedIssuer, read: Read): Identified {
+  const { claims, session, tokenId } = read
+  const isOwn = issuer.kind === 'own'
   const { exp, iat } = registered(claims)
   const epoch = claims['uv']
   const authTime = claims['auth_time']
-  return Object.freeze({
+  const principal: { -readonly [F in keyof Identified]: Identified[F] } = {
     kind: 'identified',
     issuer: issuer.name,
     tenant: issuer.tenant,
-    user,
-    scopes,
-    ...(session === undefined ? {} : { session }),
-    ...(tokenId === undefined ? {} : { tokenId }),
-    ...(issuer.kind === 'own' && typeof epoch === 'number' ? { epoch } : {}),
-    // By the clock of its issuer, which may be ahead of ours by as much: what ends all tokens up to now ends this one too.
-    ...(typeof iat === 'number' ? { issuedAt: issuer.kind === 'own' ? iat : iat - issuer.skewSeconds } : {}),
-    ...(issuer.kind === 'own' && token.kid !== undefined ? { keyId: token.kid } : {}),
+    user: read.user,
+    scopes: read.scopes,
     expiresAt: typeof exp === 'number' ? exp : 0,
-    ...(isNumericDate(authTime) ? { authTime } : {}),
     skewSeconds: issuer.skewSeconds,
-    tokenType: issuer.kind === 'own' ? 'access' : (token.type ?? 'jwt'),
+    tokenType: isOwn ? 'access' : (token.type ?? 'jwt'),
     algorithm: token.algorithm,
     claims: Object.freeze(claims),
-  })
+  }
+  if (session !== undefined) principal.session = session
+  if (tokenId !== undefined) principal.tokenId = tokenId
+  if (isOwn && typeof epoch === 'number') principal.epoch = epoch
+  // By the clock of its issuer, which may be ahead of ours by as much: what ends all tokens up to now ends this one too.
+  if (typeof iat === 'number') principal.issuedAt = isOwn ? iat : iat - issuer.skewSeconds
+  if (isOwn && token.kid !== undefined) principal.keyId = token.kid
+  if (isNumericDate(authTime)) principal.authTime = authTime
+  if (read.isFleeting) principal.fleeting = true
+  return principal
 }
 
 /** Claims that every access token of the gateway has. A token without them was not made as one. */
@@ -141,11 +181,20 @@ function isName(value: unknown): value is string {
 }
 
 /** Scopes of a string (RFC 8693 §4.2) or a list; undefined when one of them could not stand in a list with spaces. */
-function scopesOf(value: unknown): readonly string[] | undefined {
+function scopesOf(value: unknown, known: KnownScopes): readonly string[] | undefined {
   if (value === undefined) return NO_SCOPES
-  const scopes: unknown = typeof value === 'string' ? value.split(' ').filter((scope) => scope !== '') : value
-  if (!Array.isArray(scopes) || !scopes.every(isScope)) return undefined
+  if (typeof value !== 'string') return areScopes(value) ? Object.freeze(value) : undefined
+  const before = known.get(value)
+  if (before !== undefined) return before
+  const scopes = value.split(' ').filter((scope) => scope !== '')
+  if (!areScopes(scopes)) return undefined
+  if (known.size >= MOST_SCOPES) known.clear()
+  if (value.length <= MAX_NAME_LENGTH) known.set(value, Object.freeze(scopes))
   return Object.freeze(scopes)
+}
+
+function areScopes(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every(isScope)
 }
 
 function isScope(value: unknown): value is string {
@@ -153,7 +202,6 @@ function isScope(value: unknown): value is string {
 }
 
 function audiencesOf(aud: unknown): readonly string[] | undefined {
-  if (typeof aud === 'string') return [aud]
   return Array.isArray(aud) && aud.every(isString) ? aud : undefined
 }
 

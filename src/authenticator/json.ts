@@ -15,32 +15,52 @@ export function isJsonObject(value: unknown): value is JsonObject {
 
 /** The object that a base64url segment encodes, or undefined when it is anything else. */
 export function parseSegment(segment: string): JsonObject | undefined {
-  const parsed = parseJson(Buffer.from(segment, 'base64url'))
-  if (parsed === undefined || !isJsonObject(parsed.value)) return undefined
+  const bytes = Buffer.from(segment, 'base64url')
+  const octets = bytes.toString('latin1')
+  const counted = countMembers(octets)
+  // ASCII is UTF-8 as it is, and nearly all there is.
+  const value = counted < 0 ? parseJson(bytes) : parseText(octets)
+  if (!isJsonObject(value)) return undefined
   // JSON.parse keeps the last of two members with one name, other readers the first.
-  return countMembers(parsed.text) === Object.keys(parsed.value).length ? parsed.value : undefined
+  return Object.keys(value).length === (counted < 0 ? -counted - 1 : counted) ? value : undefined
 }
 
-/** JSON in UTF-8, or undefined when the bytes are something else. */
-export function parseJson(bytes: Uint8Array): { readonly text: string; readonly value: unknown } | undefined {
+/** What the bytes say as JSON in UTF-8; undefined when they are something else. */
+export function parseJson(bytes: Uint8Array): unknown {
   try {
-    const text = UTF8.decode(bytes)
-    return { text, value: JSON.parse(text) }
+    return JSON.parse(UTF8.decode(bytes))
   } catch {
     // What is wrong with the text is of no use to anyone, and the message of the error quotes it.
     return undefined
   }
 }
 
-/** Members of the outermost object, repeated ones counted each time. The text is known to be valid JSON. */
-function countMembers(text: string): number {
+/** The same of a text. */
+function parseText(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    // As above.
+    return undefined
+  }
+}
+
+/**
+ * Members of the outermost object, repeated ones counted each time; less than zero where the text is not all ASCII, `-1` for none.
+ *
+ * @param octets UTF-8, a character for each; what JSON is written with are characters of one octet
+ */
+function countMembers(octets: string): number {
   let count = 0
   let depth = 0
   let quoted = false
-  for (let index = 0; index < text.length; index += 1) {
-    const code = text.charCodeAt(index)
+  let all = 0
+  for (let index = 0; index < octets.length; index += 1) {
+    const code = octets.charCodeAt(index)
+    all |= code
     if (quoted) {
-      if (code === BACKSLASH) index += 1
+      // What comes next is escaped, and looked at for nothing else.
+      if (code === BACKSLASH) all |= octets.charCodeAt((index += 1))
       if (code === QUOTE) quoted = false
       continue
     }
@@ -49,5 +69,5 @@ function countMembers(text: string): number {
     if (code === 0x7b || code === 0x5b) depth += 1
     if (code === 0x7d || code === 0x5d) depth -= 1
   }
-  return count
+  return all < 0x80 ? count : -count - 1
 }

@@ -37,7 +37,7 @@ export interface KeySetOptions {
 export function readKeySet(bytes: Uint8Array): readonly unknown[] {
   const parsed = parseJson(bytes)
   if (parsed === undefined) throw new KeySetFault('the key set is not JSON')
-  const keys = isJsonObject(parsed.value) ? parsed.value['keys'] : undefined
+  const keys = isJsonObject(parsed) ? parsed['keys'] : undefined
   if (!Array.isArray(keys)) throw new KeySetFault('the key set has no list of keys')
   if (keys.length > MAX_KEYS) throw new KeySetFault(`the key set has more than ${MAX_KEYS} keys`)
   return keys

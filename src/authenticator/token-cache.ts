@@ -15,6 +15,9 @@ export interface VerifiedToken {
 /** By the whole text of a token. */
 export interface TokenCache {
   get(token: string): VerifiedToken | undefined
+  /** Whether there is a place for a token that is not here. Asked once for each time that it was verified. */
+  admits(token: string): boolean
+  /** Keeps one that was admitted. */
   set(token: string, verified: VerifiedToken): void
   delete(token: string): void
 }
@@ -54,7 +57,7 @@ export function createTokenCache({ entries, lifetimeMs }: Config['tokenCache'], 
   const isKnown = createDoor(entries)
   let newest: Kept | undefined
   let oldest: Kept | undefined
-  return { get, set, delete: forget }
+  return { get, admits, set, delete: forget }
 
   function get(token: string): VerifiedToken | undefined {
     const kept = cache.get(numberOf(token))
@@ -66,13 +69,16 @@ export function createTokenCache({ entries, lifetimeMs }: Config['tokenCache'], 
     return kept
   }
 
+  function admits(token: string): boolean {
+    if (cache.size < entries || oldest === undefined || isOver(oldest)) return true
+    const number = numberOf(token)
+    return cache.has(number) || isKnown(number)
+  }
+
   function set(token: string, { principal, issuer, key }: VerifiedToken): void {
     const number = numberOf(token)
     remove(cache.get(number))
-    if (cache.size >= entries) {
-      if (oldest !== undefined && !isOver(oldest) && !isKnown(number)) return
-      remove(oldest)
-    }
+    if (cache.size >= entries) remove(oldest)
     const sinceMs = clock.monotonicMs()
     const kept: Kept = { principal, issuer, key, token: ownText(token), number, sinceMs, older: undefined, newer: undefined }
     cache.set(number, kept)

@@ -3,19 +3,17 @@
  *
  * Each step takes what the step before proved and adds its own fact; nothing is changed, nothing is taken away:
  * `Arrived → Routed → Entered → Paced → Authenticated → Unrevoked → Permitted → Counted → Admitted`. A step that is skipped
- * leaves its fact out, and the next one does not compile. This module holds types, a few constants, and how addresses, cookies
- * and names of fields are read wherever they are; it decides nothing.
+ * leaves its fact out, and the next one does not compile. Here are types, and how texts are read everywhere; nothing is decided.
  *
  * @module
  */
 
 export { ACCESS_COOKIE, cookieValues, DEVICE_COOKIE, OUR_COOKIES, REFRESH_COOKIE } from './cookies.ts'
-export { isOriginAllowed } from './cross-origin.ts'
-export type { CorsRules, OriginPattern } from './cross-origin.ts'
+export { isOriginAllowed, type CorsRules, type OriginPattern } from './cross-origin.ts'
 export { isGrpc } from './grpc.ts'
 export { foldHeaderName } from './header-name.ts'
-export { readAddress, readNetwork } from './ip-address.ts'
-export type { AddressRange } from './ip-address.ts'
+export { readAddress, readNetwork, type AddressRange } from './ip-address.ts'
+export { createKeyedHash, type KeyedHash } from './keyed-hash.ts'
 export { fieldOf } from './messages.ts'
 export type { AnswerMessage, ClientCertificate, Connection, Framed, RequestMessage } from './messages.ts'
 export { networkOf } from './network.ts'
@@ -234,6 +232,8 @@ export interface Identified {
   readonly tokenType: string
   readonly algorithm: string
   readonly claims: Readonly<Record<string, unknown>>
+  /** Made for one request: it pays for nobody to remember anything of it. */
+  readonly fleeting?: true
 }
 
 export type Principal = Anonymous | Identified

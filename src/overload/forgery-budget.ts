@@ -1,4 +1,5 @@
 import { networkOf } from '../exchange/exchange.ts'
+import { createKnownUsers } from './known-users.ts'
 import { createRecent } from './recent.ts'
 
 /** How many signatures that do not hold a network may have verified. `who`: whom the token names, as it says itself. */
@@ -16,8 +17,10 @@ interface Bucket {
   filledMs: number
 }
 
-/** Networks, and users at a network, that are remembered, the latest: 10,000 are about 2 MB. */
-const ENTRIES = 10_000
+/** Networks that are remembered, the latest: 10,000 are about 2 MB. */
+const NETWORKS = 10_000
+/** Users at a network that are remembered, the latest: 400 KB. */
+const USERS = 16_384
 const LONGEST_WHO = 256
 /** The least that a network may get wrong at once. */
 const LEAST_BURST = 10
@@ -30,9 +33,12 @@ const OF_USER = { burst: 10, perMinute: 10 } as const
  * A token bucket for each network, which only failures empty. Users who showed a good token there have one of their own
  * besides, for when that is empty: their next token is as new as a forged one, and must not wait for a flood to end.
  */
-export function createForgeryBudget(clock: { monotonicMs(): number }, perMinute: () => number): ForgeryBudget {
-  const networks = createRecent<Bucket>(ENTRIES)
-  const users = createRecent<Bucket>(ENTRIES)
+export function createForgeryBudget(
+  clock: { monotonicMs(): number; /** 64 secret bits. */ readonly seed: readonly [number, number] },
+  perMinute: () => number,
+): ForgeryBudget {
+  const networks = createRecent<Bucket>(NETWORKS)
+  const users = createKnownUsers(clock, { places: USERS, ...OF_USER })
   return { waitMs, failed, held }
 
   function waitMs(client: string, who: string): number {
@@ -42,7 +48,7 @@ export function createForgeryBudget(clock: { monotonicMs(): number }, perMinute:
     if (bucket === undefined) return 0
     fill(bucket, burst(), perMinute())
     if (bucket.level >= burst()) networks.delete(network)
-    if (bucket.level >= 1 || userAt(network, who) !== undefined) return 0
+    if (bucket.level >= 1 || hasMore(network, who)) return 0
     return ((1 - bucket.level) / perMinute()) * 60_000
   }
 
@@ -50,9 +56,8 @@ export function createForgeryBudget(clock: { monotonicMs(): number }, perMinute:
     const network = networkOf(client)
     const bucket = networks.get(network) ?? { level: burst(), filledMs: clock.monotonicMs() }
     fill(bucket, burst(), perMinute())
-    const user = bucket.level < 1 ? userAt(network, who) : undefined
-    if (user !== undefined) {
-      user.level -= 1
+    if (bucket.level < 1 && hasMore(network, who)) {
+      users.take()
       return
     }
     // Signatures that were being verified in other threads may end when nothing is left.
@@ -62,16 +67,14 @@ export function createForgeryBudget(clock: { monotonicMs(): number }, perMinute:
 
   function held(client: string, who: string): void {
     if (who.length > LONGEST_WHO) return
-    const key = `${networkOf(client)} ${who}`
-    if (users.get(key) === undefined) users.keep(key, { level: OF_USER.burst, filledMs: clock.monotonicMs() })
+    // Who is seen again was seen last.
+    if (users.find(networkOf(client), who)) users.level()
+    else users.enter()
   }
 
-  /** The bucket of a user who was seen there, where something is left in it. */
-  function userAt(network: string, who: string): Bucket | undefined {
-    const bucket = users.get(`${network} ${who}`)
-    if (bucket === undefined) return undefined
-    fill(bucket, OF_USER.burst, OF_USER.perMinute)
-    return bucket.level >= 1 ? bucket : undefined
+  /** Whether a user was seen there, and has something left. */
+  function hasMore(network: string, who: string): boolean {
+    return who.length <= LONGEST_WHO && users.find(network, who) && users.level() >= 1
   }
 
   function fill(bucket: Bucket, most: number, eachMinute: number): void {

@@ -38,6 +38,8 @@ export interface OverloadNeeds {
   monotonicMs(): number
   /** From 0, below 1. */
   random(): number
+  /** 64 secret bits. */
+  readonly seed: readonly [number, number]
   /** Runs once after `delayMs`; returns the way to call it off. Must be the timers of this very event loop. */
   schedule(delayMs: number, run: () => void): () => void
   /** Share in use of the memory that this process may have, 0 to 1. */

@@ -1,5 +1,5 @@
+import { createKeyedHash } from '../exchange/exchange.ts'
 import { createDebts, type Debts } from './debts.ts'
-import { createKeyedHash } from './keyed-hash.ts'
 import type { Charged, Taken } from './shared.ts'
 
 export interface CountsNeeds {

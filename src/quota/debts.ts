@@ -1,4 +1,4 @@
-import type { KeyedHash } from './keyed-hash.ts'
+import type { KeyedHash } from '../exchange/exchange.ts'
 
 /**
  * Until when each caller of one limit is in debt: a table of fixed size, 16 octets a place, without a name in it.

@@ -7,9 +7,10 @@ export const [REMAINING, POLICY] = ['ratelimit', 'ratelimit-policy']
 /** What is left of each limit, and the seconds until all of it is there again. */
 export function remainingOf(charges: readonly Charge[]): string {
   let text = ''
-  for (const { policy, debtUs, intervalUs, spanUs } of charges) {
+  for (const { meter, debtUs, intervalUs, spanUs } of charges) {
     const left = Math.max(0, Math.floor((spanUs - debtUs) / intervalUs))
-    text += `${text === '' ? '' : ', '}"${policy}";r=${left};t=${Math.ceil(debtUs / 1_000_000)}`
+    if (text !== '') text += ', '
+    text += meter.remaining + left + ';t=' + Math.ceil(debtUs / 1_000_000)
   }
   return text
 }

@@ -1,6 +1,5 @@
-import type { RateLimit } from '../exchange/exchange.ts'
+import { createKeyedHash, type RateLimit } from '../exchange/exchange.ts'
 import { createDebts, type Debts } from './debts.ts'
-import { createKeyedHash } from './keyed-hash.ts'
 import type { Charged } from './shared.ts'
 
 /** A limit, ready to count. */
@@ -12,6 +11,8 @@ export interface Meter {
   readonly spanUs: number
   /** Its part of `ratelimit-policy`. */
   readonly field: string
+  /** The beginning of its part of `ratelimit`. */
+  readonly remaining: string
   readonly debts: Debts
 }
 
@@ -49,7 +50,8 @@ export function createMeters(seed: readonly [number, number], entries: number): 
     const intervalUs = wholeGrains((perSeconds * 1_000_000) / requests)
     const spanUs = intervalUs * burst
     const window = Math.max(1, Math.ceil(Math.floor(spanUs / 1_000) / 1_000))
-    return { route, policy, by, intervalUs, spanUs, field: `"${policy}";q=${burst};w=${window}`, debts: debtsOf(limit) }
+    const field = `"${policy}";q=${burst};w=${window}`
+    return { route, policy, by, intervalUs, spanUs, field, remaining: `"${policy}";r=`, debts: debtsOf(limit) }
   }
 
   function debtsOf({ route, policy }: Pick<Charged, 'route' | 'policy'>): Debts {

@@ -139,7 +139,7 @@ export function createQuota(needs: QuotaNeeds, config: QuotaConfig): Quota {
   /** As far as it is known here: nobody is asked, and nothing is counted or told. */
   function look({ charges }: Counting): void {
     read(charges, clockUs())
-    if (charges.some(isSpent)) throw refusal(charges, fullest(charges))
+    if (!haveRoom(charges)) throw refusal(charges, fullest(charges))
   }
 
   function admit(exchange: Uncounted, charges: readonly Charge[], reply: Reply | undefined): Counted {
@@ -195,7 +195,7 @@ export function createQuota(needs: QuotaNeeds, config: QuotaConfig): Quota {
 
   function countHere(request: Counting, nowUs: number): void {
     needs.counted('here')
-    const isAdmitted = !request.charges.some(isSpent)
+    const isAdmitted = haveRoom(request.charges)
     if (isAdmitted) add(request.charges, nowUs)
     settle(request, isAdmitted)
   }
@@ -233,6 +233,11 @@ interface Counting {
   readonly reply: Reply | undefined
   /** The same request at others, counted already. */
   readonly before?: readonly Charge[]
+}
+
+function haveRoom(charges: readonly Charge[]): boolean {
+  for (const charge of charges) if (isSpent(charge)) return false
+  return true
 }
 
 /** Of the fleet's counts this process knows what was noted: that only grows by what others let pass. */

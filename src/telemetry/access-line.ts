@@ -29,7 +29,7 @@ export function createAccessLine(stamp: Stamp, config: Pick<Config, 'routes' | '
   const upstreams = fragments('upstream', config.upstreams.keys())
   const methods = remember((method) => `,"method":${quote(method)}`)
   const hosts = remember((host) => `,"host":${quote(host)},"path":`)
-  const users = remember((user) => `,"user":${freeText(user, NAME_CHARACTERS)}`)
+  const users = remember(namedUser)
   const clients = remember((client) => `,"client":${quote(client)}`)
   const userAgents = remember((name) => `,"user_agent":${freeText(name, USER_AGENT_CHARACTERS)}`, ownText)
   const statuses = Array.from({ length: 600 }, (_, status) => `,"status":${status}`)
@@ -81,7 +81,10 @@ export function createAccessLine(stamp: Stamp, config: Pick<Config, 'routes' | '
     let text = 'route' in exchange ? fragment(routes, 'route', exchange.route.name) : ''
     const tenant = tenantOf(exchange)
     if (tenant !== undefined) text += fragment(tenants, 'tenant', tenant)
-    if ('principal' in exchange && exchange.principal.kind === 'identified') text += users(exchange.principal.user)
+    if ('principal' in exchange && exchange.principal.kind === 'identified') {
+      const { user, fleeting } = exchange.principal
+      text += fleeting === true ? namedUser(user) : users(user)
+    }
     return text
   }
 
@@ -107,6 +110,10 @@ function remember(make: (text: string) => string, keep: (text: string) => string
     known.set(keep(text), made)
     return made
   }
+}
+
+function namedUser(user: string): string {
+  return `,"user":${freeText(user, NAME_CHARACTERS)}`
 }
 
 function asItIs(text: string): string {

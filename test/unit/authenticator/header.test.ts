@@ -56,6 +56,8 @@ describe('the header of a token', () => {
     ['text', 'not json', 'header'],
     ['a repeated alg', '{"alg":"none","alg":"RS256","kid":"k-1"}', 'header'],
     ['a repeated alg in other spelling', '{"alg":"none","\\u0061lg":"RS256","kid":"k-1"}', 'header'],
+    ['a repeated alg beside a name beyond ASCII', '{"ä":1,"alg":"none","alg":"RS256","kid":"k-1"}', 'header'],
+    ['a repeated name beyond ASCII', '{"ä":1,"ä":2,"alg":"RS256","kid":"k-1"}', 'header'],
     ['a byte order mark', '\uFEFF{"alg":"RS256","kid":"k-1"}', 'header'],
   ])('is refused with %s', async (_, header, step) => {
     expect(await world.ask(signed(header))).toBe(`invalid_token: ${step}`)
@@ -85,10 +87,12 @@ describe('the header of a token', () => {
   })
 
   it('may name parts inside its strings that look like members', async () => {
-    const odd = createKey('k:{"alg":[\\', 'RS256')
-    world.ownKeys.set('acme', [odd.jwk])
-    world.authenticator.keysChanged('acme')
-    expect(await world.ask(await sign(odd, ownClaims()))).toBe('ok u-1')
+    for (const kid of ['k:{"alg":[\\', 'ключ:{"alg":[\\']) {
+      const odd = createKey(kid, 'RS256')
+      world.ownKeys.set('acme', [odd.jwk])
+      world.authenticator.keysChanged('acme')
+      expect(await world.ask(await sign(odd, ownClaims({ sub: 'jürgen', 'ä"\\': '\\' })))).toBe('ok jürgen')
+    }
   })
 })
 

@@ -112,6 +112,16 @@ describe('the cache of verified tokens', () => {
     expect(world.events.cache).toEqual(['miss', 'miss', 'miss', 'miss', 'miss', 'miss', 'hit', 'hit'])
   })
 
+  it('says of a principal that nobody will see again that it is fleeting', async () => {
+    const [a = '', b = '', c = ''] = await fullOf(['a', 'b', 'c'])
+    const principals = []
+    for (const token of [a, b, c, c, c]) {
+      const { principal } = await world.authenticator.authenticate(exchange(['authorization', `Bearer ${token}`]))
+      principals.push(principal.kind === 'identified' ? `${principal.user} ${principal.fleeting ?? 'kept'}` : 'nobody')
+    }
+    expect(principals).toEqual(['a kept', 'b kept', 'c true', 'c kept', 'c kept'])
+  })
+
   it.each([
     ['has expired', 90_000, 3_600_000],
     ['was kept for as long as the configuration says', 30_000, 30_000],

@@ -42,6 +42,7 @@ export function openWorld(config: Partial<OverloadConfig> = {}): World {
   const overload = createOverload(
     {
       monotonicMs: () => now,
+      seed: [0x03020100, 0x07060504],
       random() {
         seed = (seed * 48_271) % 2_147_483_647
         return seed / 2_147_483_647

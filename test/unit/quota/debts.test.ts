@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createDebts, type Debts } from '../../../src/quota/debts.ts'
-import { createKeyedHash } from '../../../src/quota/keyed-hash.ts'
+import { createKeyedHash } from '../../../src/exchange/exchange.ts'
 
 const SEED = [0x03020100, 0x07060504] as const
 

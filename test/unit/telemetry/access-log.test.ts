@@ -74,7 +74,8 @@ describe('the access log', () => {
     const said: unknown[] = []
     for (let round = 0; round < 2; round += 1) {
       for (let number = 0; number < 1500; number += 1) {
-        const principal = { ...PRINCIPAL, user: `u-${number}` }
+        const fleeting = number % 3 === 0 ? { fleeting: true as const } : {}
+        const principal = { ...PRINCIPAL, user: `u-${number}`, ...fleeting }
         const exchange = { ...ADMITTED, principal, host: `h${number}.example.com`, client: `10.0.${number >> 8}.${number & 255}` }
         const record = world.telemetry.open(ARRIVED)
         Object.assign(record, { exchange, status: 200 + (number % 100) })
