@@ -23,7 +23,7 @@ export interface TargetRooms {
 }
 
 export interface Targets {
-  /** @throws Problem while nothing was answered */
+  /** @throws Problem while nothing was answered, or rejects with one */
   serve(exchange: Admitted, req: RequestMessage, res: AnswerMessage, record: ForwardRecord): Promise<void>
   /** @throws Problem before the handshake is answered */
   tunnel(exchange: Admitted, req: IncomingMessage, socket: Duplex, head: Buffer, record: ForwardRecord): Promise<void>
@@ -34,28 +34,31 @@ const NO_BODY = Promise.resolve(Buffer.alloc(0))
 export function createTargets({ cors, split, identity, upstreams, services }: TargetRooms): Targets {
   return { serve, tunnel }
 
-  async function serve(admitted: Admitted, req: RequestMessage, res: AnswerMessage, record: ForwardRecord): Promise<void> {
+  function serve(admitted: Admitted, req: RequestMessage, res: AnswerMessage, record: ForwardRecord): Promise<void> {
     const exchange = split.choose(admitted)
     const { route, bodyLength } = exchange
     if (bodyLength !== undefined && bodyLength > route.bodyBytes) throw new Problem('payload_too_large')
     if (exchange.expectsContinue && bodyLength !== 0) res.writeContinue()
-    if (route.target.kind === 'upstream') {
-      await upstreams.forward(exchange, identity.forwarded(exchange), { req, res }, record)
-      return
-    }
+    if (route.target.kind !== 'upstream') return answer(exchange, req, res, record)
+    return upstreams.forward(exchange, identity.forwarded(exchange), { req, res }, record)
+  }
+
+  /** What the gateway itself answers. */
+  async function answer(exchange: Admitted, req: RequestMessage, res: AnswerMessage, record: ForwardRecord): Promise<void> {
+    const { route, bodyLength } = exchange
     if (route.target.kind === 'preflight') {
       const permissions = cors.preflight(exchange)
       record.status = permissions.status
       writeAnswer(res, permissions, exchange.id, record.announced)
       return
     }
-    const answer = await services.serve(exchange, {
+    const given = await services.serve(exchange, {
       readBody: (limit) => (bodyLength === 0 ? NO_BODY : readBody(req, limit, record)),
       forwardedHeaders: () => identity.outgoing(exchange),
     })
-    record.status = answer.status
-    record.bytesOut = answer.body === undefined ? 0 : Buffer.byteLength(answer.body)
-    writeAnswer(res, answer, exchange.id, record.announced)
+    record.status = given.status
+    record.bytesOut = given.body === undefined ? 0 : Buffer.byteLength(given.body)
+    writeAnswer(res, given, exchange.id, record.announced)
   }
 
   async function tunnel(

@@ -15,7 +15,7 @@ export function adaptPool(pool: ForeignPool): DispatchPool {
   return { dispatch, close: () => pool.close(), destroy: () => pool.destroy() }
 
   function dispatch(request: DispatchRequest, handler: AnswerHandler): void {
-    pool.dispatch(request, {
+    pool.dispatch(inFields(request), {
       onRequestStart: (controller) => handler.onRequestStart(controller),
       onResponseStart: (controller, status, fields) => handler.onResponseStart(controller, status, linesOf(fields)),
       onResponseData: (controller, chunk) => handler.onResponseData(controller, chunk),
@@ -23,6 +23,15 @@ export function adaptPool(pool: ForeignPool): DispatchPool {
       onResponseError: (controller, error) => handler.onResponseError(controller ?? undefined, error),
     })
   }
+}
+
+/** With all it says in its list of fields. */
+function inFields(request: DispatchRequest): DispatchRequest {
+  const { ready } = request
+  if (ready === undefined) return request
+  const headers = [...request.headers]
+  ready.addTo(headers)
+  return { ...request, headers }
 }
 
 /** Line by line; those of one name stand together. */

@@ -3,11 +3,12 @@ import type { Readable } from 'node:stream'
 /** Fields as they were received, line by line: name in lower case, value, name, value … */
 export type ReceivedFields = readonly string[]
 
-/** What a list of fields says from the index `from` up to `to`: whole lines of HTTP/1.1, which are not looked at again. */
+/** Fields that were made in one piece, and are not looked at again. */
 export interface ReadyLines {
-  readonly from: number
-  readonly to: number
+  /** Whole lines of HTTP/1.1. */
   readonly lines: string
+  /** Puts the same behind others as name, value, name, value … */
+  addTo(fields: string[]): void
 }
 
 /** One request as a pool takes it. */
@@ -17,7 +18,7 @@ export interface DispatchRequest {
   readonly path: string
   /** Name, value, name, value … without those of a connection. `content-length` where there is a body whose length is known. */
   readonly headers: string[]
-  /** What the headers say from one index to another, as lines: whoever can takes these instead. */
+  /** What stands behind the headers. */
   readonly ready?: ReadyLines | undefined
   readonly body: Readable | null
   /** Until the head of the answer; absent: as the pool is configured. */
@@ -43,6 +44,8 @@ export interface AnswerHandler {
   /** Interim answers first, 100 (Continue) excepted, then the final one. */
   onResponseStart(controller: DispatchController, status: number, fields: ReceivedFields): void
   onResponseData(controller: DispatchController, chunk: Buffer): void
+  /** A small body that came in one piece, an octet each character. Absent: it is told like any other. */
+  onResponseText?(controller: DispatchController, text: string): void
   onResponseEnd(controller: DispatchController, trailers: ReceivedFields): void
   /** Without a controller where it never had a connection. */
   onResponseError(controller: DispatchController | undefined, error: Error): void

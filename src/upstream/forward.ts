@@ -2,19 +2,12 @@ import type { Readable } from 'node:stream'
 import type { RetryReason } from '../config/config.ts'
 import type { Admitted, LiveEnd, LiveExchange } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
-import {
-  announce,
-  answerFields,
-  interimFields,
-  isReadable,
-  leaveOut,
-  trailerFields,
-  type ResponseHeaders,
-} from './answer-headers.ts'
+import { announce, answerFields, isReadable, leaveOut, trailerFields, type ResponseHeaders } from './answer-headers.ts'
 import { attempt, type Attempt, type AttemptEvents } from './attempt.ts'
 import { createDeparture, type Departure } from './departure.ts'
 import { noteLatency, type Destination } from './destination.ts'
-import { SMALL_BYTES } from './outbox.ts'
+import { createInterims, type Interims } from './interims.ts'
+import { SMALL_BYTES, soon } from './outbox.ts'
 import { leaveBody, streamBody } from './request-body.ts'
 import { isOfUpstream, problemOfEnd, problemOfFailure, problemOfGivingWay, reasonOfFailure } from './failures.ts'
 import { reset } from './reset.ts'
@@ -22,9 +15,6 @@ import { isRepeatable, isUnseen, reasonOfStatus } from './retries.ts'
 import type { Servers } from './servers.ts'
 import { tracedAttempt } from './traced-attempt.ts'
 import type { ForwardFields, ForwardNeeds, ForwardRecord, HttpIo } from './upstream.ts'
-
-/** Most that is passed on before the final answer: it is written whether the client takes it or not. */
-const MOST_INTERIM_BYTES = 256 * 1024
 
 /** One request to an upstream, in as many attempts as it may have, and its answer to the client. */
 export function exchangeMessages(
@@ -53,13 +43,13 @@ export function exchangeMessages(
     let ended = false
     let isLeaving = false
     let remaining = -1
-    let interimBytes = 0
+    let interims: Interims | undefined
     let cancelStall: (() => void) | undefined
     let cancelAgain: (() => void) | undefined
     let cancelLimit: (() => void) | undefined
     const live: LiveExchange | undefined =
       principal.kind === 'identified' ? { exchange, principal, end: tokenIsOver, place: -1 } : undefined
-    const told: AttemptEvents = { interim: passInterim, head, data, end, failed }
+    const told: AttemptEvents = { interim: passInterim, head, data, text, end, failed }
 
     if (route.hostName !== undefined) fields.push('host', route.hostName)
     else if (route.host === 'preserve') fields.push('host', exchange.authority)
@@ -139,7 +129,7 @@ export function exchangeMessages(
       record.upstreamMs = nowMs - startedMs
       needs.answered(name, record.upstreamMs / 1000)
       // The rest of this packet is parsed before microtasks run: a body that came with the head leaves with it.
-      queueMicrotask(flushHead)
+      soon(flushHead)
       departure?.leave()
       return true
     }
@@ -160,11 +150,9 @@ export function exchangeMessages(
     }
 
     function passInterim(status: number, headers: ResponseHeaders): void {
-      if (ended || req.httpVersion === '1.0') return
-      if (status !== 102 && status !== 103) return
-      const given = interimFields(headers, route.responseHeaders)
-      for (const text of given) interimBytes += text.length
-      if (interimBytes <= MOST_INTERIM_BYTES) res.writeInformation(status, given)
+      if (ended) return
+      interims ??= createInterims(io, route.responseHeaders)
+      interims.pass(status, headers)
     }
 
     function flushHead(): void {
@@ -172,12 +160,21 @@ export function exchangeMessages(
       if (record.bytesOut === 0 && !ended && !res.destroyed) res.write('', 'latin1')
     }
 
+    function text(body: string): void {
+      record.bytesOut += body.length
+      needs.moved(body.length)
+      leave(body)
+    }
+
     function data(chunk: Buffer): boolean {
+      if (chunk.length === remaining && remaining <= SMALL_BYTES) {
+        text(chunk.toString('latin1'))
+        return true
+      }
       record.bytesOut += chunk.length
       needs.moved(chunk.length)
       if (record.bytesOut === remaining) {
-        if (chunk.length === remaining && remaining <= SMALL_BYTES) leave(chunk.toString('latin1'))
-        else res.end(chunk)
+        res.end(chunk)
         return true
       }
       if (res.write(chunk)) return true

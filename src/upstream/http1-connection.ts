@@ -5,6 +5,7 @@ import { closes, declaredLength, type HeadWriter } from './http1-head.ts'
 import { createInbox } from './http1-inbox.ts'
 import { createAnswerReader } from './http1-response.ts'
 import { startUpload, type Upload } from './http1-upload.ts'
+import { SMALL_BYTES } from './outbox.ts'
 import { errors } from './undici-errors.ts'
 
 export interface Http1ConnectionNeeds {
@@ -94,9 +95,8 @@ export function openHttp1Connection(
   }
 
   function run(exchange: Http1Exchange): boolean {
-    const { handler, controller } = exchange
     exchange.isStarted = true
-    handler.onRequestStart(controller)
+    exchange.handler.onRequestStart(exchange)
     if (!exchange.isOver) send(exchange)
     return running !== undefined || isClosed
   }
@@ -174,20 +174,25 @@ export function openHttp1Connection(
   function interim(status: number, fields: ReceivedFields): void {
     if (running === undefined) return
     if (upload === undefined) awaitHead()
-    running.handler.onResponseStart(running.controller, status, fields)
+    running.handler.onResponseStart(running, status, fields)
   }
 
   function head(status: number, fields: ReceivedFields): void {
     if (running === undefined) return
     isAnswered = true
     dueIn(running.request.bodyTimeout ?? config.idleMs)
-    running.handler.onResponseStart(running.controller, status, fields)
+    running.handler.onResponseStart(running, status, fields)
   }
 
-  function data(_: Buffer, from: number, to: number): void {
+  function data(bytes: Buffer, from: number, to: number, isAll: boolean): void {
     if (running === undefined) return
+    const { handler } = running
+    if (isAll && to - from <= SMALL_BYTES && handler.onResponseText !== undefined) {
+      handler.onResponseText(running, bytes.toString('latin1', from, to))
+      return
+    }
     if (!isPaused) dueIn(running.request.bodyTimeout ?? config.idleMs)
-    running.handler.onResponseData(running.controller, inbox.take(from, to))
+    handler.onResponseData(running, inbox.take(from, to))
   }
 
   function answered(trailers: ReceivedFields, isLast: boolean): void {
@@ -201,9 +206,9 @@ export function openHttp1Connection(
     if (keepMs > 0) keep(keepMs)
     else destroy()
     try {
-      exchange.handler.onResponseEnd(exchange.controller, trailers)
+      exchange.handler.onResponseEnd(exchange, trailers)
     } catch (error) {
-      exchange.handler.onResponseError(exchange.controller, asError(error))
+      exchange.handler.onResponseError(exchange, asError(error))
     }
   }
 

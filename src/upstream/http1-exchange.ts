@@ -8,11 +8,10 @@ export interface Carrier {
   resume(): void
 }
 
-/** One request and whoever waits for its answer. */
-export interface Http1Exchange {
+/** One request and whoever waits for its answer, who may also do something to it. */
+export interface Http1Exchange extends DispatchController {
   readonly request: DispatchRequest
   readonly handler: AnswerHandler
-  readonly controller: DispatchController
   /** Absent while it waits for a connection. */
   carrier: Carrier | undefined
   isStarted: boolean
@@ -21,31 +20,22 @@ export interface Http1Exchange {
   isOver: boolean
 }
 
+/** There is one for each request, so what it does is the same functions for all of them. */
 export function createExchange(request: DispatchRequest, handler: AnswerHandler): Http1Exchange {
-  const controller: DispatchController = { abort, pause, resume }
-  const exchange: Http1Exchange = {
-    request,
-    handler,
-    controller,
-    carrier: undefined,
-    isStarted: false,
-    missedBy: undefined,
-    isOver: false,
-  }
-  return exchange
+  return { request, handler, carrier: undefined, isStarted: false, missedBy: undefined, isOver: false, abort, pause, resume }
+}
 
-  function abort(error: Error): void {
-    if (exchange.carrier === undefined) failExchange(exchange, error)
-    else exchange.carrier.fail(error)
-  }
+function abort(this: Http1Exchange, error: Error): void {
+  if (this.carrier === undefined) failExchange(this, error)
+  else this.carrier.fail(error)
+}
 
-  function pause(): void {
-    exchange.carrier?.pause()
-  }
+function pause(this: Http1Exchange): void {
+  this.carrier?.pause()
+}
 
-  function resume(): void {
-    exchange.carrier?.resume()
-  }
+function resume(this: Http1Exchange): void {
+  this.carrier?.resume()
 }
 
 /**
@@ -65,5 +55,5 @@ export function failExchange(exchange: Http1Exchange, error: Error): void {
   if (exchange.isOver) return
   exchange.isOver = true
   exchange.carrier = undefined
-  exchange.handler.onResponseError(exchange.isStarted ? exchange.controller : undefined, error)
+  exchange.handler.onResponseError(exchange.isStarted ? exchange : undefined, error)
 }

@@ -51,6 +51,8 @@ interface Line {
 }
 
 const MAX_KNOWN = 64
+const KEPT = '\r\nconnection: keep-alive\r\n'
+const CLOSED = '\r\nconnection: close\r\n'
 
 /**
  * Requests to one place have the same fields in the same order again and again: what was found good at its place is only compared.
@@ -59,6 +61,8 @@ const MAX_KNOWN = 64
  */
 export function createHeadWriter(host: string): HeadWriter {
   const known: Line[] = []
+  /** Behind the path of nearly every request. */
+  const usual = restOfStart(host, KEPT)
   let knownMethod = ''
   return { write }
 
@@ -70,11 +74,6 @@ export function createHeadWriter(host: string): HeadWriter {
     let lengths = 0
     let lines = ''
     for (let index = 0; index < headers.length; index += 2) {
-      if (ready !== undefined && index === ready.from && index < ready.to) {
-        lines += ready.lines
-        index = ready.to - 2
-        continue
-      }
       const name = headers[index] ?? ''
       const value = headers[index + 1] ?? ''
       const line = lineOf(index >> 1, name, value)
@@ -87,9 +86,10 @@ export function createHeadWriter(host: string): HeadWriter {
         if (lengths > 1 || request.body === null) throw new errors.InvalidArgumentError('invalid content-length')
       }
     }
-    const first = method + ' ' + path + ' HTTP/1.1\r\nhost: ' + (authority ?? host)
-    const connection = closes(request) ? '\r\nconnection: close\r\n' : '\r\nconnection: keep-alive\r\n'
-    return first + connection + lines + framing(request, bodyLength)
+    if (ready !== undefined) lines += ready.lines
+    const isLast = closes(request)
+    const rest = authority === undefined && !isLast ? usual : restOfStart(authority ?? host, isLast ? CLOSED : KEPT)
+    return method + ' ' + path + rest + lines + framing(request, bodyLength)
   }
 
   function checkMethod(method: string): void {
@@ -114,6 +114,11 @@ export function createHeadWriter(host: string): HeadWriter {
     if (place < MAX_KNOWN) known[place] = line
     return line
   }
+}
+
+/** What stands behind the path: the version, Host, and how the connection goes on. */
+function restOfStart(authority: string, connection: string): string {
+  return ' HTTP/1.1\r\nhost: ' + authority + connection
 }
 
 function checkValue(value: string): void {

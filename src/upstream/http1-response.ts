@@ -26,8 +26,12 @@ export interface AnswerEvents {
   /** From 101 to 199: a switch of protocols is not asked for, and is refused. */
   interim(status: number, fields: ReceivedFields): void
   head(status: number, fields: ReceivedFields): void
-  /** The octets `from` up to `to` belong to the body. They are theirs who lent them once this returns. */
-  data(bytes: Buffer, from: number, to: number): void
+  /**
+   * The octets `from` up to `to` belong to the body. They are theirs who lent them once this returns.
+   *
+   * @param isAll they are all of it
+   */
+  data(bytes: Buffer, from: number, to: number, isAll: boolean): void
   /** @param isLast nothing came behind the answer */
   end(trailers: ReceivedFields, isLast: boolean): void
 }
@@ -89,7 +93,7 @@ export function createAnswerReader(on: AnswerEvents): AnswerReader {
       else if (state === CHUNKS) at = readChunks(bytes, at, length)
       else if (state === LENGTH) at = readLength(bytes, at, length)
       else if (state === REST) {
-        on.data(bytes, at, length)
+        on.data(bytes, at, length, false)
         return
       } else return
     }
@@ -229,14 +233,14 @@ export function createAnswerReader(on: AnswerEvents): AnswerReader {
   function readLength(bytes: Buffer, at: number, length: number): number {
     const to = Math.min(length, at + left)
     left -= to - at
-    on.data(bytes, at, to)
+    on.data(bytes, at, to, to - at === fields.length)
     if (left === 0 && state === LENGTH) finish(NONE, to === length)
     return to
   }
 
   function readChunks(bytes: Buffer, at: number, length: number): number {
     const to = chunks.read(bytes, at, length)
-    if (chunks.piece.to > chunks.piece.from) on.data(bytes, chunks.piece.from, chunks.piece.to)
+    if (chunks.piece.to > chunks.piece.from) on.data(bytes, chunks.piece.from, chunks.piece.to, false)
     if (state === CHUNKS && chunks.isAtTrailers()) state = TRAILERS
     return to
   }

@@ -42,3 +42,10 @@ export function createOutbox(needs: { endOfTurn(run: () => void): void }): Outbo
     }
   }
 }
+
+const NOW = Promise.resolve()
+
+/** As a microtask. Of Node's own way to say so the greater part is for those who trace what is asynchronous. */
+export function soon(run: () => void): void {
+  void NOW.then(run)
+}

@@ -95,7 +95,7 @@ export interface Upstreams {
 export interface ForwardFields {
   /** Name, value, name, value …, without those that are written here: Host, those of a connection and of the framing. */
   readonly list: string[]
-  /** Absent: there is none. */
+  /** What stands behind them; absent: nothing. */
   readonly ready?: ReadyLines | undefined
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { fc } from '../../support/properties.ts'
-import { foldHeaderName } from '../../../src/exchange/exchange.ts'
-import { ALICE, IDENTITY, admitted, fieldsOf, world } from './world.ts'
+import { foldHeaderName, type Admitted } from '../../../src/exchange/exchange.ts'
+import { ALICE, IDENTITY, admitted, fieldsOf, linesOf, world } from './world.ts'
 
 const WRITTEN = ['x-request-id', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'forwarded', 'traceparent']
 const OURS = [...Object.values(IDENTITY.headers), IDENTITY.passport.header]
@@ -41,19 +41,53 @@ describe('the fields of an identified caller', () => {
   })
 
   it('are lines too, and those say the same', () => {
-    const made = world()
+    const { identity } = world()
     const principal = { ...ALICE, user: 'jürgen\r\nX-Admin: 1\0' }
     for (const rawHeaders of [[], ['a', '1'], ['a', '1', 'b', '2']]) {
-      const { list, ready } = made.identity.forwarded(admitted({ principal, rawHeaders }))
-      expect(ready?.lines).toBe(
-        fieldsOf(list.slice(ready?.from, ready?.to))
-          .map(([name, value]) => `${name}: ${value}\r\n`)
-          .join(''),
-      )
-      expect(list.slice(ready?.to)).toEqual([])
-      expect(fieldsOf(list.slice(ready?.from))[0]).toEqual(['x-user-id', 'j%C3%BCrgen%0D%0AX-Admin: 1%00'])
+      const exchange = admitted({ principal, rawHeaders })
+      const { list, ready } = identity.forwarded(exchange)
+      const said = linesOf(ready.lines)
+      expect([list, said.map(([name]) => name).slice(0, 7)]).toEqual([rawHeaders, [...WRITTEN, 'x-user-id']])
+      expect(said[6]).toEqual(['x-user-id', 'j%C3%BCrgen%0D%0AX-Admin: 1%00'])
+      expect(identity.outgoing(exchange)).toEqual([...rawHeaders, ...said.flat()])
     }
-    expect(made.identity.forwarded(admitted()).ready).toBeUndefined()
+    expect(linesOf(identity.forwarded(admitted()).ready.lines).map(([name]) => name)).toEqual(WRITTEN)
+  })
+
+  it('say what a request came over in lines only where that is for the gateway alone to say, and no route changes it', () => {
+    const { identity } = world()
+    const exchange = admitted({ principal: ALICE })
+    const plain = identity.outgoing(exchange)
+    const trace = { id: 'a'.repeat(32), parent: 'parent' }
+    const rules = { set: new Map([['x-a', '1']]), remove: new Set(['forwarded']) }
+    const others = [
+      { ...exchange, trusted: true },
+      { ...exchange, trace },
+      { ...exchange, id: 'from-elsewhere' },
+    ]
+    for (const other of [...others, admitted({ principal: ALICE }, { requestHeaders: rules })]) {
+      const { list, ready } = identity.forwarded(other)
+      expect(list.slice(0, 2)).toEqual(['x-request-id', other.id])
+      expect(linesOf(ready.lines)[0]).toEqual(['x-user-id', 'alice'])
+    }
+    // The same, whichever way it goes.
+    expect(identity.outgoing({ ...exchange, trusted: true })).toEqual(plain)
+  })
+
+  it('say of each client what its own requests came over', () => {
+    const { identity } = world()
+    const forwardedOf = (more: Partial<Admitted>) =>
+      new Map(linesOf(identity.forwarded(admitted(more)).ready.lines)).get('forwarded')
+    const ways: [Partial<Admitted>, string][] = [
+      [{ peer: '192.0.2.1' }, 'for=192.0.2.1;host="api.test:8080";proto=http'],
+      [{ peer: '192.0.2.1', scheme: 'https' }, 'for=192.0.2.1;host="api.test:8080";proto=https'],
+      [{ peer: '192.0.2.1', authority: 'other.test' }, 'for=192.0.2.1;host="other.test";proto=http'],
+      [{ peer: '192.0.2.1', authority: '' }, 'for=192.0.2.1;proto=http'],
+      [{ peer: '2001:db8::1' }, 'for="[2001:db8::1]";host="api.test:8080";proto=http'],
+    ]
+    for (const [more, text] of [...ways, ...ways]) expect(forwardedOf(more)).toBe(text)
+    for (let client = 0; client < 1100; client += 1) forwardedOf({ peer: `10.0.${client >> 8}.${client & 255}` })
+    for (const [more, text] of ways) expect(forwardedOf(more)).toBe(text)
   })
 
   it.each(['\r\nx-admin: 1', '\n', '\0', '\u010a', '\x7f'])('are not made of what could end their line: %j', (part) => {
@@ -61,6 +95,11 @@ describe('the fields of an identified caller', () => {
     expect(() => world(IDENTITY, [], part).identity.forwarded(exchange)).toThrow('a field of the identity is none')
     const headers = { ...IDENTITY.headers, user: `x-user${part}` }
     expect(() => world({ ...IDENTITY, headers }).identity.forwarded(exchange)).toThrow('a field of the identity is none')
+  })
+
+  it('are the same for a principal that is made for one request', () => {
+    const [kept, fleeting] = [admitted({ principal: ALICE }), admitted({ principal: { ...ALICE, fleeting: true } })]
+    expect(world().identity.outgoing(fleeting)).toEqual(world().identity.outgoing(kept))
   })
 
   it('are none for an anonymous one', () => {

@@ -1,3 +1,4 @@
+import { expect } from 'vitest'
 import type { IdentityConfig } from '../../../src/config/config.ts'
 import { ANONYMOUS, type Admitted, type Identified, type Route } from '../../../src/exchange/exchange.ts'
 import { createIdentity, type Identity } from '../../../src/identity/identity.ts'
@@ -107,4 +108,11 @@ export function fieldsOf(flat: readonly string[]): [string, string][] {
   const pairs: [string, string][] = []
   for (let index = 0; index < flat.length; index += 2) pairs.push([flat[index] ?? '', flat[index + 1] ?? ''])
   return pairs
+}
+
+/** Lines of HTTP/1.1 in pairs. */
+export function linesOf(text: string): [string, string][] {
+  const lines = text.split('\r\n')
+  expect(lines.pop()).toBe('')
+  return lines.map((line) => [line.slice(0, line.indexOf(': ')), line.slice(line.indexOf(': ') + 2)])
 }

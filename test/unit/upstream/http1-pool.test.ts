@@ -73,12 +73,13 @@ interface Outcome {
 }
 
 interface Asked extends Partial<DispatchRequest> {
+  onText?(text: string): void
   onStart?(controller: DispatchController): void
   onHead?(controller: DispatchController): void
   onData?(controller: DispatchController): void
 }
 
-function ask(pool: DispatchPool, { onStart, onHead, onData, ...request }: Asked = {}): Promise<Outcome> {
+function ask(pool: DispatchPool, { onStart, onHead, onData, onText, ...request }: Asked = {}): Promise<Outcome> {
   return new Promise((resolve) => {
     const outcome: Outcome = { status: 0, body: '', chunks: [], trailers: [], error: undefined }
     pool.dispatch(
@@ -93,6 +94,7 @@ function ask(pool: DispatchPool, { onStart, onHead, onData, ...request }: Asked 
           outcome.chunks.push(chunk)
           onData?.(controller)
         },
+        ...(onText === undefined ? {} : { onResponseText: (_: DispatchController, text: string) => onText(text) }),
         onResponseEnd: (_, trailers) => resolve({ ...outcome, trailers, body: Buffer.concat(outcome.chunks).toString('latin1') }),
         onResponseError: (_, error) => resolve({ ...outcome, error, body: Buffer.concat(outcome.chunks).toString('latin1') }),
       },
@@ -100,6 +102,7 @@ function ask(pool: DispatchPool, { onStart, onHead, onData, ...request }: Asked 
   })
 }
 
+const OK = 'HTTP/1.1 200 OK\r\n'
 const ANSWER = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi'
 const answering = (octets = ANSWER) => upstreamOf((socket) => void socket.write(octets, 'latin1'))
 
@@ -109,6 +112,27 @@ describe('connections', () => {
     const pool = poolTo(upstream.port)
     for (let turn = 0; turn < 5; turn += 1) expect((await ask(pool)).body).toBe('hi')
     expect(upstream.sockets.length).toBe(1)
+  })
+
+  test.each([
+    ['in one piece', [`${OK}content-length: 3\r\n\r\n\xff\0\n`], ['\xff\0\n'], ''],
+    ['behind its head', [`${OK}content-length: 3\r\n\r\n`, 'abc'], ['abc'], ''],
+    ['in two pieces', [`${OK}content-length: 3\r\n\r\na`, 'bc'], [], 'abc'],
+    ['in chunks', [`${OK}transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`], [], 'abc'],
+    ['of no length', [`${OK}\r\nabc`, ''], [], 'abc'],
+    ['of 8 KiB', [`${OK}content-length: 8192\r\n\r\n${'a'.repeat(8192)}`], ['a'.repeat(8192)], ''],
+    ['of more', [`${OK}content-length: 8193\r\n\r\n${'a'.repeat(8193)}`], [], 'a'.repeat(8193)],
+  ])('a small body is told as text where it came at once: %s', async (_, pieces, texts, body) => {
+    const left = [...pieces]
+    const next = (): void => {
+      const piece = left.shift()
+      if (piece === '') upstream.sockets[0]?.end()
+      else if (piece !== undefined) upstream.sockets[0]?.write(piece, 'latin1')
+    }
+    const upstream = await upstreamOf(next)
+    const told: string[] = []
+    const outcome = await ask(poolTo(upstream.port), { onHead: next, onText: (text) => void told.push(text) })
+    expect([outcome.status, outcome.error, told, outcome.body]).toEqual([200, undefined, texts, body])
   })
 
   test('there are `connections` of them at most, and what waits goes in order', async () => {
