@@ -1,5 +1,6 @@
 import type { AnswerMessage, RequestMessage } from '../exchange/exchange.ts'
 import { Problem } from '../problem/problem.ts'
+import { createGathered } from './gathered.ts'
 
 /** The whole answer of something that is not streamed. */
 export interface WholeAnswer {
@@ -17,7 +18,7 @@ export interface WholeAnswer {
  * @throws Problem `payload_too_large` past `limit` octets, `invalid_request` when the client breaks off
  */
 export function readBody(req: RequestMessage, limit: number, record: { bytesIn: number }): Promise<Buffer> {
-  const chunks: Buffer[] = []
+  const gathered = createGathered()
   return new Promise((resolve, reject) => {
     // Nothing more is heard of a connection that is gone.
     if (req.destroyed) {
@@ -25,14 +26,14 @@ export function readBody(req: RequestMessage, limit: number, record: { bytesIn: 
       return
     }
     req.on('data', onData)
-    req.on('end', () => resolve(Buffer.concat(chunks)))
+    req.on('end', () => resolve(gathered.all()))
     req.on('error', brokenOff)
     req.on('close', brokenOff)
 
     function onData(chunk: Buffer): void {
       record.bytesIn += chunk.length
       if (record.bytesIn <= limit) {
-        chunks.push(chunk)
+        gathered.add(chunk)
         return
       }
       // The rest of the body is for whoever throws it away.

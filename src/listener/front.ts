@@ -50,8 +50,11 @@ export function createFront(needs: FrontNeeds, config: PublicListenerConfig, way
   server.prependListener('connection', (socket: Socket) => {
     sockets.add(socket)
     socket.on('error', ignore)
-    socket.on('close', () => sockets.delete(socket))
+    socket.on('close', onClose)
   })
+  function onClose(this: Socket): void {
+    sockets.delete(this)
+  }
   return {
     server,
     ...(secure === undefined ? {} : { certificates: secure.certificates }),

@@ -1,18 +1,18 @@
 import type { Socket } from 'node:net'
 import type { AnswerMessage, RequestMessage } from '../exchange/exchange.ts'
 import type { Lines } from './http1-lines.ts'
+import { off, on, once, type Heard } from './http1-listeners.ts'
 
-type Event = 'close' | 'drain' | 'finish'
 type Value = string | number | readonly string[]
 
 /** What an answer needs of the connection that carries it. */
-interface Carrier {
+export interface Carrier {
   readonly socket: Socket
   readonly lines: Lines
   /** How the connection goes on behind a head, as lines. */
   readonly keep: KeepLines
   /** The last octet of the answer was handed to the system, or the connection is gone. */
-  readonly written: () => void
+  readonly written: (error?: Error | null) => void
 }
 
 export interface KeepLines {
@@ -20,14 +20,8 @@ export interface KeepLines {
   readonly closed: string
 }
 
-interface Heard {
-  readonly event: Event
-  readonly listener: () => void
-  readonly isOnce: boolean
-}
-
 /** An answer, with what its connection notes on it. */
-export interface Http1Answer extends AnswerMessage {
+export interface Http1Answer extends AnswerMessage, Heard {
   /** Whether the connection takes another request behind it. */
   shouldKeepAlive: boolean
   headersSent: boolean
@@ -42,7 +36,6 @@ export interface Http1Answer extends AnswerMessage {
   isChunked: boolean
   own: Map<string, { readonly name: string; readonly value: Value }> | undefined
   trailers: string
-  heard: Heard[] | undefined
 }
 
 /**
@@ -63,7 +56,7 @@ export function createHttp1Answer(carrier: Carrier, req: RequestMessage): Http1A
     isChunked: false,
     own: undefined,
     trailers: '',
-    heard: undefined,
+    listeners: undefined,
     hasHeader,
     getHeaderNames,
     getHeader,
@@ -78,16 +71,6 @@ export function createHttp1Answer(carrier: Carrier, req: RequestMessage): Http1A
     on,
     once,
     off,
-  }
-}
-
-/** Tells whoever listens. */
-export function tell(res: Http1Answer, event: Event): void {
-  if (res.heard === undefined) return
-  for (const one of res.heard) {
-    if (one.event !== event) continue
-    if (one.isOnce) res.off(event, one.listener)
-    one.listener()
   }
 }
 
@@ -235,21 +218,4 @@ function destroy(this: Http1Answer): void {
   if (this.writableFinished || this.destroyed) return
   this.destroyed = true
   this.carrier.socket.destroy()
-}
-
-function on(this: Http1Answer, event: Event, listener: () => void): void {
-  hear(this, { event, listener, isOnce: false })
-}
-
-function once(this: Http1Answer, event: Event, listener: () => void): void {
-  hear(this, { event, listener, isOnce: true })
-}
-
-function hear(res: Http1Answer, one: Heard): void {
-  if (res.heard === undefined) res.heard = [one]
-  else res.heard.push(one)
-}
-
-function off(this: Http1Answer, event: Event, listener: () => void): void {
-  this.heard = this.heard?.filter((one) => one.event !== event || one.listener !== listener)
 }

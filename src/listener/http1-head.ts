@@ -1,5 +1,6 @@
 import { ownText } from '../exchange/exchange.ts'
 import { NOT_IN_TOKEN } from './http1-lines.ts'
+import { STARTS, VERSION } from './http1-outline.ts'
 
 /** The head of a request that every reader reads alike, and behind which there is no body. */
 export interface SimpleHead {
@@ -12,14 +13,13 @@ export interface SimpleHead {
 export interface HeadReader {
   /**
    * @param text octets, a character each
+   * @param isPlain whether all of them are; absent: it is looked at here
    * @returns undefined where it is anything but one whole simple head
    */
-  read(text: string): SimpleHead | undefined
+  read(text: string, isPlain?: boolean): SimpleHead | undefined
 }
 
-/** Methods whose requests have no body unless they say so, each with what stands before its target. */
-const METHODS = (['GET', 'HEAD', 'OPTIONS', 'DELETE'] as const).map((method) => ({ method, start: `${method} /` }))
-const VERSION = ' HTTP/1.1\r\n'
+const METHODS = STARTS.map((start) => ({ method: start.slice(0, -2), start }))
 const END = '\r\n\r\n'
 /** What a strict reader and a lenient one may take for different things: tabs, controls, obs-text (RFC 9112 §2.2, RFC 9110 §5.5). */
 const NOT_PLAIN = /[^\r\n\x20-\x7e]/
@@ -54,11 +54,11 @@ export function createHeadReader(): HeadReader {
   const known: Known[] = []
   return { read }
 
-  function read(text: string): SimpleHead | undefined {
+  function read(text: string, isPlain = !NOT_PLAIN.test(text)): SimpleHead | undefined {
     const last = text.length - END.length
     if (last < 0 || text.indexOf(END) !== last) return undefined
     const line = METHODS.find(({ start }) => text.startsWith(start))
-    if (line === undefined || NOT_PLAIN.test(text)) return undefined
+    if (line === undefined || !isPlain) return undefined
     const from = line.method.length + 1
     const to = text.indexOf(' ', from)
     if (!text.startsWith(VERSION, to)) return undefined

@@ -1,8 +1,11 @@
 import { Socket } from 'node:net'
+import { createPlainCheck } from './http1-plain.ts'
 
 const INBOX_BYTES = 64 * 1024
 /** Connections read one after the other, and leave nothing in it. */
 const SHARED = Buffer.allocUnsafeSlow(INBOX_BYTES)
+
+export const isPlain = createPlainCheck(SHARED)
 
 /**
  * Where a connection keeps the buffer that it reads into, and whom it tells. It is public for connections that are made (`onread` of

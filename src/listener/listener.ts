@@ -19,7 +19,8 @@ import { createFront, type FrontNeeds } from './front.ts'
 import { createHttp1Connections } from './http1-connections.ts'
 import { createHttp2Sessions } from './http2-sessions.ts'
 import { holdInterim } from './interim.ts'
-import { TOOK_TOO_LONG } from './parser-error.ts'
+import { createLateHeads } from './late-heads.ts'
+import { TAKES_TOO_LONG, type ParserError } from './parser-error.ts'
 import { createRedirect } from './redirect.ts'
 import { refuseSocket } from './refusal.ts'
 import { createSlowCuts } from './slow-cuts.ts'
@@ -96,7 +97,7 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   // The parser would silently drop what is over its count, so the arrival counts.
   server.maxHeadersCount = 0
   const http2 = createHttp2Sessions({ ...needs, handle: answer }, config)
-  const http1 = createHttp1Connections({ ...needs, handle: answer, handOver, tooLate }, config)
+  const http1 = createHttp1Connections({ ...needs, handle: answer, handOver, giveUp }, config)
   const front = createFront(needs, config, { http1: http1.open, http2: http2.open })
   const redirect = config.redirect === undefined ? undefined : createRedirect(needs, config, config.redirect)
   /** Listens, and closes with the last connection. */
@@ -104,6 +105,7 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   const gate = createConnectionGate(entrance, config, (why) => needs.turnedAway?.(why))
   /** Every connection that the HTTP server reads, with the latest answer on it, unless that and its request are over. */
   const connected = new Map<Duplex, ServerResponse | undefined>()
+  const lateHeads = createLateHeads(needs, (socket) => giveUp(socket, TAKES_TOO_LONG))
   void LAYOUT
   let isForgetting = false
   const { isDraining, drain, cut } = createDraining(
@@ -119,7 +121,7 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   server.on('upgrade', onUpgrade)
   server.on('connect', onConnect)
   const latestOn = (socket: Duplex): ServerResponse | undefined => connected.get(socket)
-  server.on('clientError', createSlowCuts(createUnread(needs, latestOn), latestOn))
+  server.on('clientError', createSlowCuts(needs, createUnread(needs, latestOn), latestOn))
   return { listen, connections, use, certificates, isDraining, drain, cut }
 
   function onConnection(socket: Duplex): void {
@@ -130,6 +132,7 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
 
   function onClose(this: Duplex): void {
     connected.delete(this)
+    lateHeads.settle(this)
   }
 
   function forgetLater(): void {
@@ -158,6 +161,7 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   }
 
   function onRequest(req: IncomingMessage, res: ServerResponse): void {
+    lateHeads.settle(req.socket)
     if (isDraining() && !becomesLast(res, connected.get(req.socket))) return
     // Nothing behind an ignored upgrade is believed, see the arrival.
     if (hasUpgrade(req.rawHeaders) || isLastAllTheSame(req)) res.shouldKeepAlive = false
@@ -175,13 +179,14 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   }
 
   /** What is more than one simple request after the other is for the HTTP server, from what was read of it on. */
-  function handOver(socket: Socket, octets: Buffer): void {
+  function handOver(socket: Socket, octets: Buffer, waitedMs: number): void {
+    if (waitedMs > 0) lateHeads.watch(socket, timeouts.headersMs - waitedMs)
     server.emit('connection', socket)
     socket.emit('data', octets)
   }
 
-  function tooLate(socket: Socket): void {
-    server.emit('clientError', Object.assign(new Error('nothing came'), { code: TOOK_TOO_LONG }), socket)
+  function giveUp(socket: Duplex, why: ParserError): void {
+    server.emit('clientError', why, socket)
   }
 
   /** Over TLS browsers are told to stay there. */
@@ -191,6 +196,7 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   }
 
   function onUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+    lateHeads.settle(req.socket)
     socket.on('error', ignore)
     // An answer that is still due would be written into the tunnel.
     if (connected.get(req.socket)?.writableFinished === false) socket.destroy()
@@ -198,6 +204,7 @@ export function createListener(needs: ListenerNeeds, config: PublicListenerConfi
   }
 
   function onConnect(req: IncomingMessage, socket: Duplex): void {
+    lateHeads.settle(req.socket)
     if (connected.get(req.socket)?.writableFinished === false) {
       socket.destroy()
       return

@@ -7,6 +7,12 @@ export interface ParserError extends Error {
 /** The client took longer for a head or a body than it may. */
 export const TOOK_TOO_LONG = 'ERR_HTTP_REQUEST_TIMEOUT'
 
+/** The client closed its side within a message. */
+export const ENDED_EARLY = 'HPE_INVALID_EOF_STATE'
+/** The same two of what no parser has seen. They are always the same: collecting a stack takes as long as all else that is done. */
+export const TAKES_TOO_LONG: ParserError = Object.assign(new Error('the head took too long'), { code: TOOK_TOO_LONG })
+export const ENDS_EARLY: ParserError = Object.assign(new Error('the head ended early'), { code: ENDED_EARLY })
+
 /** Why the parser gave up, where it is not simply a bad request. */
 const PARSER_PROBLEMS: ReadonlyMap<string, ProblemKind> = new Map([
   ['HPE_HEADER_OVERFLOW', 'headers_too_large'],

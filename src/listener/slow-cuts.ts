@@ -2,7 +2,12 @@ import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { TOOK_TOO_LONG, type ParserError } from './parser-error.ts'
 
-/** In a turn of the event loop one of so many that wait is cut, and one at least. A cut takes about as long as a request. */
+/**
+ * Between two cuts there is so much time for everybody else: who is cut comes back at once, and a connection that is made takes
+ * longer than a request.
+ */
+const PAUSE_MS = 2
+/** At a time one of so many that wait is cut, and one at least, so that a crowd waits seconds and not minutes. */
 const PART = 256
 
 interface Slow {
@@ -15,12 +20,13 @@ interface Slow {
 
 /**
  * Cuts slow clients one after the other, with the requests of everybody else in between: those who came together have used up
- * their time together, and a crowd that is cut at once holds up everybody.
+ * their time together, and a crowd that is cut at once, or in one turn of the event loop after the other, holds up everybody.
  *
  * @param refuse what becomes of a connection of which nothing more can be read
  * @param latestOn the latest answer on a connection
  */
 export function createSlowCuts(
+  needs: { schedule(delayMs: number, run: () => void): () => void },
   refuse: (error: ParserError, socket: Duplex) => void,
   latestOn: (socket: Duplex) => ServerResponse | undefined,
 ): (error: ParserError, socket: Duplex) => void {
@@ -35,7 +41,7 @@ export function createSlowCuts(
     }
     const res = latestOn(socket)
     waiting.push({ error, socket, res, wasWhole: res?.req.complete === true })
-    if (waiting.length === 1) setImmediate(cutSome)
+    if (waiting.length === 1) needs.schedule(PAUSE_MS, cutSome)
   }
 
   function cutSome(): void {
@@ -45,7 +51,7 @@ export function createSlowCuts(
       if (slow !== undefined && !isWholeNow(slow)) refuse(slow.error, slow.socket)
     }
     if (next < waiting.length) {
-      setImmediate(cutSome)
+      needs.schedule(PAUSE_MS, cutSome)
       return
     }
     waiting = []

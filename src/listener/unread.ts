@@ -2,16 +2,13 @@ import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Problem } from '../problem/problem.ts'
 import { socketAddress } from './client-address.ts'
-import { problemOf, type ParserError } from './parser-error.ts'
+import { ENDED_EARLY, problemOf, type ParserError } from './parser-error.ts'
 import { refuseSocket } from './refusal.ts'
 
 export interface UnreadNeeds {
   /** Notes what could not be read as a request. Returns the id for its answer. */
   malformed(problem: Problem, peer: string): string
 }
-
-/** The client closed its side within a message. */
-const ENDED_EARLY = 'HPE_INVALID_EOF_STATE'
 
 /**
  * What becomes of a connection on which the parser gave up: what was asked on it before is answered first, and what could not

@@ -74,6 +74,49 @@ describe('slowloris', () => {
     expect(upstream.requests).toEqual([])
   })
 
+  test('a head on a connection that was kept is cut at timeouts.headers with 408', async () => {
+    await open(['timeouts: { headers: 300ms, request: 2s }'])
+    const client = await connect()
+    client.send(head('GET / HTTP/1.1'))
+    expect((await client.answered(1)).map(statusCode)).toEqual([200])
+    const stop = drip(client, `GET / HTTP/1.1\r\nHost: a\r\nX-A: ${'a'.repeat(5000)}`, 20)
+    expect(await client.ended()).toBe(true)
+    stop()
+    expect(client.answers().map(statusCode)).toEqual([200, 408])
+    expect(upstream.requests).toHaveLength(1)
+  })
+
+  test('a head that comes octet by octet in time is answered', async () => {
+    await open(['timeouts: { headers: 10s, request: 20s }'])
+    const client = await connect()
+    const stop = drip(client, head('GET /?a HTTP/1.1', 'X-A: b'), 5)
+    expect((await client.answered(1)).map(statusCode)).toEqual([200])
+    stop()
+    expect(upstream.requests.map(({ start }) => start)).toEqual(['GET /?a HTTP/1.1'])
+  })
+
+  test('a head does not get its time twice, however strange it becomes', async () => {
+    await open(['timeouts: { headers: 3s, request: 60s }'])
+    const client = await connect()
+    const start = performance.now()
+    client.send('GET / HTTP/1.1\r\nHost: a\r\nX-A: ')
+    await new Promise((resolve) => setTimeout(resolve, 2500))
+    client.send('\t')
+    expect(await client.ended()).toBe(true)
+    expect(client.answers().map(statusCode)).toEqual([408])
+    expect(performance.now() - start).toBeLessThan(5000)
+  })
+
+  test('a client that closes its side within a head is told that this is no request', async () => {
+    await open([])
+    const client = await connect()
+    client.send('GET / HTTP/1.1\r\nHost: a\r\n')
+    client.socket.end()
+    expect(await client.ended()).toBe(true)
+    expect(client.answers().map(statusCode)).toEqual([400])
+    expect(upstream.requests).toEqual([])
+  })
+
   test('a head that has not even begun is cut as well', async () => {
     await open(['timeouts: { headers: 300ms, request: 2s }'])
     const client = await connect()

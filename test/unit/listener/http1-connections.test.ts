@@ -166,7 +166,7 @@ async function own(handle: Handle, handedOver: (octets: Buffer) => void = () => 
   const config = testConfig('listeners: { public: { address: 127.0.0.1:0, origin: http://gateway.test } }')
   const needs = { handle: async (req: RequestMessage, res: AnswerMessage) => handle(req, res), nowMs: () => 0, schedule }
   const connections: Http1Connections = createHttp1Connections(
-    { ...needs, handOver: (_, octets) => handedOver(octets), tooLate: (socket) => socket.destroy() },
+    { ...needs, handOver: (_, octets) => handedOver(octets), giveUp: (socket) => socket.destroy() },
     config.listeners.public,
   )
   const server = createTcpServer((socket) => {
