@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { timingOf, type Timing } from './latencies.ts'
+import { createOwnWaits, type Span } from './own-waits.ts'
 
 export interface Stream {
   readonly path: string
@@ -28,6 +29,8 @@ export interface FloodResult {
   readonly good: Timing & {
     /** How long after their moments requests were sent, for want of this process: in their latencies too. */
     readonly sentLateP99Ms: number
+    /** Without the moments in which this process had to wait for its own core: it could neither send nor take then. */
+    readonly besideOwnP99Ms: number
   }
   /** How often each status was answered. */
   readonly goodStatuses: Readonly<Record<string, number>>
@@ -47,6 +50,7 @@ interface Lane {
   readonly requests: readonly Buffer[]
   readonly free: Line[]
   readonly latencies: number[]
+  readonly spans: Span[]
   readonly late: number[]
   readonly statuses: Record<string, number>
   readonly lines: Line[]
@@ -67,9 +71,11 @@ const lanes = [good, ...(load.flood === undefined ? [] : [await laneOf(load.floo
 const startedMs = performance.now()
 const measuredMs = startedMs + warmUpSeconds * 1000
 const endMs = measuredMs + load.seconds * 1000
+const ownWaits = createOwnWaits(startedMs)
 await new Promise<void>((resolve) => {
   const turn = (): void => {
     const nowMs = performance.now()
+    ownWaits.turn(nowMs)
     for (const lane of lanes) send(lane, nowMs)
     if (nowMs < endMs) setImmediate(turn)
     else resolve()
@@ -78,7 +84,11 @@ await new Promise<void>((resolve) => {
 })
 for (const { lines } of lanes) for (const { socket } of lines) socket.destroy()
 const result: FloodResult = {
-  good: { ...timingOf(good.latencies, load.seconds), sentLateP99Ms: timingOf(good.late, load.seconds).p99Ms },
+  good: {
+    ...timingOf(good.latencies, load.seconds),
+    sentLateP99Ms: timingOf(good.late, load.seconds).p99Ms,
+    besideOwnP99Ms: timingOf(ownWaits.without(good.spans), load.seconds).p99Ms,
+  },
   goodStatuses: good.statuses,
   floodStatuses: lanes[1]?.statuses ?? {},
 }
@@ -90,7 +100,7 @@ async function laneOf(stream: Stream, afterMs = 0): Promise<Lane> {
     const authorization = token === '' ? '' : `authorization: Bearer ${token}\r\n`
     return Buffer.from(`GET ${stream.path} HTTP/1.1\r\nhost: ${host}\r\n${authorization}\r\n`)
   })
-  const lane: Lane = { stream, requests, free: [], latencies: [], late: [], statuses: {}, lines: [], sent: 0, afterMs }
+  const lane: Lane = { stream, requests, free: [], latencies: [], spans: [], late: [], statuses: {}, lines: [], sent: 0, afterMs }
   for (let count = 0; count < stream.connections; count += 1) await open(lane)
   return lane
 }
@@ -139,7 +149,10 @@ function take(lane: Lane, line: Line, length: number): boolean {
   const status = line.head.slice(9, 12)
   if (line.dueMs >= measuredMs) {
     lane.statuses[status] = (lane.statuses[status] ?? 0) + 1
-    if (status === '200') lane.latencies.push(nowMs - line.dueMs)
+    if (status === '200') {
+      lane.latencies.push(nowMs - line.dueMs)
+      lane.spans.push({ fromMs: line.dueMs, toMs: nowMs })
+    }
   }
   line.left = undefined
   line.head = ''

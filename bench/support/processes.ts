@@ -46,12 +46,14 @@ function endAll(): void {
 /**
  * Runs a script that reads JSON from its standard input and writes JSON to its standard output.
  *
- * @param niceness - 1 to 19 for one that never sleeps, so that the others on its core need not wait for the end of its turn; below
- *   0 for one that must not wait for them, which only root may ask for: others go on without
+ * @param priority - a niceness: 1 to 19 for one that never sleeps, so that the others on its core need not wait for the end of its
+ *   turn; below 0 for one that must not wait for them, which only root may ask for: others go on without. Or `idle`, for one that
+ *   gets what the others leave, and makes way as soon as one of them wakes up
  */
-export function ask<T>(core: number, script: string, question: unknown, niceness = 0): Promise<T> {
+export function ask<T>(core: number, script: string, question: unknown, priority: number | 'idle' = 0): Promise<T> {
+  const how = priority === 'idle' ? ['chrt', '--idle', '0'] : ['nice', '-n', String(priority)]
   return new Promise((resolve, reject) => {
-    const command = ['nice', '-n', String(niceness), process.execPath, join(import.meta.dirname, script)]
+    const command = [...how, process.execPath, join(import.meta.dirname, script)]
     const child = spawn('taskset', ['-c', String(core), ...command], { stdio: ['pipe', 'pipe', 'inherit'] })
     let output = ''
     child.stdout.on('data', (chunk: Buffer) => {
