@@ -14,7 +14,7 @@ const STEP_SECONDS = 10
 /** Of load; 600 for the full ten minutes. */
 const SECONDS = 120
 const SETTLE_MS = 5000
-/** The gateway gives back what a rush has left once it was quiet for a minute, and V8 some 8 seconds later. */
+/** The gateway gives back what a rush has left once it was quiet for a minute. */
 const QUIET_MS = 75_000
 
 /**
