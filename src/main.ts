@@ -26,7 +26,7 @@ const SETTINGS = {
  * For the collections of `world.ts`; room for what requests leave, which is looked through in less than a millisecond; none of the
  * collections by which V8 finds out how much a start needs; the heap grows to three times what is in use before all of it is
  * looked through, which holds everything up for 60 ms: after a collection of `world.ts` V8 would do so every two seconds; and V8 gives
- * memory back each five minutes instead of two, busy or not: for seconds after it did, a request takes a quarter more CPU. In a pause
+ * memory back each five minutes instead of two, busy or not: for seconds after it did, a request takes a sixth more CPU. In a pause
  * `tidiness.ts` does.
  */
 const FLAGS = [

@@ -43,7 +43,7 @@ function isSignedInline(method: Method, data: Buffer, signature: Buffer): boolea
   const { hash, input } = method
   if (method.kind === 'mac') return hash !== undefined && isMac(hash, method, data, signature)
   try {
-    // The one-shot `verify` leaves a job behind that only a collection clears away: a tenth of a request that shows a new token.
+    // The one-shot `verify` takes a tenth more of a request that shows a new token.
     return hash === undefined ? verify(hash, data, input, signature) : createVerify(hash).update(data).verify(input, signature)
   } catch {
     // OpenSSL gives up on some forged signatures with an error instead of an answer: they are forged all the same.
